@@ -1,0 +1,287 @@
+"""What every imputer of this package has in common, apart from how it imputes."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.impute import MissingIndicator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+# These are scikit-learn's own means of checking parameters. They are private there and
+# used nowhere else in this package; tests/test_base.py notices when they change.
+from sklearn.base import _fit_context as fit_context  # isort: skip
+from sklearn.utils._param_validation import (  # isort: skip
+    Interval as Interval,
+    MissingValues,
+    StrOptions as StrOptions,
+)
+
+__all__ = ["BaseImputer", "Interval", "StrOptions", "draw_seed", "feature_limits", "fit_context"]
+
+FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Turn a ``random_state`` into one seed, leaving global random states alone.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        None draws entropy from the operating system, where scikit-learn would read and
+        advance numpy's global state. An instance is advanced.
+
+    Returns
+    -------
+    seed : int
+        From 0 to 2^31 - 2.
+    """
+    if random_state is None:
+        random_state = int(np.random.SeedSequence().generate_state(1)[0])
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def feature_limits(
+    min_value: ArrayLike | None, max_value: ArrayLike | None, n_features: int
+) -> tuple[FloatArray, FloatArray]:
+    """Turn bounds on imputed values into two numbers for each feature.
+
+    Parameters
+    ----------
+    min_value, max_value : float, array-like of shape (n_features,) or None
+        The bounds as the user gave them; None for no bound.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    lowest, highest : ndarray of shape (n_features,)
+
+    Raises
+    ------
+    ValueError
+        If there is neither one bound nor one for each feature, one is NaN, or they cross.
+    """
+    limits = []
+    for name, limit in (("min_value", min_value), ("max_value", max_value)):
+        if limit is None:
+            limit = -np.inf if name == "min_value" else np.inf
+        array = np.asarray(limit, dtype=np.float64)
+        if array.shape not in {(), (n_features,)} or np.isnan(array).any():
+            raise ValueError(
+                f"{name} must be None, a number, or an array of {n_features} numbers (one "
+                f"for each feature) without NaN, got {limit!r}."
+            )
+        limits.append(np.broadcast_to(array, n_features))
+    if (limits[0] > limits[1]).any():
+        raise ValueError(
+            f"min_value must not exceed max_value, got {min_value!r} and {max_value!r}."
+        )
+    return limits[0], limits[1]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """The contract of an imputer; a subclass adds how to learn and how to impute.
+
+    Parameters are dataclass fields: each is declared once, with its default and type,
+    and is inherited with its documentation. The generated ``__init__`` only assigns, as
+    scikit-learn asks.
+
+    A subclass overrides :meth:`_fit` and :meth:`_impute`. Both receive float64 arrays
+    with NaN at the missing values, in which every column had an observed value when the
+    imputer was fitted. Everything else is done here: validation, markers other than
+    NaN, columns without observed values, the indicator, dtypes, names and tags, and
+    that observed values come back as they were.
+    """
+
+    missing_values: float = np.nan
+    add_indicator: bool = False
+    keep_empty_features: bool = False
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "missing_values": [MissingValues(numeric_only=True)],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        missing_values : int, float or pandas.NA, default=np.nan
+            The marker of missing values. With NaN or ``pandas.NA``, NaN and pandas'
+            missing markers are missing; any other number must not be mixed with NaN.
+        add_indicator : bool, default=False
+            Whether to append a column of zeros and ones for each feature that had
+            missing values in `fit`, 1 marking the missing ones.
+        keep_empty_features : bool, default=False
+            Whether a feature without any observed value in `fit` is kept, and its
+            missing values are set to 0, or dropped.
+        random_state : int, RandomState instance or None, default=None
+            Seed of all randomness. None gives other numbers each time. No global random
+            state is read or changed.
+        verbose : int, default=0
+            Whether to report on progress; the higher, the more.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        n_features_in_ : int
+            Number of features seen in `fit`.
+        feature_names_in_ : ndarray of shape (n_features_in_,)
+            Names of the features seen in `fit`, where they were all strings.
+        indicator_ : MissingIndicator or None
+            What appends the indicator columns; None without `add_indicator`.
+        """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put inherited documentation where a docstring has a place for it."""
+        super().__init_subclass__(**kwargs)
+        for attribute in ("_parameter_docs", "_attribute_docs"):
+            pieces = [vars(base)[attribute] for base in cls.__mro__ if attribute in vars(base)]
+            text = "\n".join(inspect.cleandoc(piece) for piece in pieces)
+            marker = "{" + attribute.strip("_") + "}"
+            if cls.__doc__ and marker in cls.__doc__:
+                cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(marker, text)
+
+    @abstractmethod
+    def _fit(self, values: FloatArray) -> None:
+        """Learn from `values`, whose missing entries are NaN."""
+
+    @abstractmethod
+    def _impute(self, values: FloatArray) -> FloatArray:
+        """Return `values` with numbers in place of NaN.
+
+        Each row has a missing value. Only those entries of the result are used.
+        """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn from the observed values and from where they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values, nothing observed, or is no numeric table.
+        """
+        before = self.__dict__.copy()
+        try:
+            table, observed = self._validate_data(X, reset=True)
+            self._is_empty_feature = ~observed.any(axis=0)
+            if self._is_empty_feature.all():
+                raise ValueError(
+                    "X must have at least one observed value to learn from, but all of its "
+                    f"{table.size} values are missing."
+                )
+            self.indicator_ = None
+            if self.add_indicator:
+                indicator = MissingIndicator(error_on_new=False)
+                self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
+            self._fit(self._modelled_values(table, observed))
+        except BaseException:
+            # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
+            # that was not is still not fitted.
+            self.__dict__ = before
+            raise
+        return self
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Fill in the missing values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with the features of `fit`.
+
+        Returns
+        -------
+        X_imputed : ndarray of shape (n_samples, n_features_out)
+            X with its observed values unchanged and no missing ones; float32 for float32
+            input, else float64.
+        """
+        check_is_fitted(self)
+        table, observed = self._validate_data(X, reset=False)
+        values = self._modelled_values(table, observed)
+        has_missing = np.isnan(values).any(axis=1)
+        if has_missing.any():
+            values[has_missing] = self._impute(values[has_missing])
+        return self._assemble(table, observed, values)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """Names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the input features; None for those seen in `fit`, or x0, x1, ...
+
+        Returns
+        -------
+        feature_names_out : ndarray of str objects
+        """
+        names_in = super().get_feature_names_out(input_features)
+        names = names_in if self.keep_empty_features else names_in[~self._is_empty_feature]
+        if self.indicator_ is None:
+            return names
+        return np.concatenate([names, self.indicator_.get_feature_names_out(names_in)])
+
+    @property
+    def _marker_is_nan(self) -> bool:
+        # pandas.NA is no number; pandas hands its values over as NaN.
+        marker = self.missing_values
+        return not isinstance(marker, numbers.Real) or bool(np.isnan(marker))
+
+    def _validate_data(self, X: ArrayLike, *, reset: bool) -> tuple[FloatArray, BoolArray]:
+        """Return X as floats, and where it is observed."""
+        table = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan" if self._marker_is_nan else True,
+        )
+        return table, ~np.isnan(table) if self._marker_is_nan else table != self.missing_values
+
+    def _modelled_values(self, X: FloatArray, observed: BoolArray) -> FloatArray:
+        """Select the columns that were not empty in fit, as float64 with NaN for missing."""
+        modelled = ~self._is_empty_feature
+        return np.where(observed[:, modelled], X[:, modelled], np.nan).astype(np.float64)
+
+    def _assemble(self, X: FloatArray, observed: BoolArray, values: FloatArray) -> FloatArray:
+        """Put imputed values, of the modelled columns, into the gaps of X."""
+        imputed = np.zeros_like(X)
+        imputed[:, ~self._is_empty_feature] = values
+        X_out = np.where(observed, X, imputed)
+        if not self.keep_empty_features:
+            X_out = X_out[:, ~self._is_empty_feature]
+        if self.indicator_ is None:
+            return X_out
+        indicators = self.indicator_.transform(np.where(observed, 0.0, np.nan))
+        return np.hstack([X_out, indicators.astype(X_out.dtype)])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._marker_is_nan
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,318 @@
+"""Imputers without a model of the missing-data mechanism, built from scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import BayesianRidge
+from sklearn.preprocessing import StandardScaler
+
+from gnr_sklearn._base import (
+    BaseImputer,
+    FloatArray,
+    Interval,
+    StrOptions,
+    draw_seed,
+    feature_limits,
+)
+
+try:
+    from sklearn.impute import IterativeImputer
+except ImportError:  # it is experimental up to scikit-learn 1.9
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer
+
+__all__ = ["MICEImputer", "MeanImputer", "MissForestImputer"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MeanImputer(BaseImputer):
+    """Imputation by the mean of each feature's observed values.
+
+    It is what every other imputer has to beat. When large values are missing more often
+    than small ones, the mean of the observed values is too low, and so is all that is
+    imputed.
+
+    Parameters
+    ----------
+    {parameter_docs}
+
+    Attributes
+    ----------
+    imputer_ : sklearn.impute.SimpleImputer
+        What holds the means.
+    {attribute_docs}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn import MeanImputer
+    >>> MeanImputer().fit_transform([[1.0, 2.0], [np.nan, 4.0], [5.0, np.nan]])
+    array([[1., 2.],
+           [3., 4.],
+           [5., 3.]])
+    """
+
+    def _fit(self, values: FloatArray) -> None:
+        self.imputer_ = SimpleImputer().fit(values)
+
+    def _impute(self, values: FloatArray) -> FloatArray:
+        return self.imputer_.transform(values)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MICEImputer(BaseImputer):
+    """Multiple imputation by chained equations, with a Bayesian ridge regression each.
+
+    Each feature in turn is regressed on the others and its missing values are replaced by
+    the predictions, in rounds until they settle. This gives the one completed data set
+    that the literature compares with under this name: predictions, not draws. It assumes
+    that values are missing at random and that features depend linearly on each other.
+
+    Parameters
+    ----------
+    max_iter : int, default=10
+        Rounds at most.
+    tol : float, default=1e-3
+        Stop when no imputed value changed by more than this fraction of the largest
+        absolute observed value.
+    imputation_order : {"ascending", "descending", "roman", "arabic"}, default="ascending"
+        Order of the features: by their number of missing values, from left to right, or
+        from right to left.
+    skip_complete : bool, default=False
+        Whether features without missing values in `fit` get no regression; should they
+        have some in `transform`, those are set to the mean.
+    min_value, max_value : float, array-like of shape (n_features,) or None, default=None
+        Bounds that imputed values are clipped to, in each round.
+    {parameter_docs}
+
+    Attributes
+    ----------
+    imputer_ : sklearn.impute.IterativeImputer
+        What holds the regressions.
+    n_iter_ : int
+        Rounds done.
+    {attribute_docs}
+
+    References
+    ----------
+    .. [1] S. van Buuren, K. Groothuis-Oudshoorn, "mice: Multivariate Imputation by Chained
+       Equations in R", Journal of Statistical Software 45 (2011).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn import MICEImputer
+    >>> X = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, np.nan], [4.0, 8.0]])
+    >>> MICEImputer().fit_transform(X).round(2)[2]
+    array([3., 6.])
+    """
+
+    max_iter: int = 10
+    tol: float = 1e-3
+    imputation_order: Literal["ascending", "descending", "roman", "arabic"] = "ascending"
+    skip_complete: bool = False
+    min_value: float | ArrayLike | None = None
+    max_value: float | ArrayLike | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "imputation_order": [StrOptions({"ascending", "descending", "roman", "arabic"})],
+        "skip_complete": ["boolean"],
+        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+    }
+
+    def _fit(self, values: FloatArray) -> None:
+        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
+        self.imputer_ = IterativeImputer(
+            BayesianRidge(),
+            max_iter=self.max_iter,
+            tol=self.tol,
+            imputation_order=self.imputation_order,
+            skip_complete=self.skip_complete,
+            min_value=lowest[~self._is_empty_feature],
+            max_value=highest[~self._is_empty_feature],
+            verbose=self.verbose,
+            random_state=draw_seed(self.random_state),
+        ).fit(values)
+        # With a single feature scikit-learn has nothing to chain and reports no round.
+        self.n_iter_ = max(self.imputer_.n_iter_, 1)
+
+    def _impute(self, values: FloatArray) -> FloatArray:
+        # Given rows with nothing observed at all, scikit-learn imputes means without
+        # asking its regressions. One observed row more makes it treat them as it treats
+        # them in company, where a row's imputation does not depend on the others.
+        means = self.imputer_.initial_imputer_.statistics_
+        return self.imputer_.transform(np.vstack([values, means]))[:-1]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MissForestImputer(BaseImputer):
+    r"""Imputation by chained random forests with the stopping rule of MissForest.
+
+    Starting from means, a random forest for each feature with missing values predicts
+    them from the other features, in rounds. After each round the change
+
+    .. math::
+
+        \Delta = \sum_{ij} (x^{new}_{ij} - x^{old}_{ij})^2
+        \Big/ \sum_{ij} (x^{new}_{ij})^2
+
+    is computed; as soon as it grows, the round before is the result [1]_. It assumes that
+    values are missing at random.
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Trees in each forest.
+    max_iter : int, default=10
+        Rounds at most.
+    max_features : {"sqrt", "log2"}, int or float, default=1.0
+        Features looked at for a split, as in :class:`~sklearn.ensemble.RandomForestRegressor`.
+        The R package takes "sqrt".
+    min_samples_leaf : int or float, default=1
+        Fewest samples in a leaf. Larger values make forests smaller and faster.
+    skip_complete : bool, default=False
+        Whether features without missing values in `fit` get no forest; should they have
+        some in `transform`, those are set to the mean.
+    n_jobs : int or None, default=None
+        Trees grown at the same time, as in scikit-learn.
+    {parameter_docs}
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Rounds kept.
+    changes_ : list of float
+        The change of each round done, the discarded one included.
+    {attribute_docs}
+
+    Notes
+    -----
+    Features are standardised by their observed values beforehand, so that their units do
+    not matter to the change. The forests of all rounds are kept, and `transform` goes
+    through them in the same order: rows seen in `fit` get what the algorithm arrived at.
+
+    References
+    ----------
+    .. [1] D. J. Stekhoven, P. Buehlmann, "MissForest - non-parametric missing value
+       imputation for mixed-type data", Bioinformatics 28 (2012).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn import MissForestImputer
+    >>> X = np.repeat([[0.0, 1.0], [1.0, 3.0]], 20, axis=0)
+    >>> X[0, 1] = np.nan
+    >>> MissForestImputer(random_state=0).fit_transform(X)[0]
+    array([0., 1.])
+    """
+
+    n_estimators: int = 100
+    max_iter: int = 10
+    max_features: Literal["sqrt", "log2"] | int | float = 1.0
+    min_samples_leaf: int | float = 1
+    skip_complete: bool = False
+    n_jobs: int | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        **{
+            name: RandomForestRegressor._parameter_constraints[name]
+            for name in ("n_estimators", "max_features", "min_samples_leaf", "n_jobs")
+        },
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "skip_complete": ["boolean"],
+    }
+
+    def _fit(self, values: FloatArray) -> None:
+        self._scaler = StandardScaler().fit(values)
+        seeds = np.random.RandomState(draw_seed(self.random_state))
+        scaled = self._scaler.transform(values)
+        missing = np.isnan(scaled)
+        n_missing = missing.sum(axis=0)
+        order = np.argsort(n_missing, kind="stable")
+        incomplete = [int(feature) for feature in order if n_missing[feature]]
+
+        self._rounds: list[list[tuple[int, BaseEstimator]]] = []
+        self.changes_: list[float] = []
+        completed = np.where(missing, 0.0, scaled)
+        for _ in range(self.max_iter):
+            previous = completed.copy()
+            forests = []
+            for feature in incomplete:
+                forest = self._grow(completed, feature, ~missing[:, feature], seeds)
+                self._predict_into(completed, missing, feature, forest)
+                forests.append((feature, forest))
+            change = float(((completed - previous) ** 2).sum() / max((completed**2).sum(), 1e-300))
+            self.changes_.append(change)
+            if self.verbose:
+                print(f"[{type(self).__name__}] round {len(self.changes_)}: change {change:.3g}")
+            if len(self.changes_) > 1 and change > self.changes_[-2]:
+                completed = previous
+                break
+            self._rounds.append(forests)
+            if change == 0.0:
+                break
+        self.n_iter_ = len(self._rounds)
+
+        self._complete: list[tuple[int, BaseEstimator]] = []
+        if not self.skip_complete:
+            everywhere = np.ones(len(completed), dtype=bool)
+            for feature in map(int, np.flatnonzero(n_missing == 0)):
+                forest = self._grow(completed, feature, everywhere, seeds)
+                self._complete.append((feature, forest))
+
+    def _impute(self, values: FloatArray) -> FloatArray:
+        scaled = self._scaler.transform(values)
+        missing = np.isnan(scaled)
+        completed = np.where(missing, 0.0, scaled)
+        for feature, forest in self._chain():
+            self._predict_into(completed, missing, feature, forest)
+        return self._scaler.inverse_transform(completed)
+
+    def _chain(self) -> Iterator[tuple[int, BaseEstimator]]:
+        for forests in self._rounds:
+            yield from forests
+            yield from self._complete
+
+    def _grow(
+        self,
+        completed: FloatArray,
+        feature: int,
+        rows: np.ndarray,
+        seeds: np.random.RandomState,
+    ) -> BaseEstimator:
+        forest = RandomForestRegressor(
+            self.n_estimators,
+            max_features=self.max_features,
+            min_samples_leaf=self.min_samples_leaf,
+            n_jobs=self.n_jobs,
+            random_state=seeds.randint(2**31 - 1),
+        )
+        others = self._others(completed, feature)
+        return forest.fit(others[rows], completed[rows, feature])
+
+    def _predict_into(
+        self, completed: FloatArray, missing: np.ndarray, feature: int, forest: BaseEstimator
+    ) -> None:
+        rows = missing[:, feature]
+        if rows.any():
+            completed[rows, feature] = forest.predict(self._others(completed[rows], feature))
+
+    def _others(self, completed: FloatArray, feature: int) -> FloatArray:
+        if completed.shape[1] == 1:
+            # A forest needs an input: a constant one makes it predict the mean.
+            return np.zeros_like(completed)
+        return np.delete(completed, feature, axis=1)

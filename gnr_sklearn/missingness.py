@@ -1,0 +1,491 @@
+"""Ways to remove values from complete data, to study how well imputers bring them back.
+
+A :class:`Mechanism` gives each cell its probability of going missing; :func:`ampute` draws.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal, Protocol, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from sklearn.utils import check_array
+
+__all__ = ["MAR", "MCAR", "Compose", "Mechanism", "SelfMasking", "ampute"]
+
+RandomStateLike = int | np.random.RandomState | np.random.Generator | None
+Features = Literal["all", "first_half"] | Sequence[int] | None
+Direction = Literal["above", "below"]
+
+
+class DataFrameLike(Protocol):
+    """What is asked of a pandas DataFrame, which this package never imports itself."""
+
+    @property
+    def iloc(self) -> object: ...
+
+
+Frame = TypeVar("Frame", bound=DataFrameLike)
+
+
+class Mechanism(ABC):
+    """A missingness mechanism: each cell's probability of going missing, given the data.
+
+    Those here are frozen dataclasses: they compare and hash by value, and check their parameters
+    when made; what depends on the data (column numbers, lengths) is checked on use.
+    One of your own needs only a :meth:`missing_probability`.
+    """
+
+    @abstractmethod
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the probability that each cell goes missing.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d), float64
+            The data. NaN marks cells that are missing already; they stay so, whatever is returned.
+
+        Returns
+        -------
+        probability : ndarray of shape (n, d)
+            P(missing), between 0 and 1.
+        """
+
+
+@dataclass(frozen=True)
+class MCAR(Mechanism):
+    """Missing completely at random: P(x_ij missing) = p, whatever the data.
+
+    Parameters
+    ----------
+    p : float, default=0.2
+        The probability of going missing.
+    features : {"all", "first_half"}, sequence of int or None, default=None
+        The columns that lose values; "first_half" is the first max(1, floor(d / 2)), None is "all".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import MCAR
+    >>> MCAR(0.3, features=[1]).missing_probability(np.zeros((1, 3)))
+    array([[0. , 0.3, 0. ]])
+    """
+
+    p: float = 0.2
+    features: Features = None
+
+    def __post_init__(self) -> None:
+        _normalise(self, p=check_number(self.p, "p", 0, 1), features=check_features(self.features))
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        probability = np.zeros(X.shape)
+        probability[:, feature_indices(self.features, X.shape[1])] = self.p
+        return probability
+
+
+@dataclass(frozen=True)
+class SelfMasking(Mechanism):
+    """Missing not at random: a value decides itself whether it is seen, as in the GNR paper.
+
+    ``P(x_ij missing) = p if x_ij > t_j else 0``, or ``x_ij < t_j`` where the direction is "below".
+    The comparison is strict, so a constant column loses nothing to its own mean.
+
+    Parameters
+    ----------
+    p : float, default=1.0
+        The probability that a value beyond its threshold goes missing.
+    features : {"all", "first_half"}, sequence of int or None, default="first_half"
+        The columns that lose values; "first_half" is the first max(1, floor(d / 2)), None is "all".
+    direction : {"above", "below"} or a sequence of these, default="above"
+        The side of the threshold that goes missing; a sequence has one entry per chosen column.
+    threshold : {"mean", "median"}, float or sequence of float, default="mean"
+        t_j: a statistic of the observed cells of the column, or values in units of X (one for all
+        chosen columns, or one each).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type.
+
+    Examples
+    --------
+    The setting "*" of the paper's Table 1: x1 goes missing above its mean, x2 below.
+
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import SelfMasking
+    >>> X = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
+    >>> SelfMasking(features=[0, 1], direction=["above", "below"]).missing_probability(X)
+    array([[0., 1., 0.],
+           [1., 0., 0.]])
+    """
+
+    p: float = 1.0
+    features: Features = "first_half"
+    direction: Direction | Sequence[Direction] = "above"
+    threshold: Literal["mean", "median"] | float | Sequence[float] = "mean"
+
+    def __post_init__(self) -> None:
+        _normalise(
+            self,
+            p=check_number(self.p, "p", 0, 1),
+            features=check_features(self.features),
+            direction=_check_direction(self.direction),
+            threshold=_check_threshold(self.threshold),
+        )
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        columns = feature_indices(self.features, X.shape[1])
+        for name, value in (("direction", self.direction), ("threshold", self.threshold)):
+            if isinstance(value, tuple) and len(value) != len(columns):
+                raise ValueError(
+                    f"{name} must have one entry per chosen column ({len(columns)}), "
+                    f"got {len(value)}."
+                )
+        values = X[:, columns]
+        if self.threshold == "mean":
+            threshold = observed_mean_and_std(values)[0]
+        elif self.threshold == "median":
+            observed = [column[~np.isnan(column)] for column in values.T]
+            threshold = np.array([np.median(c) if c.size else np.nan for c in observed])
+        else:
+            threshold = np.asarray(self.threshold, dtype=np.float64)
+        # Strict on both sides, and False for NaN.
+        above = np.asarray(self.direction) == "above"
+        beyond = np.where(above, values > threshold, values < threshold)
+        probability = np.zeros(X.shape)
+        probability[:, columns] = self.p * beyond
+        return probability
+
+
+@dataclass(frozen=True)
+class MAR(Mechanism):
+    """Missing at random: what goes missing depends only on columns that stay as they are.
+
+    ``P(x_ij missing) = sigmoid(a + slope * s_i)``, with s_i the mean over the columns that are not
+    chosen of row i's z-scores (0 where such a cell is NaN), itself standardised over the rows, and
+    the intercept a such that the average over the rows is p.
+
+    Parameters
+    ----------
+    p : float, default=0.2
+        The average probability of going missing in the chosen columns.
+    features : {"all", "first_half"}, sequence of int or None, default="first_half"
+        The columns that lose values. At least one column must be left.
+    slope : float, default=1.0
+        How strongly missingness depends on s_i; 0 is MCAR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import MAR
+    >>> X = np.array([[0.0, -1.0], [0.0, 0.0], [0.0, 1.0]])
+    >>> MAR(0.5, features=[0]).missing_probability(X).round(2)
+    array([[0.23, 0.  ],
+           [0.5 , 0.  ],
+           [0.77, 0.  ]])
+    """
+
+    p: float = 0.2
+    features: Features = "first_half"
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        _normalise(
+            self,
+            p=check_number(self.p, "p", 0, 1),
+            features=check_features(self.features),
+            slope=check_number(self.slope, "slope"),
+        )
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        columns = feature_indices(self.features, X.shape[1])
+        kept = np.setdiff1d(np.arange(X.shape[1]), columns)
+        if not kept.size:
+            raise ValueError(
+                f"features must leave at least one of the {X.shape[1]} column(s) of X for MAR to "
+                f"depend on, got {self.features!r}."
+            )
+        effect = self.slope * _standardise(_standardise(X[:, kept]).mean(axis=1, keepdims=True))
+        intercept = logit(self.p)
+        if 0 < self.p < 1:
+            # At logit(p) -+ max|effect| every row's probability is on one side of p, so the root
+            # lies between; 1 more keeps rounding from putting both ends on the same side.
+            reach = np.abs(effect).max() + 1.0
+            intercept = brentq(
+                lambda a: expit(a + effect).mean() - self.p, intercept - reach, intercept + reach
+            )
+        probability = np.zeros(X.shape)
+        probability[:, columns] = expit(intercept + effect)
+        return probability
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Compose(Mechanism):
+    """Several mechanisms, one after the other, each on the data as given.
+
+    A cell goes missing if any of them, independently, removes it:
+    ``P(x_ij missing) = 1 - prod_k (1 - p_k,ij)``.
+
+    Parameters
+    ----------
+    *mechanisms : Mechanism
+        The mechanisms, or one sequence of them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no mechanism, or something else among them.
+
+    Examples
+    --------
+    The last column of the paper's Table 1, "80%+20%MCAR":
+
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import MCAR, Compose, SelfMasking
+    >>> Compose(SelfMasking(0.8), MCAR(0.2)).missing_probability(np.array([[0.0] * 2, [1.0] * 2]))
+    array([[0.2 , 0.2 ],
+           [0.84, 0.2 ]])
+    """
+
+    mechanisms: tuple[Mechanism, ...]
+
+    def __init__(self, *mechanisms: Mechanism | Iterable[Mechanism]) -> None:
+        first = mechanisms[0] if len(mechanisms) == 1 else None
+        parts = tuple(first) if isinstance(first, Iterable) else mechanisms
+        if not parts:
+            raise ValueError("mechanisms must hold at least one Mechanism, got none.")
+        for part in parts:
+            check_mechanism(part, "mechanisms")
+        _normalise(self, mechanisms=parts)
+
+    def __repr__(self) -> str:
+        return f"Compose({', '.join(map(repr, self.mechanisms))})"
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        stays = [1.0 - mechanism.missing_probability(X) for mechanism in self.mechanisms]
+        return 1.0 - np.prod(stays, axis=0)
+
+
+@overload
+def ampute(X: Frame, mechanism: Mechanism, random_state: RandomStateLike = None) -> Frame: ...
+@overload
+def ampute(
+    X: ArrayLike, mechanism: Mechanism, random_state: RandomStateLike = None
+) -> NDArray[np.floating]: ...
+def ampute(
+    X: ArrayLike | DataFrameLike, mechanism: Mechanism, random_state: RandomStateLike = None
+) -> NDArray[np.floating] | DataFrameLike:
+    """Remove values from X: each cell goes missing with the probability its mechanism gives.
+
+    The uniforms that decide depend on ``random_state`` and the shape of X alone, so with one seed
+    the cells that ``MCAR(0.1)`` removes are among those that ``MCAR(0.3)`` removes.
+
+    Parameters
+    ----------
+    X : array-like or pandas DataFrame of shape (n, d)
+        Numbers. NaN stays NaN, and takes no part in means and thresholds. X is not changed.
+    mechanism : Mechanism
+        Which values go missing.
+    random_state : int, numpy Generator, numpy RandomState or None, default=None
+        Where chance comes from. None takes fresh entropy, not numpy's global state.
+
+    Returns
+    -------
+    X_missing : ndarray or pandas DataFrame of shape (n, d)
+        A copy of X with NaN in the removed cells: a DataFrame, of the same index and columns, if X
+        is one from pandas. float32 stays float32 (a DataFrame where every column is), and all else
+        becomes float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is not a finite numeric matrix (NaN allowed), or another argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import SelfMasking, ampute
+    >>> ampute(np.array([[1, 5], [2, 6], [9, 7]]), SelfMasking(p=1.0), random_state=0)
+    array([[ 1.,  5.],
+           [ 2.,  6.],
+           [nan,  7.]])
+    """
+    check_mechanism(mechanism, "mechanism")
+    rng = as_generator(random_state)
+    values = check_matrix(X, "X")
+    # A copy, so that a mechanism that writes to what it is given cannot reach the user's X.
+    probability = np.asarray(mechanism.missing_probability(values.astype(np.float64)))
+    if probability.shape != values.shape or not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError(
+            "mechanism must give probabilities between 0 and 1 of the shape of X, "
+            f"{values.shape}, which {mechanism!r} does not."
+        )
+    return replace_cells(X, values, rng.random(values.shape) < probability, np.nan)
+
+
+def replace_cells(
+    X: ArrayLike | DataFrameLike,
+    values: NDArray[np.floating],
+    cells: NDArray[np.bool_],
+    value: float,
+) -> NDArray[np.floating] | DataFrameLike:
+    """Copy X, whose numbers are ``values``, with ``value`` in ``cells``; pandas stays pandas."""
+    if hasattr(X, "iloc"):
+        frame: Any = X
+        return frame.astype(values.dtype).mask(cells, value)
+    replaced = values.copy()
+    replaced[cells] = value
+    return replaced
+
+
+def check_matrix(X: object, name: str) -> NDArray[np.floating]:
+    """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
+    try:
+        matrix = check_array(
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+        )
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} must be a dense numeric (n, d) array or DataFrame: {error}") from error
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise ValueError(
+            f"{name} must be a matrix of at least one row and one column, got shape {matrix.shape}."
+        )
+    if np.isinf(matrix).any():
+        raise ValueError(f"{name} must hold finite numbers or NaN, got infinite values.")
+    return matrix
+
+
+def as_generator(random_state: RandomStateLike) -> np.random.Generator:
+    """Turn a seed, a generator or None into a Generator that shares nothing with numpy's global."""
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31, size=4))
+    if isinstance(random_state, bool) or not isinstance(random_state, Integral):
+        raise TypeError(
+            "random_state must be None, an int, a numpy Generator or a numpy RandomState, "
+            f"got {random_state!r}."
+        )
+    if random_state < 0:
+        raise ValueError(f"random_state must not be negative, got {random_state}.")
+    return np.random.default_rng(int(random_state))
+
+
+def observed_mean_and_std(
+    X: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give each column's mean and population sd over its cells that are not NaN (NaN if none)."""
+    observed = ~np.isnan(X)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = np.where(observed, X, 0.0).sum(axis=0) / count
+    # Rounding may push the mean of a constant column off its value (0.1 + 0.1 + 0.1 > 0.3): all of
+    # it would then lie below its mean, and its sd would not be 0.
+    mean = np.clip(mean, np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0))
+    variance = (np.where(observed, X - mean, 0.0) ** 2).sum(axis=0) / count
+    return mean, np.where(observed.any(axis=0), np.sqrt(variance), np.nan)
+
+
+def _standardise(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give z-scores over the observed cells: 0 where NaN, and throughout a constant column."""
+    mean, std = observed_mean_and_std(X)
+    return np.nan_to_num((X - mean) / np.where(std > 0, std, 1.0))
+
+
+def feature_indices(features: Features, n_features: int) -> NDArray[np.intp]:
+    """Turn ``features`` into the numbers of columns of a matrix that has ``n_features``."""
+    features = check_features(features)
+    if features is None or features == "all":
+        return np.arange(n_features)
+    if features == "first_half":
+        return np.arange(max(1, n_features // 2))
+    if max(features) >= n_features:
+        raise ValueError(
+            f"features must be column numbers from 0 to {n_features - 1}, got {max(features)}."
+        )
+    return np.asarray(features, dtype=np.intp)
+
+
+def check_features(features: Features) -> Features:
+    """Check what can be checked without the data; a sequence comes back as a tuple of int."""
+    if features is None or (isinstance(features, str) and features in ("all", "first_half")):
+        return features
+    indices = np.asarray(features)
+    numbers = indices.dtype.kind in "iu" and indices.ndim == 1
+    if not numbers or len(np.unique(indices)) < len(indices) or indices.min() < 0:
+        kind = ValueError if numbers or isinstance(features, str) else TypeError
+        raise kind(
+            'features must be None, "all", "first_half" or a sequence of distinct column numbers '
+            f"from 0 on, got {features!r}."
+        )
+    return tuple(indices.tolist())
+
+
+def check_mechanism(mechanism: object, name: str) -> None:
+    """Refuse what is not a Mechanism."""
+    if not isinstance(mechanism, Mechanism):
+        raise TypeError(f"{name} must be a Mechanism instance, as MCAR(0.2), got {mechanism!r}.")
+
+
+def check_number(value: float, name: str, low: float = -np.inf, high: float = np.inf) -> float:
+    """Refuse what is not a finite number from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not (math.isfinite(value) and low <= value <= high):
+        bounds = f" between {low:g} and {high:g}" if math.isfinite(low) else ""
+        raise ValueError(f"{name} must be a finite number{bounds}, got {value!r}.")
+    return float(value)
+
+
+def _check_direction(direction: str | Sequence[str]) -> str | tuple[str, ...]:
+    sides = np.asarray(direction)
+    if sides.dtype.kind != "U" or sides.ndim > 1 or not np.isin(sides, ("above", "below")).all():
+        raise (ValueError if sides.dtype.kind == "U" else TypeError)(
+            'direction must be "above", "below" or a sequence of these, one per chosen column, '
+            f"got {direction!r}."
+        )
+    return tuple(sides.tolist()) if sides.ndim else str(direction)
+
+
+def _check_threshold(threshold: str | float | Sequence[float]) -> str | float | tuple[float, ...]:
+    if isinstance(threshold, str) and threshold in ("mean", "median"):
+        return threshold
+    values = np.asarray(threshold)
+    if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
+        raise (ValueError if values.dtype.kind in "iufU" else TypeError)(
+            'threshold must be "mean", "median", a finite number or one per chosen column, '
+            f"got {threshold!r}."
+        )
+    return tuple(values.astype(float).tolist()) if values.ndim else float(values)
+
+
+def _normalise(mechanism: Mechanism, **parameters: object) -> None:
+    """Set fields of a frozen dataclass to their checked, hashable form."""
+    for name, value in parameters.items():
+        object.__setattr__(mechanism, name, value)

@@ -1,0 +1,368 @@
+"""Training by skorch: the net, its batches, its loss and its progress bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.utils import to_tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
+from gnr_sklearn.nn.models import Terms
+
+__all__ = [
+    "HoldOut",
+    "ImputationNet",
+    "MaskedRows",
+    "NegativeBound",
+    "ProgressBar",
+    "RandomBatches",
+    "SequentialBatches",
+]
+
+Batch = tuple[dict[str, Tensor], None]
+
+
+class MaskedRows(Dataset):
+    """Rows and their masks, held in memory as two tensors.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Rows with zeros at their missing values.
+    mask : Tensor of shape (n, d)
+        1 where observed, 0 where missing.
+    """
+
+    def __init__(self, x: Tensor, mask: Tensor) -> None:
+        self.x = x
+        self.mask = mask
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int | slice | Tensor) -> Batch:
+        # skorch expects pairs of input and target; there is no target.
+        return {"x": self.x[index], "mask": self.mask[index]}, None
+
+
+class HoldOut:
+    """Hold random rows out for validation, to be passed as skorch's ``train_split``.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows to hold out.
+    seed : int
+        Seed of the choice.
+    """
+
+    def __init__(self, n_rows: int, seed: int) -> None:
+        self.n_rows = n_rows
+        self.seed = seed
+
+    def __call__(
+        self, dataset: MaskedRows, y: None = None, **params: Any
+    ) -> tuple[MaskedRows, MaskedRows]:
+        """Split into rows to train on and rows held out."""
+        generator = torch.Generator().manual_seed(self.seed)
+        order = torch.randperm(len(dataset), generator=generator).to(dataset.x.device)
+        held_out, kept = order[: self.n_rows], order[self.n_rows :]
+        return (
+            MaskedRows(dataset.x[kept], dataset.mask[kept]),
+            MaskedRows(dataset.x[held_out], dataset.mask[held_out]),
+        )
+
+
+class RandomBatches:
+    """Endless shuffled passes over rows in memory, cut into epochs of equal length.
+
+    An epoch is a number of steps rather than a pass over the data, so that what a fit
+    costs, and how often it looks at the held-out rows, does not depend on how many rows
+    there are. All batches have the same size: one that meets the end of a pass goes on
+    in the next.
+
+    Parameters
+    ----------
+    dataset : MaskedRows
+        The rows.
+    batch_size : int
+        Rows in a batch; all of them where there are fewer.
+    n_steps : int
+        Batches over all epochs.
+    steps_per_epoch : int
+        Batches in one epoch; the last epoch has what is left.
+    seed : int
+        Seed of the shuffling.
+    """
+
+    def __init__(
+        self,
+        dataset: MaskedRows,
+        batch_size: int,
+        n_steps: int,
+        steps_per_epoch: int,
+        seed: int,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = min(batch_size, len(dataset))
+        self.steps_left = n_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.generator = torch.Generator().manual_seed(seed)
+        self.queue = torch.empty(0, dtype=torch.int64)
+
+    def _next_indices(self) -> Tensor:
+        if len(self.queue) < self.batch_size:
+            shuffled = torch.randperm(len(self.dataset), generator=self.generator)
+            self.queue = torch.cat([self.queue, shuffled])
+        indices, self.queue = self.queue.split([self.batch_size, len(self.queue) - self.batch_size])
+        return indices
+
+    def __iter__(self) -> Iterator[Batch]:
+        n_steps = min(self.steps_per_epoch, self.steps_left)
+        self.steps_left -= n_steps
+        for _ in range(n_steps):
+            yield self.dataset[self._next_indices().to(self.dataset.x.device)]
+
+
+class SequentialBatches:
+    """One pass in order over rows in memory, for validation.
+
+    Parameters
+    ----------
+    dataset : MaskedRows
+        The rows.
+    batch_size : int
+        Rows in a batch; the last may have fewer.
+    """
+
+    def __init__(self, dataset: MaskedRows, batch_size: int) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.dataset), self.batch_size):
+            yield self.dataset[start : start + self.batch_size]
+
+
+class NegativeBound(nn.Module):
+    """The loss: minus the importance-weighted bound, averaged over rows (eq. 19).
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of the mask term (eq. 18).
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, terms: Terms) -> Tensor:
+        """Return minus the mean bound of a batch."""
+        return -importance_weighted_bound(log_weights(terms, self.alpha)).mean()
+
+
+class ProgressBar(Callback):
+    """One bar over all optimisation steps, with the bound of the last epoch beside it.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps that the bar has room for.
+    label : str
+        Text in front of the bar.
+    """
+
+    def __init__(self, n_steps: int, label: str) -> None:
+        self.n_steps = n_steps
+        self.label = label
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(total=self.n_steps, desc=self.label, unit="step")
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Count a step."""
+        if training:
+            self.bar_.update()
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Show the bound."""
+        last = net.history[-1]
+        name = "valid_loss" if "valid_loss" in last else "train_loss"
+        self.bar_.set_postfix(bound=f"{-last[name]:.3f}", refresh=False)
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+        del self.bar_  # it holds a stream, which cannot be pickled
+
+
+class _Interrupted(BaseException):
+    """Carries a Ctrl-C past skorch, which ends training quietly on KeyboardInterrupt."""
+
+
+class ImputationNet(NeuralNet):
+    """skorch's net for models whose forward returns :class:`Terms`.
+
+    The module is called with the rows, their mask and noise, and the criterion with the
+    terms it returns. Data are given to ``fit`` as :class:`MaskedRows`.
+
+    Parameters
+    ----------
+    module : type or torch.nn.Module
+        The model; it has an attribute ``latent_dim``.
+    criterion : type
+        Maps terms to the loss.
+    n_importance_samples : int
+        Samples of z for each row, K in eq. 15.
+    seed : int
+        Seed of the noise.
+    **params
+        What :class:`skorch.NeuralNet` takes.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``, when the loss is no longer finite.
+    KeyboardInterrupt
+        From ``fit``, on Ctrl-C. Where a callback raises it, which is how skorch's
+        callbacks ask for an end, training ends quietly instead.
+    """
+
+    def __init__(
+        self,
+        module: type[nn.Module] | nn.Module,
+        *,
+        criterion: type[nn.Module] = NegativeBound,
+        n_importance_samples: int = 20,
+        seed: int = 0,
+        **params: Any,
+    ) -> None:
+        self.n_importance_samples = n_importance_samples
+        self.seed = seed
+        super().__init__(module, criterion=criterion, **params)
+
+    def _noise_generator(self, offset: int = 0) -> torch.Generator:
+        return torch.Generator(device=self.device).manual_seed(self.seed + offset)
+
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Terms:
+        """Call the module on rows and fresh noise."""
+        rows = to_tensor(x, device=self.device)
+        # Held-out rows meet the same noise every time, so that their bound changes only
+        # because the model does.
+        training = self.module_.training
+        generator = self.generator_ if training else self._noise_generator(offset=1)
+        noise = torch.randn(
+            (self.n_importance_samples, len(rows["x"]), self.module_.latent_dim),
+            generator=generator,
+            device=self.device,
+        )
+        return self.module_(noise=noise, **rows, **fit_params)
+
+    def get_loss(
+        self, y_pred: Terms, y_true: None, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the loss of a batch; there are no targets."""
+        return self.criterion_(y_pred)
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Start the stream of training noise."""
+        super().on_train_begin(net, **kwargs)
+        self.generator_ = self._noise_generator()
+
+    def on_batch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Refuse to go on from a loss that is not finite."""
+        super().on_batch_end(net, *args, **kwargs)
+        loss = kwargs["loss"].item()
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The training loss became {loss} at step {self.n_steps}. Lower "
+                "learning_rate, use scaling='observed', or limit the gradient with "
+                "skorch's GradientNormClipping in callbacks."
+            )
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Leave the module ready for use and the net ready for pickling."""
+        super().on_train_end(net, **kwargs)
+        del self.generator_
+        self._set_training(False)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimisation steps taken so far."""
+        return sum("train_loss" in b for epoch in self.history for b in epoch["batches"])
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks, and note whether one of them ends training."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            self.stopped_by_callback_ = True
+            raise
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> ImputationNet:
+        """Train, and tell a Ctrl-C from a callback that ends training."""
+        self.stopped_by_callback_ = False
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt:
+            if self.stopped_by_callback_:
+                raise
+            raise _Interrupted from None
+
+    def partial_fit(
+        self, X: MaskedRows, y: None = None, classes: None = None, **fit_params: Any
+    ) -> ImputationNet:
+        """Train, and raise on Ctrl-C instead of ending quietly."""
+        try:
+            return super().partial_fit(X, y, classes, **fit_params)
+        except _Interrupted:
+            raise KeyboardInterrupt from None
+
+
+def iterate_terms(
+    module: nn.Module,
+    rows: MaskedRows,
+    draw_noise: Callable[[int], Tensor],
+    max_elements: int = 2**21,
+) -> Iterator[tuple[slice, Terms]]:
+    """Evaluate a trained model in chunks of rows, so that memory stays bounded.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model, in evaluation mode.
+    rows : MaskedRows
+        The rows, on any device.
+    draw_noise : callable
+        Given a number of rows, returns noise of shape (L, rows or 1, latent_dim) on the
+        device of the model.
+    max_elements : int
+        Most numbers in the output of any layer for one chunk; at least one row is taken.
+
+    Yields
+    ------
+    chunk : slice
+        Which rows.
+    terms : Terms
+        Their log-terms.
+    """
+    widest = max(layer.out_features for layer in module.modules() if isinstance(layer, nn.Linear))
+    n_samples = len(draw_noise(1))
+    chunk_size = max(1, max_elements // (n_samples * widest))
+    device = next(module.parameters()).device
+    with torch.inference_mode():
+        for start in range(0, len(rows), chunk_size):
+            chunk = slice(start, start + chunk_size)
+            batch, _ = rows[chunk]
+            x, mask = batch["x"].to(device), batch["mask"].to(device)
+            yield chunk, module(x, mask, draw_noise(len(x)))

@@ -1,0 +1,438 @@
+"""The estimator that deep generative imputers share."""
+
+from __future__ import annotations
+
+import numbers
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EarlyStopping
+from torch import Tensor, nn
+
+from gnr_sklearn._base import (
+    BaseImputer,
+    FloatArray,
+    Interval,
+    StrOptions,
+    draw_seed,
+    feature_limits,
+)
+from gnr_sklearn.nn.bounds import (
+    importance_weighted_bound,
+    log_weights,
+    normalized_weights,
+    quasi_normal,
+    resample,
+)
+from gnr_sklearn.nn.models import Terms
+from gnr_sklearn.nn.training import (
+    HoldOut,
+    ImputationNet,
+    MaskedRows,
+    ProgressBar,
+    RandomBatches,
+    SequentialBatches,
+    iterate_terms,
+)
+
+__all__ = ["VAEImputer"]
+
+STEPS_PER_EPOCH = 100
+
+# The bound of held-out rows is computed once an epoch: this many rows tell it well
+# enough, and their number must not make a fit on many rows slower.
+MAX_HELD_OUT = 1000
+
+# In standard deviations. Squared, summed and divided by the smallest noise, such values
+# still fit into float32.
+LARGEST_VALUE = 1e6
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class VAEImputer(BaseImputer):
+    """A deep generative model of data and mask, trained by importance weighting.
+
+    A subclass says which torch module to train and how much the mask counts.
+    """
+
+    latent_dim: int | None = None
+    hidden_dims: int | Sequence[int] = (128, 128)
+    decoder: Literal["mlp", "linear"] = "mlp"
+    observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
+    n_importance_samples: int = 20
+    n_imputation_samples: int = 1000
+    max_iter: int = 2000
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 500
+    tol: float = 1e-3
+    scaling: Literal["observed"] | None = "observed"
+    min_value: float | ArrayLike | None = None
+    max_value: float | ArrayLike | None = None
+    device: str = "cpu"
+    callbacks: list[Any] | None = None
+    net_params: dict[str, Any] | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "decoder": [StrOptions({"mlp", "linear"})],
+        "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "scaling": [StrOptions({"observed"}), None],
+        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "callbacks": [list, None],
+        "net_params": [dict, None],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        latent_dim : int or None, default=None
+            Size of the latent variable z; None for the number of features less one, and
+            at least 1.
+        hidden_dims : int or sequence of int, default=(128, 128)
+            Widths of the hidden layers of the encoder and of each decoder.
+        decoder : {"mlp", "linear"}, default="mlp"
+            Whether the decoders have hidden layers or are affine in z. With a linear
+            decoder the data model is factor analysis.
+        observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
+            Standard deviation of x given z: one number, one for each feature, or a
+            network's function of z.
+        n_importance_samples : int, default=20
+            Samples of z for each row in training, K in eq. 15.
+        n_imputation_samples : int, default=1000
+            Samples of z for each row in imputation and scoring, L in eq. 20.
+        max_iter : int, default=2000
+            Optimisation steps at most. What a fit costs does not depend on the number of
+            rows.
+        batch_size : int, default=128
+            Rows in one optimisation step.
+        learning_rate : float, default=1e-3
+            Step size of Adam.
+        early_stopping : bool, default=True
+            Whether to hold rows out, to stop when their bound no longer rises, and to
+            keep the parameters that had the highest. With fewer than 20 rows none are
+            held out.
+        validation_fraction : float, default=0.1
+            Fraction of the rows to hold out, at most 1000 rows.
+        n_iter_no_change : int, default=500
+            Stop after this many steps without improvement, rounded up to hundreds.
+        tol : float, default=1e-3
+            Least improvement of the held-out bound that counts, in nats for one row.
+        scaling : {"observed"} or None, default="observed"
+            Whether to centre and scale each feature by the mean and standard deviation
+            of its observed values, or to take the data as they are. The starting point
+            of the encoder is 0 in place of what is missing, so that None suits data
+            where 0 is a sensible value.
+        min_value, max_value : float, array-like of shape (n_features,) or None, default=None
+            Bounds that imputed values are clipped to.
+        device : {"cpu", "cuda", "auto"}, default="cpu"
+            Where to train; "auto" takes a GPU where there is one.
+        callbacks : list of skorch callbacks or None, default=None
+            Called during training; an epoch is 100 optimisation steps.
+        net_params : dict or None, default=None
+            Further parameters of the skorch net, such as
+            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        net_ : skorch.NeuralNet
+            The trained net; ``net_.module_`` is the torch module.
+        latent_dim_ : int
+            Size of the latent variable.
+        alpha_ : float
+            Weight of the mask term.
+        n_iter_ : int
+            Optimisation steps taken.
+        history_ : skorch.history.History
+            Losses of each epoch and step.
+        lower_bound_ : float
+            The objective of training, the mean over rows of eq. 15, where training
+            ended: of the held-out rows with early stopping, else averaged over the last
+            epoch. It holds the trained alpha and scaled data; to compare imputers, use
+            `score`.
+        """
+
+    @property
+    @abstractmethod
+    def _module_class(self) -> type[nn.Module]:
+        """Class of the torch module."""
+
+    @abstractmethod
+    def _mask_weight(self, observed_fraction: float) -> float:
+        """Choose the weight of the mask term, alpha in eq. 18."""
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        r"""Lower bound of the log-likelihood of each row and its mask.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_samples,)
+            :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation
+            (eq. 15 to 17), in nats, as a density in the units of X.
+
+        Notes
+        -----
+        The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
+        with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
+        is never positive the smallest alpha would look best.
+        """
+        check_is_fitted(self)
+        values = self._modelled_values(*self._validate_data(X, reset=False))
+        bound = np.empty(len(values))
+        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
+            log_w = log_weights(terms, alpha=1.0)
+            bound[chunk] = importance_weighted_bound(log_w).cpu().numpy()
+        # From the density of scaled values to that of the user's.
+        return bound - (~np.isnan(values) * np.log(self._scale)).sum(axis=1)
+
+    def score(self, X: ArrayLike, y: None = None) -> float:
+        """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+
+        Returns
+        -------
+        bound : float
+            See :meth:`score_samples`; higher is better.
+        """
+        return float(self.score_samples(X).mean())
+
+    def predict_mask_proba(self, X: ArrayLike) -> FloatArray:
+        """Probability that each value is observed, given the row and its mask.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_features)
+            E[P(m = 1 | z) | x_obs, m], by the weights of eq. 20. It is 0 for features
+            that had no observed value in `fit`.
+        """
+        check_is_fitted(self)
+        values = self._modelled_values(*self._validate_data(X, reset=False))
+        proba = np.zeros((len(values), self.n_features_in_))
+        modelled = np.flatnonzero(~self._is_empty_feature)
+        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
+            proba[chunk, modelled] = self._expectation(terms, torch.sigmoid(terms.mask_logits))
+        return proba
+
+    def encode(self, X: ArrayLike) -> FloatArray:
+        """Mean of the variational posterior q(z | x_obs).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples, latent_dim_)
+        """
+        check_is_fitted(self)
+        values = self._modelled_values(*self._validate_data(X, reset=False))
+        module = self.net_.module_
+        with torch.inference_mode():
+            mean, _ = module.encoder(self._rows(values).x.to(self._device))
+        return mean.cpu().numpy().astype(np.float64)
+
+    def sample(
+        self,
+        X: ArrayLike,
+        n_draws: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> FloatArray:
+        """Draw multiple imputations by sampling importance resampling.
+
+        For each row and draw, one of `n_imputation_samples` samples of z is chosen in
+        proportion to its weight in eq. 20, and the missing values are drawn from p(x | z).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        n_draws : int, default=5
+            Number of completed data sets.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None gives other draws each time.
+
+        Returns
+        -------
+        draws : ndarray of shape (n_draws, n_samples, n_features_out)
+            Completed data sets, each with the columns that `transform` returns.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_draws, numbers.Integral) or n_draws < 1:
+            raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
+        table, observed = self._validate_data(X, reset=False)
+        values = self._modelled_values(table, observed)
+        completed = np.repeat(values[np.newaxis], n_draws, axis=0)
+        has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
+        generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
+
+        def independent_noise(n_rows: int) -> Tensor:
+            shape = (self.n_imputation_samples, n_rows, self.latent_dim_)
+            return torch.randn(shape, generator=generator, device=self._device)
+
+        for chunk, terms in self._iterate_terms(values[has_missing], independent_noise):
+            weights = normalized_weights(log_weights(terms, self.alpha_))
+            chosen = resample(weights, n_draws, generator).unsqueeze(-1)
+            mean = terms.x_mean.take_along_dim(chosen, dim=0)
+            scale = terms.x_scale.expand_as(terms.x_mean).take_along_dim(chosen, dim=0)
+            noise = torch.randn(mean.shape, generator=generator, device=self._device)
+            completed[:, has_missing[chunk]] = self._to_data_units(mean + scale * noise)
+        return np.stack([self._assemble(table, observed, draw) for draw in completed])
+
+    def _fit(self, values: FloatArray) -> None:
+        n_rows, n_features = values.shape
+        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
+        self._lowest = lowest[~self._is_empty_feature]
+        self._highest = highest[~self._is_empty_feature]
+        hidden_dims = self._check_hidden_dims()
+        self._center, self._scale = self._location_and_scale(values)
+        self._device = self._choose_device()
+        self._seed = draw_seed(self.random_state)
+        self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
+        self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
+
+        n_held_out = min(round(self.validation_fraction * n_rows), MAX_HELD_OUT)
+        early_stopping = self.early_stopping and n_rows >= 20 and n_held_out >= 1
+        params = {
+            "module": self._module_class,
+            "module__n_features": n_features,
+            "module__latent_dim": self.latent_dim_,
+            "module__hidden_dims": hidden_dims,
+            "module__decoder": self.decoder,
+            "module__observation_scale": self.observation_scale,
+            "module__seed": self._seed,
+            "criterion__alpha": self.alpha_,
+            "n_importance_samples": self.n_importance_samples,
+            "seed": self._seed,
+            "optimizer": torch.optim.Adam,
+            "lr": self.learning_rate,
+            "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
+            "batch_size": self.batch_size,
+            "iterator_train": RandomBatches,
+            "iterator_train__n_steps": self.max_iter,
+            "iterator_train__steps_per_epoch": STEPS_PER_EPOCH,
+            "iterator_train__seed": self._seed,
+            "iterator_valid": SequentialBatches,
+            "iterator_valid__batch_size": MAX_HELD_OUT,
+            "train_split": HoldOut(n_held_out, self._seed) if early_stopping else None,
+            "callbacks": self._make_callbacks(early_stopping),
+            "device": self._device,
+            # One is for the progress bar; more prints skorch's table of losses as well.
+            "verbose": max(0, self.verbose - 1),
+        }
+        net = ImputationNet(**params | (self.net_params or {}))
+        net.fit(self._rows(values))
+        self.net_ = net
+        self.n_iter_ = net.n_steps
+        self.history_ = net.history
+        losses = self.history_[:, "valid_loss" if early_stopping else "train_loss"]
+        self.lower_bound_ = -min(losses) if early_stopping else -losses[-1]
+
+    def _impute(self, values: FloatArray) -> FloatArray:
+        imputed = np.empty_like(values)
+        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
+            imputed[chunk] = self._to_data_units(self._expectation(terms, terms.x_mean))
+        return imputed
+
+    def _make_callbacks(self, early_stopping: bool) -> list[Any]:
+        callbacks = list(self.callbacks or [])
+        if early_stopping:
+            stopping = EarlyStopping(
+                patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
+                threshold=self.tol,
+                threshold_mode="abs",
+                load_best=True,
+            )
+            callbacks.append(("early_stopping", stopping))
+        if self.verbose:
+            callbacks.append(("progress_bar", ProgressBar(self.max_iter, type(self).__name__)))
+        return callbacks
+
+    def _check_hidden_dims(self) -> tuple[int, ...]:
+        widths = np.atleast_1d(np.asarray(self.hidden_dims))
+        if widths.ndim != 1 or widths.dtype.kind not in "iu" or (widths < 1).any():
+            raise ValueError(
+                "hidden_dims must be an int or a non-empty sequence of ints, each at least 1, "
+                f"got {self.hidden_dims!r}."
+            )
+        return tuple(int(width) for width in widths)
+
+    def _choose_device(self) -> str:
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                "device='cuda' needs a GPU that torch can use; 'cpu' and 'auto' do not."
+            )
+        return self.device
+
+    def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if self.scaling is None:
+            return np.zeros(values.shape[1]), np.ones(values.shape[1])
+        # It passes over NaN, and takes 1 for the scale of a constant feature.
+        scaler = StandardScaler().fit(values)
+        return scaler.mean_, scaler.scale_
+
+    def _rows(self, values: FloatArray) -> MaskedRows:
+        scaled = np.clip((values - self._center) / self._scale, -LARGEST_VALUE, LARGEST_VALUE)
+        mask = ~np.isnan(values)
+        x = np.where(mask, scaled, 0.0).astype(np.float32)
+        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask.astype(np.float32)))
+
+    def _to_data_units(self, scaled: Tensor | FloatArray) -> FloatArray:
+        in_units = np.asarray(scaled, dtype=np.float64) * self._scale + self._center
+        return np.clip(in_units, self._lowest, self._highest)
+
+    def _shared_noise(self) -> Callable[[int], Tensor]:
+        # The same for all rows, so that what is imputed in one row depends neither on
+        # its neighbours nor on their order.
+        noise = quasi_normal(self.n_imputation_samples, self.latent_dim_, self._seed)
+        noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
+        return lambda n_rows: noise
+
+    def _iterate_terms(
+        self, values: FloatArray, draw_noise: Callable[[int], Tensor]
+    ) -> Iterator[tuple[slice, Terms]]:
+        return iterate_terms(self.net_.module_, self._rows(values), draw_noise)
+
+    def _expectation(self, terms: Terms, quantity: Tensor) -> NDArray[Any]:
+        """Average over samples by the weights of eq. 20."""
+        weights = normalized_weights(log_weights(terms, self.alpha_))
+        return torch.einsum("kb,kbd->bd", weights, quantity).cpu().numpy()
