@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,8 @@ from sklearn.utils import check_array
 
 __all__ = ["MAR", "MCAR", "Compose", "Mechanism", "SelfMasking", "ampute"]
 
-RandomStateLike = int | np.random.RandomState | np.random.Generator | None
-Features = Literal["all", "first_half"] | Sequence[int] | None
-Direction = Literal["above", "below"]
+RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
+Features = str | Sequence[int] | NDArray[np.integer] | None
 
 
 class DataFrameLike(Protocol):
@@ -134,8 +133,8 @@ class SelfMasking(Mechanism):
 
     p: float = 1.0
     features: Features = "first_half"
-    direction: Direction | Sequence[Direction] = "above"
-    threshold: Literal["mean", "median"] | float | Sequence[float] = "mean"
+    direction: str | Sequence[str] = "above"
+    threshold: str | float | Sequence[float] | NDArray[np.floating] = "mean"
 
     def __post_init__(self) -> None:
         _normalise(
@@ -425,11 +424,12 @@ def feature_indices(features: Features, n_features: int) -> NDArray[np.intp]:
         return np.arange(n_features)
     if features == "first_half":
         return np.arange(max(1, n_features // 2))
-    if max(features) >= n_features:
+    indices = np.asarray(features, dtype=np.intp)
+    if indices.max() >= n_features:
         raise ValueError(
-            f"features must be column numbers from 0 to {n_features - 1}, got {max(features)}."
+            f"features must be column numbers from 0 to {n_features - 1}, got {indices.max()}."
         )
-    return np.asarray(features, dtype=np.intp)
+    return indices
 
 
 def check_features(features: Features) -> Features:
@@ -473,7 +473,9 @@ def _check_direction(direction: str | Sequence[str]) -> str | tuple[str, ...]:
     return tuple(sides.tolist()) if sides.ndim else str(direction)
 
 
-def _check_threshold(threshold: str | float | Sequence[float]) -> str | float | tuple[float, ...]:
+def _check_threshold(
+    threshold: str | float | Sequence[float] | NDArray[np.floating],
+) -> str | float | tuple[float, ...]:
     if isinstance(threshold, str) and threshold in ("mean", "median"):
         return threshold
     values = np.asarray(threshold)

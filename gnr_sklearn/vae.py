@@ -324,7 +324,9 @@ class VAEImputer(BaseImputer):
         hidden_dims = self._check_hidden_dims()
         self._center, self._scale = self._location_and_scale(values)
         self._device = self._choose_device()
-        self._seed = draw_seed(self.random_state)
+        # One stream of random numbers for each purpose, and one kept for imputation.
+        seeds = np.random.SeedSequence(draw_seed(self.random_state)).generate_state(5)
+        module_seed, noise_seed, order_seed, split_seed, self._noise_seed = map(int, seeds)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
 
@@ -337,10 +339,10 @@ class VAEImputer(BaseImputer):
             "module__hidden_dims": hidden_dims,
             "module__decoder": self.decoder,
             "module__observation_scale": self.observation_scale,
-            "module__seed": self._seed,
+            "module__seed": module_seed,
             "criterion__alpha": self.alpha_,
             "n_importance_samples": self.n_importance_samples,
-            "seed": self._seed,
+            "seed": noise_seed,
             "optimizer": torch.optim.Adam,
             "lr": self.learning_rate,
             "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
@@ -348,10 +350,10 @@ class VAEImputer(BaseImputer):
             "iterator_train": RandomBatches,
             "iterator_train__n_steps": self.max_iter,
             "iterator_train__steps_per_epoch": STEPS_PER_EPOCH,
-            "iterator_train__seed": self._seed,
+            "iterator_train__seed": order_seed,
             "iterator_valid": SequentialBatches,
             "iterator_valid__batch_size": MAX_HELD_OUT,
-            "train_split": HoldOut(n_held_out, self._seed) if early_stopping else None,
+            "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "callbacks": self._make_callbacks(early_stopping),
             "device": self._device,
             # One is for the progress bar; more prints skorch's table of losses as well.
@@ -399,7 +401,7 @@ class VAEImputer(BaseImputer):
             return "cuda" if torch.cuda.is_available() else "cpu"
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError(
-                "device='cuda' needs a GPU that torch can use; 'cpu' and 'auto' do not."
+                "device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'."
             )
         return self.device
 
@@ -423,7 +425,7 @@ class VAEImputer(BaseImputer):
     def _shared_noise(self) -> Callable[[int], Tensor]:
         # The same for all rows, so that what is imputed in one row depends neither on
         # its neighbours nor on their order.
-        noise = quasi_normal(self.n_imputation_samples, self.latent_dim_, self._seed)
+        noise = quasi_normal(self.n_imputation_samples, self.latent_dim_, self._noise_seed)
         noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
         return lambda n_rows: noise
 

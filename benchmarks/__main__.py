@@ -1,0 +1,33 @@
+"""Command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.records import RESULTS
+
+NAMES = ("quickstart", "table2", "scale", "report")
+
+
+def main() -> None:
+    """Parse the arguments and run one benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--data-dir", type=Path, help="folder with the UCI tables in uci/*.csv")
+    parser.add_argument("--seeds", type=int, help="number of masks, each with its own seed")
+    parser.add_argument("--quick", action="store_true", help="a small part, to try it out")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
+    parser.add_argument("--datasets", nargs="+", help="only these tables")
+    parser.add_argument("--rates", nargs="+", type=float, help="only these missing rates")
+    parser.add_argument("--methods", nargs="+", help="only these methods")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    import_module(f"benchmarks.{options.name}").main(options)
+
+
+if __name__ == "__main__":
+    main()

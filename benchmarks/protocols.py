@@ -1,0 +1,183 @@
+"""One cell of a comparison: remove values, impute them, and measure the error.
+
+The two protocols differ in what the imputer is told. In the paper protocol the complete
+columns are standardised before values are removed, so that 0 is the true mean. In the field
+protocol the imputer gets the raw table with its holes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from tqdm import tqdm
+
+from benchmarks.records import RecordFile
+from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MissForestImputer
+from gnr_sklearn.datasets import UCI_DATASETS, load_uci
+from gnr_sklearn.metrics import imputation_rmse, mask_auc
+from gnr_sklearn.missingness import SelfMasking, ampute
+
+PROTOCOLS = ("paper", "field")
+UCI_ORDER = ("wine_white", "abalone", "banknote", "yeast", "wine_red", "concrete")
+assert set(UCI_ORDER) == set(UCI_DATASETS)
+
+
+class ZeroImputer(SimpleImputer):
+    """Fill in 0: in the paper protocol, the true mean of each column."""
+
+    def __init__(self, *, random_state: int | None = None) -> None:
+        super().__init__(strategy="constant", fill_value=0.0)
+        self.random_state = random_state
+
+
+@dataclass(frozen=True)
+class Method:
+    """A labelled imputer with its settings; the protocol decides on scaling."""
+
+    label: str
+    imputer: type
+    params: dict[str, Any] = field(default_factory=dict)
+    protocols: tuple[str, ...] = PROTOCOLS
+
+    def make(self, protocol: str, seed: int) -> Any:
+        params = dict(self.params)
+        if issubclass(self.imputer, GNRImputer) and protocol == "paper":
+            params["scaling"] = None
+        return self.imputer(random_state=seed, **params)
+
+    def describe(self, protocol: str) -> str:
+        """The settings that differ from the defaults, to be kept with the record."""
+        return repr(self.make(protocol, 0)).replace("random_state=0", "").replace("\n", " ")
+
+
+MEAN = Method("mean", MeanImputer)
+ZERO = Method("zero", ZeroImputer, protocols=("paper",))
+MICE = Method("MICE", MICEImputer)
+# Columns that are complete in fit are complete in transform here: no forest is needed.
+MISS_FOREST = Method("MissForest", MissForestImputer, {"skip_complete": True})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One imputer on one table with one mask."""
+
+    protocol: str
+    dataset: str
+    rate: float
+    method: Method
+    seed: int
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {
+            "protocol": self.protocol,
+            "dataset": self.dataset,
+            "setting": f"{self.rate:.0%}",
+            "method": self.method.label,
+            "metric": "rmse",
+        }
+
+    def run(self, data_dir: Path | None) -> dict[str, Any]:
+        """Return error, mask AUC where the imputer models the mask, seconds, and a column."""
+        complete = load(self.dataset, data_dir)
+        scale = complete.std(axis=0)
+        if self.protocol == "paper":
+            complete = (complete - complete.mean(axis=0)) / scale
+            scale = np.ones_like(scale)
+        X = ampute(complete, SelfMasking(self.rate), random_state=self.seed)
+        missing = np.isnan(X)
+        imputer = self.method.make(self.protocol, self.seed)
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            imputed = imputer.fit_transform(X)
+        seconds = time.perf_counter() - start
+        auc = None
+        if hasattr(imputer, "predict_mask_proba"):
+            auc = mask_auc(~missing, imputer.predict_mask_proba(X))
+        return {
+            "rmse": float(imputation_rmse(complete, imputed, missing, scale=scale)),
+            "mask_auc": auc,
+            "seconds": round(seconds, 2),
+            "column": (complete[:, 0] / scale[0], imputed[:, 0] / scale[0], missing[:, 0]),
+        }
+
+
+def load(dataset: str, data_dir: Path | None) -> np.ndarray:
+    """Complete data, from scikit-learn or UCI."""
+    if dataset == "diabetes":
+        return load_diabetes(scaled=False).data
+    return load_uci(dataset, data_dir).data
+
+
+def find_data_dir(given: Path | None) -> Path | None:
+    """The folder with the UCI tables: as given, by environment, or beside the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    for folder in (given, os.environ.get("GNR_DATA_DIR"), beside):
+        if folder is not None and (Path(folder) / "uci").is_dir():
+            return Path(folder)
+    return None
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Give each worker process one thread: two of one beat one of two here."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _run(cell: Cell, data_dir: Path | None) -> tuple[Cell, dict[str, Any]]:
+    return cell, cell.run(data_dir)
+
+
+def run_cells(
+    cells: list[Cell],
+    records: RecordFile,
+    *,
+    jobs: int,
+    data_dir: Path | None,
+    rerun: bool = False,
+    paper: Callable[[Cell], float | None] = lambda cell: None,
+) -> list[tuple[Cell, dict[str, Any]]]:
+    """Run what is not recorded yet, record each cell as it ends, and return the results."""
+    todo = [
+        cell
+        for cell in cells
+        if rerun or not records.has(cell.key, cell.method.describe(cell.protocol), cell.seed)
+    ]
+    results = []
+    with one_thread_each(), tqdm(total=len(todo), desc=records.benchmark, unit="cell") as bar:
+        finished = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(_run)(cell, data_dir) for cell in todo
+        )
+        for cell, result in finished:
+            results.append((cell, result))
+            params, seconds = cell.method.describe(cell.protocol), result["seconds"]
+            records.add(cell.key, params, cell.seed, result["rmse"], seconds, paper(cell))
+            if result["mask_auc"] is not None:
+                key = cell.key | {"metric": "mask_auc"}
+                records.add(key, params, cell.seed, result["mask_auc"], seconds, None)
+            bar.set_postfix_str(f"{cell.protocol} {cell.dataset} {cell.method.label}")
+            bar.update()
+    return results

@@ -1,0 +1,528 @@
+"""How good an imputation is: errors on removed cells, masks foretold, scorers for GridSearchCV.
+
+A ``mask`` is True where a cell was removed; ``observed`` is True where a cell is observed (the m
+of the GNR paper's eq. 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline
+
+from gnr_sklearn.missingness import (
+    MCAR,
+    DataFrameLike,
+    Features,
+    Mechanism,
+    RandomStateLike,
+    ampute,
+    as_generator,
+    check_matrix,
+    check_mechanism,
+    check_number,
+    feature_indices,
+    observed_mean_and_std,
+    replace_cells,
+)
+
+__all__ = [
+    "complete_data_scorer",
+    "imputation_mae",
+    "imputation_rmse",
+    "make_masked_cell_scorer",
+    "mask_accuracy",
+    "mask_auc",
+]
+
+_REDUCTIONS: dict[str, Callable[[NDArray[np.floating]], float]] = {
+    "rmse": lambda errors: float(np.sqrt(np.mean(errors**2))),
+    "mae": lambda errors: float(np.mean(np.abs(errors))),
+}
+
+
+class Transformer(Protocol):
+    """What a scorer asks of an estimator."""
+
+    def transform(self, X: ArrayLike, /) -> ArrayLike: ...
+
+
+def imputation_rmse(
+    X_true: ArrayLike, X_imputed: ArrayLike, mask: ArrayLike, *, scale: ArrayLike | None = None
+) -> float:
+    """Root mean squared error over the removed cells.
+
+    ``sqrt(mean over mask_ij of ((X_imputed_ij - X_true_ij) / scale_j)^2)``
+
+    Parameters
+    ----------
+    X_true : array-like of shape (n, d)
+        The data before cells were removed; may be NaN where ``mask`` is False.
+    X_imputed : array-like of shape (n, d)
+        The data as imputed.
+    mask : array-like of shape (n, d), bool
+        True where a cell was removed: what ``np.isnan(X_missing)`` gives.
+    scale : array-like of shape (d,) or None, default=None
+        What the errors of each column are divided by; None for the units of X_true.
+        ``X_true.std(axis=0)`` gives the paper's.
+
+    Returns
+    -------
+    rmse : float
+        0 or more; lower is better.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, ``mask`` is not of booleans (or 0 and 1), no cell is True or it looks
+        inverted (no error where True, some where False), an array is NaN where it is True, or the
+        scale of a column with such cells is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.metrics import imputation_rmse
+    >>> X = np.array([[1.0, 10.0], [2.0, 30.0], [6.0, 20.0]])
+    >>> X_imputed = np.array([[1.0, 10.0], [2.0, 10.0], [3.0, 20.0]])
+    >>> mask = X != X_imputed
+    >>> round(imputation_rmse(X, X_imputed, mask), 3)
+    14.3
+    >>> round(imputation_rmse(X, X_imputed, mask, scale=X.std(axis=0)), 3)
+    1.991
+    """
+    return _REDUCTIONS["rmse"](_removed_cell_errors(X_true, X_imputed, mask, scale))
+
+
+def imputation_mae(
+    X_true: ArrayLike, X_imputed: ArrayLike, mask: ArrayLike, *, scale: ArrayLike | None = None
+) -> float:
+    """Mean absolute error over the removed cells.
+
+    ``mean over mask_ij of |X_imputed_ij - X_true_ij| / scale_j``
+
+    Parameters
+    ----------
+    X_true, X_imputed, mask, scale
+        As in :func:`imputation_rmse`.
+
+    Returns
+    -------
+    mae : float
+        0 or more; lower is better.
+
+    Raises
+    ------
+    ValueError
+        As :func:`imputation_rmse`.
+
+    Examples
+    --------
+    >>> from gnr_sklearn.metrics import imputation_mae
+    >>> imputation_mae([[1.0], [2.0], [6.0]], [[1.0], [1.0], [3.0]], [[False], [True], [True]])
+    2.0
+    """
+    return _REDUCTIONS["mae"](_removed_cell_errors(X_true, X_imputed, mask, scale))
+
+
+def mask_accuracy(
+    observed: ArrayLike, proba: ArrayLike, *, features: Features = None, threshold: float = 0.5
+) -> float:
+    """Fraction of cells whose being observed or missing is foretold, as in the paper's Table 3.
+
+    ``mean over cells of [(proba_ij >= threshold) == observed_ij]``
+
+    Parameters
+    ----------
+    observed : array-like of shape (n, d), bool
+        True where a cell is observed: ``~np.isnan(X_missing)``.
+    proba : array-like of shape (n, d)
+        P(observed), as the ``predict_mask_proba`` of an imputer gives.
+    features : {"all", "first_half"}, sequence of int or None, default=None
+        The columns that count; None for those with at least one missing cell.
+    threshold : float, default=0.5
+        From what probability on a cell is taken to be observed.
+
+    Returns
+    -------
+    accuracy : float
+        Between 0 and 1. Guessing at random at the right rate q of missing cells gives
+        ``q^2 + (1 - q)^2``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays are not as described or differ in shape, or no column has a missing cell.
+
+    Examples
+    --------
+    >>> from gnr_sklearn.metrics import mask_accuracy
+    >>> observed = [[True, True], [False, True], [False, True]]
+    >>> proba = [[0.9, 1.0], [0.2, 1.0], [0.6, 1.0]]
+    >>> round(mask_accuracy(observed, proba), 3)
+    0.667
+    """
+    mask, probability = _check_mask_and_proba(observed, proba)
+    threshold = check_number(threshold, "threshold", 0, 1)
+    if features is None:
+        columns = np.flatnonzero(~mask.all(axis=0))
+        if not columns.size:
+            raise ValueError("observed must have a column with a missing cell, got no False in it.")
+    else:
+        columns = feature_indices(features, mask.shape[1])
+    return float(np.mean((probability[:, columns] >= threshold) == mask[:, columns]))
+
+
+def mask_auc(
+    observed: ArrayLike,
+    proba: ArrayLike,
+    *,
+    features: Features = None,
+    average: str = "macro",
+) -> float:
+    """Area under the ROC curve of P(observed), over columns that have both kinds of cells.
+
+    Parameters
+    ----------
+    observed : array-like of shape (n, d), bool
+        True where a cell is observed: ``~np.isnan(X_missing)``.
+    proba : array-like of shape (n, d)
+        P(observed), as the ``predict_mask_proba`` of an imputer gives.
+    features : {"all", "first_half"}, sequence of int or None, default=None
+        The columns to take; those without both observed and missing cells are left out. None is
+        "all".
+    average : {"macro", "micro"}, default="macro"
+        "macro" averages the areas of the columns; "micro" pools their cells into one curve.
+
+    Returns
+    -------
+    auc : float
+        Between 0 and 1; 0.5 is chance.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays are not as described or differ in shape, or no column has both kinds of cells.
+
+    Examples
+    --------
+    >>> from gnr_sklearn.metrics import mask_auc
+    >>> observed = [[True, True], [False, True], [True, True]]
+    >>> mask_auc(observed, [[0.9, 1.0], [0.5, 1.0], [0.4, 1.0]])
+    0.5
+    """
+    if average not in ("macro", "micro"):
+        raise ValueError(f'average must be "macro" or "micro", got {average!r}.')
+    mask, probability = _check_mask_and_proba(observed, proba)
+    columns = feature_indices(features, mask.shape[1])
+    columns = columns[mask[:, columns].any(axis=0) & ~mask[:, columns].all(axis=0)]
+    if not columns.size:
+        raise ValueError("observed must have a column with both observed and missing cells.")
+    truth, score = mask[:, columns], probability[:, columns]
+    if average == "micro":
+        return float(roc_auc_score(truth.ravel(), score.ravel()))
+    return float(np.mean([roc_auc_score(t, s) for t, s in zip(truth.T, score.T, strict=True)]))
+
+
+def make_masked_cell_scorer(
+    fraction: float = 0.2,
+    mechanism: Mechanism | None = None,
+    metric: str = "rmse",
+    random_state: RandomStateLike = 0,
+) -> _MaskedCellScorer:
+    """Make a scorer for GridSearchCV that needs no true values of the missing cells.
+
+    The scorer removes further cells of the X that it is given, among those observed, has the
+    estimator fill them in, and returns minus the error there, in units of each column's sd over
+    its observed cells (1 if that is 0). At least one observed cell per column stays.
+
+    Cells that one may hide are cells that were seen. Under MNAR they differ from the missing ones,
+    so this score compares candidates by how well they rebuild what is observed, which is not
+    always how well they impute; a ``mechanism`` close to the real one narrows the gap.
+
+    Parameters
+    ----------
+    fraction : float, default=0.2
+        Between 0 and 1, both excluded: each observed cell is removed with this probability.
+        Ignored if a mechanism is given.
+    mechanism : Mechanism or None, default=None
+        What removes cells instead, given X with its missing cells.
+    metric : {"rmse", "mae"}, default="rmse"
+        The error.
+    random_state : int, numpy Generator, numpy RandomState or None, default=0
+        Read once, here: every call of one scorer removes the same cells from the same X, so that
+        all candidates of a search are compared on the same cells.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y=None) -> float``, picklable; higher is better, and y is ignored.
+        X is an array or a DataFrame, without infinite values; pandas is handed to the estimator as
+        pandas, all else as an array. Cells equal to ``estimator.missing_values`` (NaN where there
+        is no such attribute, as in a Pipeline) are the missing ones. The estimator is a fitted
+        imputer that gives every column back, or a Pipeline that ends in one and whose earlier
+        steps, scalers say, have an ``inverse_transform``. Else, or if X is too small to remove
+        anything, it raises a ValueError, which GridSearchCV turns into a warning and a score of
+        NaN unless ``error_score="raise"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.impute import KNNImputer
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from gnr_sklearn.metrics import make_masked_cell_scorer
+    >>> x = np.linspace(0, 1, 60)
+    >>> X = np.column_stack([x, 2 * x, -x])
+    >>> X[::5, 0] = np.nan
+    >>> search = GridSearchCV(
+    ...     KNNImputer(), {"n_neighbors": [2, 40]}, scoring=make_masked_cell_scorer(0.2), cv=3
+    ... )
+    >>> search.fit(X).best_params_
+    {'n_neighbors': 2}
+    """
+    if metric not in _REDUCTIONS:
+        raise ValueError(f'metric must be "rmse" or "mae", got {metric!r}.')
+    if mechanism is None:
+        if not 0 < check_number(fraction, "fraction", 0, 1) < 1:
+            raise ValueError(f"fraction must be more than 0 and less than 1, got {fraction!r}.")
+        mechanism = MCAR(fraction)
+    check_mechanism(mechanism, "mechanism")
+    rng = as_generator(random_state)
+    # An int serves as the seed itself, so that it shows in the repr.
+    seed = int(random_state) if isinstance(random_state, Integral) else int(rng.integers(2**32))
+    return _MaskedCellScorer(mechanism, metric, seed)
+
+
+@dataclass(frozen=True, repr=False)
+class _MaskedCellScorer:
+    """See :func:`make_masked_cell_scorer`. A class, for closures cannot be pickled."""
+
+    mechanism: Mechanism
+    metric: str
+    random_state: int
+
+    def __repr__(self) -> str:
+        return (
+            f"make_masked_cell_scorer(mechanism={self.mechanism!r}, metric={self.metric!r}, "
+            f"random_state={self.random_state})"
+        )
+
+    def __call__(
+        self, estimator: Transformer, X: ArrayLike | DataFrameLike, y: object = None
+    ) -> float:
+        values, marker = _mark_missing(estimator, X)
+        scale = _positive(observed_mean_and_std(values.astype(np.float64))[1])
+        # Not the stream of the seed itself: where X was amputed with the same seed, that would pick
+        # the very cells that are missing already.
+        rng = np.random.default_rng(np.random.SeedSequence(self.random_state, spawn_key=(1,)))
+        observed = ~np.isnan(values)
+        removed = observed & np.isnan(ampute(values, self.mechanism, rng))
+        for column in np.flatnonzero(removed.any(axis=0) & ~(observed & ~removed).any(axis=0)):
+            removed[rng.choice(np.flatnonzero(removed[:, column])), column] = False
+        if not removed.any():
+            raise ValueError(
+                f"X must have observed cells that {self.mechanism!r} removes (one per column "
+                f"always stays), got none in shape {values.shape}."
+            )
+        amputed = replace_cells(X, check_matrix(X, "X"), removed, marker)
+        imputed = _impute(estimator, amputed, values, observed & ~removed, scale)
+        return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
+
+
+def complete_data_scorer(
+    estimator: Transformer, X: ArrayLike | DataFrameLike, y: ArrayLike
+) -> float:
+    """Score an imputer by the truth: an oracle, for benchmarks only.
+
+    It looks at the true values of the missing cells. A setting chosen with it must not be reported
+    as if it had been found without them; :func:`make_masked_cell_scorer` is for that.
+
+    Parameters
+    ----------
+    estimator : fitted imputer, or a Pipeline that ends in one
+        As for :func:`make_masked_cell_scorer`.
+    X : array-like or DataFrame of shape (n, d)
+        Data with missing cells.
+    y : array-like of shape (n, d)
+        The same rows, complete, so that ``GridSearchCV(...).fit(X_missing, X_complete)`` hands each
+        fold its own.
+
+    Returns
+    -------
+    score : float
+        Minus the RMSE over the missing cells of X, in units of the sd of y's columns over the rows
+        given (1 if that is 0). Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If y has another shape than X, is NaN somewhere, or differs from X in an observed cell, if
+        X has no missing cell, or if the estimator does not give every cell of X back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.impute import SimpleImputer
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from gnr_sklearn.metrics import complete_data_scorer
+    >>> from gnr_sklearn.missingness import MCAR, ampute
+    >>> X = np.random.default_rng(0).exponential(size=(200, 3))
+    >>> search = GridSearchCV(
+    ...     SimpleImputer(), {"strategy": ["mean", "median"]}, scoring=complete_data_scorer
+    ... )
+    >>> search.fit(ampute(X, MCAR(0.3), random_state=0), X).best_params_
+    {'strategy': 'mean'}
+    """
+    values, marker = _mark_missing(estimator, X)
+    if y is None:
+        raise ValueError("y must be the complete data, as in fit(X_missing, X_complete), got None.")
+    truth = check_matrix(y, "y").astype(np.float64)
+    if truth.shape != values.shape or np.isnan(truth).any():
+        raise ValueError(
+            f"y must be complete data (no NaN) of the shape of X, {values.shape}, got "
+            f"{np.isnan(truth).sum()} NaN in shape {truth.shape}."
+        )
+    missing = np.isnan(values)
+    scale = _positive(observed_mean_and_std(truth)[1])
+    if not _agree(values, truth, ~missing, scale):
+        raise ValueError("y must equal X in the observed cells of X, which it does not.")
+    if not missing.any():
+        raise ValueError("X must have missing cells to score, got none.")
+    # A copy, for an imputer with copy=False writes to what it is given.
+    X = replace_cells(X, check_matrix(X, "X"), missing, marker)
+    imputed = _impute(estimator, X, truth, ~missing, scale)
+    return -_REDUCTIONS["rmse"](((imputed - truth) / scale)[missing])
+
+
+def _removed_cell_errors(
+    X_true: ArrayLike, X_imputed: ArrayLike, mask: ArrayLike, scale: ArrayLike | None
+) -> NDArray[np.floating]:
+    """Check the arguments, and give the errors of the cells that mask marks, one by one."""
+    truth, imputed = check_matrix(X_true, "X_true"), check_matrix(X_imputed, "X_imputed")
+    removed = _check_mask(mask, "mask")
+    if not truth.shape == imputed.shape == removed.shape:
+        raise ValueError(
+            "X_true, X_imputed and mask must have one shape, got "
+            f"{truth.shape}, {imputed.shape} and {removed.shape}."
+        )
+    if not removed.any():
+        raise ValueError("mask must be True in at least one cell (the removed ones), got none.")
+    for name, array in (("X_true", truth), ("X_imputed", imputed)):
+        if np.isnan(array[removed]).any():
+            raise ValueError(
+                f"{name} must not be NaN where mask is True, got NaN in "
+                f"{np.isnan(array[removed]).sum()} of {removed.sum()} such cells."
+            )
+    known = ~(removed | np.isnan(truth) | np.isnan(imputed))
+    # Up to rounding, for an imputer that works in float32 changes observed cells that much.
+    if np.allclose(truth[removed], imputed[removed]) and not np.allclose(
+        truth[known], imputed[known]
+    ):
+        raise ValueError(
+            "mask looks inverted: every cell where it is True agrees and others do not, but True "
+            "must mark the removed cells."
+        )
+    if scale is None:
+        return imputed[removed] - truth[removed]
+    unit = np.asarray(scale, dtype=np.float64)
+    if unit.shape != (truth.shape[1],):
+        raise ValueError(
+            f"scale must be of shape ({truth.shape[1]},), one number per column, got {unit.shape}."
+        )
+    per_cell = np.broadcast_to(unit, truth.shape)[removed]
+    if not (np.isfinite(per_cell) & (per_cell > 0)).all():
+        raise ValueError(
+            "scale must be positive and finite in every column with a removed cell, "
+            f"got {unit.tolist()}."
+        )
+    return (imputed[removed] - truth[removed]) / per_cell
+
+
+def _check_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
+    array = check_matrix(mask, name)
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{name} must hold booleans, or 0 and 1, got other values.")
+    return array.astype(bool)
+
+
+def _check_mask_and_proba(
+    observed: ArrayLike, proba: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    mask, probability = _check_mask(observed, "observed"), check_matrix(proba, "proba")
+    if mask.shape != probability.shape:
+        raise ValueError(
+            f"observed and proba must have one shape, got {mask.shape} and {probability.shape}."
+        )
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError("proba must hold probabilities between 0 and 1, without NaN.")
+    return mask, probability
+
+
+def _mark_missing(
+    estimator: Transformer, X: ArrayLike | DataFrameLike
+) -> tuple[NDArray[np.floating], float]:
+    """Give X as numbers with NaN in its missing cells, and the estimator's marker of these."""
+    if not hasattr(estimator, "transform"):
+        raise TypeError(f"estimator must have a transform method, got {estimator!r}.")
+    marker = getattr(estimator, "missing_values", np.nan)
+    if not isinstance(marker, Real):
+        raise TypeError(f"estimator.missing_values must be NaN or a number, got {marker!r}.")
+    values = check_matrix(X, "X")
+    return np.where(values == marker, values.dtype.type(np.nan), values), float(marker)
+
+
+def _impute(
+    estimator: Transformer,
+    X: ArrayLike | DataFrameLike,
+    truth: NDArray[np.floating],
+    observed: NDArray[np.bool_],
+    scale: NDArray[np.float64],
+) -> NDArray[np.floating]:
+    """Have X imputed, in its own units, where ``truth`` holds the values of its observed cells."""
+    imputed = check_matrix(estimator.transform(X), "estimator.transform(X)")  # type: ignore[arg-type]
+    unchanged = imputed.shape == truth.shape and _agree(imputed, truth, observed, scale)
+    if isinstance(estimator, Pipeline) and not unchanged:
+        # Steps before the imputer changed the units, and the errors would be in units of theirs.
+        # Where they cannot be undone, the checks below say what is asked for.
+        with suppress(AttributeError, ValueError):
+            imputed = check_matrix(estimator[:-1].inverse_transform(imputed), "X")
+    if imputed.shape != truth.shape:
+        raise ValueError(
+            f"estimator.transform(X) must have the shape of X, {truth.shape}, to be scored cell by "
+            f"cell, got {imputed.shape}: set keep_empty_features=True and add_indicator=False."
+        )
+    if np.isnan(imputed).any():
+        raise ValueError("estimator.transform(X) must not leave NaN, which it does.")
+    if not _agree(imputed, truth, observed, scale):
+        raise ValueError(
+            "estimator.transform(X) must give the observed cells of X back as they are: score an "
+            "imputer, or a Pipeline that ends in one and whose other steps can be inverted."
+        )
+    return imputed
+
+
+def _agree(
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    cells: NDArray[np.bool_],
+    scale: NDArray[np.float64],
+) -> bool:
+    """Say whether a and b are equal in ``cells``, up to the rounding of work done in float32."""
+    tolerance = 1e-3 * (np.abs(b) + scale)
+    return bool((np.abs(a - b) <= tolerance)[cells].all())
+
+
+def _positive(std: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Replace an sd of 0, or of a column without observed cells (NaN), by 1."""
+    return np.where(std > 0, std, 1.0)

@@ -1,0 +1,368 @@
+"""The base class: scikit-learn's private seams, seeds, bounds and documentation."""
+
+import ast
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from numpy.testing import assert_array_equal
+
+import gnr_sklearn
+from gnr_sklearn._base import (
+    BaseImputer,
+    Interval,
+    StrOptions,
+    draw_seed,
+    feature_limits,
+    fit_context,
+)
+
+PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]
+PUBLIC_IMPUTERS = [
+    each for each in PUBLIC if inspect.isclass(each) and issubclass(each, BaseImputer)
+]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ToyImputer(BaseImputer):
+    """Impute one number, and forget what was observed.
+
+    Parameters
+    ----------
+    {parameter_docs}
+
+    Attributes
+    ----------
+    {attribute_docs}
+    """
+
+    fraction: float = 0.5
+    n_rounds: int = 1
+    mode: str = "a"
+    names: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        "fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "mode": [StrOptions({"a", "b"})],
+        "names": ["array-like", dict, None],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        fraction : float, default=0.5
+            What is imputed.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        validation_skipped_ : bool
+            Whether scikit-learn would have validated parameters inside `fit`.
+        """
+
+    def _fit(self, values):
+        self.validation_skipped_ = sklearn.get_config()["skip_parameter_validation"]
+        self.values_fitted_ = values
+
+    def _impute(self, values):
+        self.values_imputed_ = values
+        return np.full_like(values, self.fraction)
+
+
+# scikit-learn's private means of checking parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused"),
+    [
+        ("fraction", [0.1, np.float32(0.9)], [0, 1, 0.0, -0.5, np.nan, "0.5", None]),
+        ("n_rounds", [1, 10, np.int64(3)], [0, 1.0, np.inf, None]),
+        ("mode", ["a", "b"], ["c", 1, None]),
+        ("names", [[1, 2], np.ones(2), {"a": 1}, None], [1, "a"]),
+        ("missing_values", [np.nan, -1, 0.5, np.float32(-1), pd.NA], ["NaN", None, [0]]),
+        ("add_indicator", [True, np.True_], [1, 0, None, "True"]),
+        ("keep_empty_features", [True, np.True_], [1, 0, None, "True"]),
+        ("random_state", [None, 0, 2**32 - 1, np.random.RandomState(0)], [-1, 0.5, "a"]),
+        ("verbose", [0, 1, 5, True], [-1, 0.5, "a", None]),
+    ],
+)
+def test_constraints(name, accepted, refused):
+    X = [[1.0, 2.0], [3.0, 4.0]]
+    for value in accepted:
+        ToyImputer(**{name: value}).fit(X)
+    for value in refused:
+        imputer = ToyImputer(**{name: value})
+        with pytest.raises(ValueError, match=f"The '{name}' parameter of ToyImputer must be"):
+            imputer.fit(X)
+        # Refused before anything was done.
+        assert not hasattr(imputer, "n_features_in_")
+
+
+@pytest.mark.parametrize(
+    ("closed", "inside"),
+    [
+        ("left", [True, False]),
+        ("right", [False, True]),
+        ("both", [True, True]),
+        ("neither", [False, False]),
+    ],
+)
+def test_interval_ends(closed, inside):
+    interval = Interval(Real, 0, 1, closed=closed)
+    assert [interval.is_satisfied_by(end) for end in (0, 1)] == inside
+
+
+def test_interval_without_ends_takes_infinity_but_not_nan():
+    # Bounds of imputed values are declared so.
+    interval = Interval(Real, None, None, closed="both")
+    assert all(interval.is_satisfied_by(value) for value in (-np.inf, 0, np.inf))
+    assert not interval.is_satisfied_by(np.nan)
+
+
+def test_fit_context_skips_nested_validation_and_keeps_the_signature():
+    imputer = ToyImputer().fit([[1.0]])
+    assert imputer.validation_skipped_
+    assert not sklearn.get_config()["skip_parameter_validation"]
+    assert list(inspect.signature(ToyImputer.fit).parameters) == ["self", "X", "y"]
+    assert ToyImputer.fit.__doc__.startswith("Learn from")
+
+
+def test_fit_context_returns_what_fit_returns_and_lets_errors_through():
+    class Fits(sklearn.base.BaseEstimator):
+        _parameter_constraints: ClassVar[dict[str, Any]] = {}
+
+        @fit_context(prefer_skip_nested_validation=True)
+        def fit(self, X, y=None):
+            return {"yes": self, "no": 1 / X}["yes"]
+
+    estimator = Fits()
+    assert estimator.fit(1) is estimator
+    with pytest.raises(ZeroDivisionError):
+        estimator.fit(0)
+
+
+def test_validation_can_be_switched_off_for_all_of_scikit_learn():
+    with sklearn.config_context(skip_parameter_validation=True):
+        ToyImputer(mode="c").fit([[1.0]])
+
+
+# What the base class gives to a subclass and takes from it
+
+
+def test_a_subclass_sees_floats_with_nan_and_no_empty_columns():
+    X = np.array([[1, -1, 3], [4, -1, -1], [7, -1, 9]], dtype=np.int32)
+    imputer = ToyImputer(missing_values=-1)
+    X_imputed = imputer.fit_transform(X)
+    assert_array_equal(imputer.values_fitted_, [[1.0, 3.0], [4.0, np.nan], [7.0, 9.0]])
+    assert imputer.values_fitted_.dtype == np.float64
+    # Complete rows are none of its business, and neither are observed values.
+    assert_array_equal(imputer.values_imputed_, [[4.0, np.nan]])
+    assert_array_equal(X_imputed, [[1.0, 3.0], [4.0, 0.5], [7.0, 9.0]])
+
+
+def test_a_subclass_is_not_asked_about_complete_rows_alone():
+    imputer = ToyImputer().fit([[1.0], [np.nan]])
+    imputer.transform([[1.0], [2.0]])
+    assert not hasattr(imputer, "values_imputed_")
+
+
+def test_parameters_are_keyword_only_and_inherited():
+    names = list(inspect.signature(ToyImputer).parameters)
+    assert set(inspect.signature(BaseImputer).parameters) < set(names)
+    assert ToyImputer(fraction=0.25).get_params()["fraction"] == 0.25
+    with pytest.raises(TypeError, match="positional"):
+        ToyImputer(0.25)
+
+
+def test_repr_and_equality_are_those_of_scikit_learn():
+    assert repr(ToyImputer(fraction=0.25)) == "ToyImputer(fraction=0.25)"
+    assert ToyImputer() != ToyImputer()
+    assert len({ToyImputer(), ToyImputer()}) == 2
+
+
+# Documentation
+
+
+def test_documentation_is_inherited_at_its_place():
+    docs = inspect.getdoc(ToyImputer)
+    own, inherited = docs.index("fraction : float"), docs.index("missing_values : ")
+    attributes = docs.index("Attributes\n")
+    assert own < inherited < attributes
+    own, inherited = docs.index("validation_skipped_ : bool"), docs.index("n_features_in_ : int")
+    assert attributes < own < inherited
+
+
+def parameters_in(docs):
+    """Map the names in a numpydoc section Parameters to their specifications."""
+    section = re.search(r"^Parameters\n-+\n(.*?)\n\n", inspect.cleandoc(docs), re.M | re.S)[1]
+    found = {}
+    for line in section.splitlines():
+        if line.startswith(" "):
+            continue
+        names, separator, specification = line.partition(" : ")
+        assert separator, f"No 'name : type' in {line!r}"
+        for name in names.split(", "):
+            assert name not in found, f"{name} is documented twice"
+            found[name] = specification
+    return found
+
+
+@pytest.mark.parametrize("imputer_class", PUBLIC_IMPUTERS, ids=lambda c: c.__name__)
+def test_every_parameter_is_documented_with_its_default(imputer_class):
+    documented = parameters_in(imputer_class.__doc__)
+    parameters = inspect.signature(imputer_class).parameters
+    assert set(documented) == set(parameters)
+    for name, specification in documented.items():
+        match = re.fullmatch(r"(?P<type>\S.*), default=(?P<default>.+)", specification)
+        assert match, f"{name}: no type and default in {specification!r}"
+        default = match["default"]
+        stated = np.nan if default == "np.nan" else ast.literal_eval(default)
+        actual = parameters[name].default
+        assert repr(stated) == repr(actual), f"{name}: {default} in the documentation"
+
+
+@pytest.mark.parametrize("imputer_class", PUBLIC_IMPUTERS, ids=lambda c: c.__name__)
+def test_every_parameter_has_a_constraint_and_a_type(imputer_class):
+    parameters = inspect.signature(imputer_class).parameters
+    assert set(imputer_class._parameter_constraints) == set(parameters)
+    assert all(p.annotation is not inspect.Parameter.empty for p in parameters.values())
+
+
+@pytest.mark.parametrize("imputer_class", PUBLIC_IMPUTERS, ids=lambda c: c.__name__)
+def test_no_place_is_left_in_documentation(imputer_class):
+    assert not re.search(r"{(parameter|attribute)_docs}", imputer_class.__doc__)
+    # Pieces are put in without the indentation that they have in the source.
+    assert not re.search(r"^ +\w+ : ", imputer_class.__doc__, re.MULTILINE)
+
+
+@pytest.mark.parametrize("imputer_class", PUBLIC_IMPUTERS, ids=lambda c: c.__name__)
+def test_public_methods_are_documented(imputer_class):
+    for name, method in inspect.getmembers(imputer_class, inspect.isfunction):
+        if name.startswith("_") or not method.__module__.startswith("gnr_sklearn"):
+            continue
+        docs = inspect.getdoc(method)
+        assert docs, f"{name} has no documentation"
+        taken = [each for each in inspect.signature(method).parameters if each != "self"]
+        assert not taken or list(parameters_in(docs)) == taken
+
+
+# draw_seed
+
+
+def test_draw_seed_from_an_integer_is_reproducible():
+    seeds = {draw_seed(random_state) for random_state in range(100)}
+    assert len(seeds) == 100
+    assert seeds == {draw_seed(np.int64(random_state)) for random_state in range(100)}
+    assert all(type(seed) is int and 0 <= seed < 2**31 - 1 for seed in seeds)
+
+
+def test_draw_seed_advances_an_instance():
+    random_state = np.random.RandomState(0)
+    assert draw_seed(random_state) != draw_seed(random_state)
+    other = np.random.RandomState(0)
+    draw_seed(other), draw_seed(other)
+    assert random_state.randint(10**6) == other.randint(10**6)
+
+
+def test_draw_seed_from_none_varies_and_leaves_the_global_state_alone():
+    def state():
+        return pickle.dumps(np.random.get_state())  # noqa: NPY002
+
+    before = state()
+    first = draw_seed(None)
+    assert state() == before
+    np.random.seed(0)  # noqa: NPY002
+    second = draw_seed(None)
+    np.random.seed(0)  # noqa: NPY002
+    assert len({first, second, draw_seed(None)}) == 3
+
+
+def test_draw_seed_refuses_what_is_no_random_state():
+    with pytest.raises(ValueError, match="cannot be used to seed"):
+        draw_seed("a")
+
+
+# feature_limits
+
+
+@pytest.mark.parametrize(
+    ("min_value", "max_value", "lowest", "highest"),
+    [
+        (None, None, [-np.inf] * 3, [np.inf] * 3),
+        (0, 1.5, [0.0] * 3, [1.5] * 3),
+        ([0, 1, 2], None, [0.0, 1.0, 2.0], [np.inf] * 3),
+        (-np.inf, np.array([3, 4, np.inf]), [-np.inf] * 3, [3.0, 4.0, np.inf]),
+        (2.0, (2, 3, 4), [2.0] * 3, [2.0, 3.0, 4.0]),
+    ],
+)
+def test_feature_limits(min_value, max_value, lowest, highest):
+    limits = feature_limits(min_value, max_value, 3)
+    for limit, expected in zip(limits, (lowest, highest), strict=True):
+        assert limit.dtype == np.float64
+        assert_array_equal(limit, expected)
+
+
+@pytest.mark.parametrize(
+    ("min_value", "max_value", "message"),
+    [
+        ([0, 1], None, "min_value must be .*an array of 3 numbers"),
+        (None, np.zeros((3, 1)), "max_value must be .*an array of 3 numbers"),
+        (None, [], "max_value must be .*an array of 3 numbers"),
+        (np.nan, None, "min_value must be .*without NaN"),
+        (None, [1, np.nan, 2], "max_value must be .*without NaN"),
+        (1, 0, "min_value must not exceed max_value, got 1 and 0"),
+        ([0, 5, 0], 4, "min_value must not exceed max_value"),
+        # Nothing finite is left to impute.
+        (np.inf, None, "min_value"),
+        (None, [0, -np.inf, 0], "max_value"),
+        (["a", "b", "c"], None, "min_value must be"),
+    ],
+)
+def test_feature_limits_errors(min_value, max_value, message):
+    with pytest.raises(ValueError, match=message):
+        feature_limits(min_value, max_value, 3)
+
+
+# The package
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = (
+        "import sys, gnr_sklearn\n"
+        "gnr_sklearn.MICEImputer().fit([[1.0, 2.0], [2.0, 3.0]])\n"
+        "assert 'torch' not in sys.modules\n"
+        "gnr_sklearn.GNRImputer\n"
+        "assert 'torch' in sys.modules\n"
+    )
+    root = Path(gnr_sklearn.__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_public_name_resolves_and_is_listed():
+    assert len(set(gnr_sklearn.__all__)) == len(gnr_sklearn.__all__)
+    assert len(PUBLIC_IMPUTERS) >= 4
+    for name, value in zip(gnr_sklearn.__all__, PUBLIC, strict=True):
+        assert value.__name__ == name
+        assert value.__doc__
+        assert name in dir(gnr_sklearn)
+    namespace = {}
+    exec("from gnr_sklearn import *", namespace)
+    assert set(gnr_sklearn.__all__) <= set(namespace)
+
+
+def test_unknown_names_raise_attribute_error():
+    with pytest.raises(AttributeError, match="'gnr_sklearn' has no attribute 'NoSuchImputer'"):
+        _ = gnr_sklearn.NoSuchImputer
+    assert not hasattr(gnr_sklearn, "torch")

@@ -1,0 +1,91 @@
+"""Properties of the bound, the weights, resampling and quasi-random numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from gnr_sklearn.nn.bounds import (
+    effective_sample_size,
+    importance_weighted_bound,
+    normalized_weights,
+    quasi_normal,
+    resample,
+)
+
+log_weight_arrays = arrays(
+    np.float64,
+    st.tuples(st.integers(1, 20), st.integers(1, 4)),
+    elements=st.floats(-1e4, 1e4),
+)
+
+
+@given(log_weight_arrays)
+def test_bound_lies_between_the_mean_and_the_largest_log_weight(array):
+    log_w = torch.from_numpy(array)
+    bound = importance_weighted_bound(log_w)
+    assert (bound <= log_w.max(dim=0).values + 1e-9).all()
+    assert (bound >= log_w.mean(dim=0) - 1e-9).all()
+
+
+@given(log_weight_arrays, st.floats(-1e3, 1e3))
+def test_bound_moves_with_a_common_factor_and_weights_do_not(array, shift):
+    log_w = torch.from_numpy(array)
+    torch.testing.assert_close(
+        importance_weighted_bound(log_w + shift), importance_weighted_bound(log_w) + shift
+    )
+    torch.testing.assert_close(
+        normalized_weights(log_w + shift), normalized_weights(log_w), rtol=1e-6, atol=1e-9
+    )
+
+
+@given(log_weight_arrays)
+def test_weights_sum_to_one_and_have_an_effective_size(array):
+    weights = normalized_weights(torch.from_numpy(array))
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(weights.shape[1]).double())
+    size = effective_sample_size(weights)
+    assert (size >= 1 - 1e-9).all()
+    assert (size <= len(weights) * (1 + 1e-9)).all()
+
+
+def test_effective_sample_size_at_its_extremes():
+    weights = torch.tensor([[0.25, 1.0], [0.25, 0.0], [0.25, 0.0], [0.25, 0.0]])
+    assert effective_sample_size(weights).tolist() == [4.0, 1.0]
+
+
+def test_resampling_follows_the_weights():
+    weights = torch.tensor([[0.1, 0.5], [0.2, 0.0], [0.7, 0.5]])
+    n_draws = 40_000
+    indices = resample(weights, n_draws, torch.Generator().manual_seed(0))
+    assert indices.shape == (n_draws, 2)
+    for row in range(2):
+        frequencies = torch.bincount(indices[:, row], minlength=3) / n_draws
+        # Five standard errors of a proportion.
+        np.testing.assert_allclose(
+            frequencies, weights[:, row], atol=5 * math.sqrt(0.25 / n_draws)
+        )
+
+
+@pytest.mark.parametrize("dimension", [1, 5, 40])
+def test_quasi_normal_numbers_have_the_moments_of_a_normal(dimension):
+    noise = quasi_normal(1024, dimension, seed=0)
+    assert noise.shape == (1024, dimension)
+    assert noise.isfinite().all()
+    # A tenth of the standard error 1 / sqrt(1024) that independent numbers would have.
+    assert noise.mean(dim=0).abs().max() < 0.1 / 32
+    assert (noise.std(dim=0) - 1).abs().max() < 0.02
+
+
+def test_quasi_normal_numbers_are_finite_in_great_number():
+    assert quasi_normal(2**20, 2, seed=1).isfinite().all()
+
+
+def test_quasi_normal_numbers_come_from_the_seed_alone():
+    before = torch.get_rng_state()
+    assert torch.equal(quasi_normal(8, 2, seed=3), quasi_normal(8, 2, seed=3))
+    assert not torch.equal(quasi_normal(8, 2, seed=3), quasi_normal(8, 2, seed=4))
+    assert torch.equal(torch.get_rng_state(), before)

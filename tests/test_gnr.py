@@ -1,0 +1,440 @@
+"""GNRImputer as its users meet it; what all imputers share is in test_contract.py."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, log_expit
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from gnr_sklearn import GNRImputer
+from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
+from gnr_sklearn.missingness import SelfMasking, ampute
+
+QUICK = {
+    "hidden_dims": 16,
+    "n_importance_samples": 5,
+    "n_imputation_samples": 64,
+    "max_iter": 40,
+    "random_state": 0,
+}
+
+
+def factor_data(n_rows=600, noise=0.5, seed=0):
+    """One factor behind five columns, and behind whether the first two are missing."""
+    rng = np.random.RandomState(seed)
+    z = rng.normal(size=(n_rows, 1))
+    complete = z + noise * rng.normal(size=(n_rows, 5)) + np.array([10.0, -3.0, 0.0, 1.0, 5.0])
+    X = complete.copy()
+    X[:, :2][rng.uniform(size=(n_rows, 2)) < norm.cdf(4 * z)] = np.nan
+    return complete, X
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    complete, X = factor_data()
+    imputer = GNRImputer(
+        latent_dim=1,
+        decoder="linear",
+        hidden_dims=32,
+        max_iter=1500,
+        learning_rate=5e-3,
+        random_state=0,
+    ).fit(X)
+    return imputer, complete, X
+
+
+def exact_posterior(imputer, row):
+    """Moments under the fitted model, by numerical integration over its one latent."""
+    grid = torch.linspace(-8, 8, 4001, dtype=torch.float32)[:, None]
+    module = imputer.net_.module_
+    with torch.no_grad():
+        mean, scale = (t.double().numpy() for t in module.data_decoder(grid))
+        logits = module.mask_decoder(grid).double().numpy()
+    observed = ~np.isnan(row)
+    scaled = (row - imputer._center) / imputer._scale
+    log_density = (
+        norm.logpdf(scaled, mean, scale)[:, observed].sum(1)
+        + log_expit(np.where(observed, logits, -logits)).sum(1)
+        + norm.logpdf(grid.ravel().numpy())
+    )
+    weights = np.exp(log_density - log_density.max())
+    evidence = log_density.max() + np.log(weights.sum() * 16 / 4000)
+    weights /= weights.sum()
+    return {
+        "mean": weights @ mean * imputer._scale + imputer._center,
+        "observed_proba": weights @ expit(logits),
+        "log_likelihood": evidence - np.log(imputer._scale[observed]).sum(),
+    }
+
+
+def test_results_are_those_of_the_fitted_model_integrated_exactly(fitted):
+    imputer, _, X = fitted
+    rows = X[:40]
+    imputed = imputer.transform(rows)
+    proba = imputer.predict_mask_proba(rows)
+    log_likelihood = imputer.score_samples(rows)
+    for i, row in enumerate(rows):
+        exact = exact_posterior(imputer, row)
+        missing = np.isnan(row)
+        np.testing.assert_allclose(imputed[i, missing], exact["mean"][missing], atol=0.02)
+        np.testing.assert_allclose(proba[i], exact["observed_proba"], atol=0.01)
+        assert log_likelihood[i] == pytest.approx(exact["log_likelihood"], abs=0.02)
+
+
+def test_modelling_the_mask_pays_where_the_mask_tells_something(fitted):
+    imputer, complete, X = fitted
+    missing = np.isnan(X)
+    ignoring = clone(imputer).set_params(alpha=0.0).fit(X)
+    error = imputation_rmse(complete, imputer.transform(X), missing)
+    error_ignoring = imputation_rmse(complete, ignoring.transform(X), missing)
+    assert error < 0.95 * error_ignoring
+    assert imputer.score(X) > ignoring.score(X)
+
+
+def test_score_does_not_favour_a_small_alpha_by_construction(fitted):
+    imputer, _, X = fitted
+    score = imputer.score(X)
+    other = clone(imputer).set_params(alpha=0.01, max_iter=1).fit(X)
+    other.net_ = imputer.net_
+    other._center, other._scale = imputer._center, imputer._scale
+    other._noise_seed = imputer._noise_seed
+    # The same model scores the same, whatever alpha it is said to have been trained with.
+    assert other.score(X) == pytest.approx(score, rel=1e-6)
+    # The objective of training does favour it.
+    objectives = [
+        clone(imputer).set_params(alpha=alpha, max_iter=200).fit(X).lower_bound_
+        for alpha in (0.01, 1.0, 100.0)
+    ]
+    assert objectives[0] > objectives[1] > objectives[2]
+
+
+def test_score_is_a_density_in_the_units_of_the_data(fitted):
+    imputer, _, X = fitted
+    factors = np.array([1.0, 10.0, 100.0, 0.1, 1e3])
+    rescaled = clone(imputer).fit(X * factors)
+    expected = imputer.score_samples(X) - (~np.isnan(X) * np.log(factors)).sum(1)
+    np.testing.assert_allclose(rescaled.score_samples(X * factors), expected, atol=0.05)
+
+
+def test_draws_have_the_moments_of_the_posterior(fitted):
+    imputer, _, X = fitted
+    rows = X[np.isnan(X).any(axis=1)][:20]
+    draws = imputer.sample(rows, n_draws=400, random_state=0)
+    assert draws.shape == (400, 20, 5)
+    missing = np.isnan(rows)
+    assert (draws[:, ~missing] == rows[~missing]).all()
+    spread = draws[:, missing].std(axis=0)
+    assert (spread > 0.1).all()
+    z_scores = (draws[:, missing].mean(axis=0) - imputer.transform(rows)[missing]) / (
+        spread / np.sqrt(400)
+    )
+    # Means of draws deviate from the imputation by Monte Carlo error only.
+    assert np.abs(z_scores).max() < 4.5
+    assert np.sqrt((z_scores**2).mean()) < 1.5
+
+
+def test_draws_are_reproducible_and_differ_between_rows(fitted):
+    imputer, _, X = fitted
+    rows = np.full((2, 5), np.nan)
+    first = imputer.sample(rows, n_draws=3, random_state=1)
+    np.testing.assert_array_equal(first, imputer.sample(rows, n_draws=3, random_state=1))
+    assert not np.array_equal(first, imputer.sample(rows, n_draws=3, random_state=2))
+    assert not np.array_equal(
+        imputer.sample(rows, n_draws=3), imputer.sample(rows, n_draws=3)
+    )
+    # Rows that are alike have the same imputation, but draws of their own.
+    np.testing.assert_array_equal(*imputer.transform(rows))
+    assert (first[:, 0] != first[:, 1]).all()
+
+
+@pytest.mark.parametrize("n_draws", [0, -1, 2.5, "3"])
+def test_wrong_number_of_draws(fitted, n_draws):
+    imputer, _, X = fitted
+    with pytest.raises(ValueError, match="n_draws must be an int of at least 1"):
+        imputer.sample(X, n_draws=n_draws)
+
+
+def test_encode_gives_the_posterior_mean_of_q(fitted):
+    imputer, complete, X = fitted
+    z = imputer.encode(X)
+    assert z.shape == (600, 1)
+    # The factor is found, up to its sign.
+    assert abs(np.corrcoef(z[:, 0], complete.mean(axis=1))[0, 1]) > 0.9
+
+
+def test_attributes_after_fit(fitted):
+    imputer, _, X = fitted
+    assert imputer.latent_dim_ == 1
+    assert imputer.alpha_ == 1.0
+    assert imputer.n_iter_ == sum(len(epoch["batches"]) for epoch in imputer.history_[:]) - len(
+        imputer.history_
+    )
+    assert imputer.lower_bound_ == -min(imputer.history_[:, "valid_loss"])
+    assert imputer.net_.history is imputer.history_
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(1, 1), (2, 1), (5, 4)])
+def test_default_latent_size(n_features, expected):
+    X = np.random.RandomState(0).normal(size=(30, n_features))
+    assert GNRImputer(**QUICK).fit(X).latent_dim_ == expected
+
+
+@pytest.mark.parametrize(
+    ("missing_fraction", "expected"), [(0.0, 0.01), (0.08, 0.01), (0.15, 1.0), (0.25, 100.0)]
+)
+def test_alpha_by_the_rule_of_the_paper(missing_fraction, expected):
+    X = np.random.RandomState(0).normal(size=(100, 4))
+    X.flat[: int(missing_fraction * X.size)] = np.nan
+    X[:, 3] = np.nan  # a column without observed values does not count
+    X[-1] = 0.0, 0.0, 0.0, np.nan
+    X[:, :3].flat[: int(missing_fraction * 300)] = np.nan
+    assert GNRImputer(alpha="auto", **QUICK).fit(X[:, :3]).alpha_ == expected
+
+
+@pytest.mark.parametrize("observation_scale", ["shared", "feature", "heteroscedastic"])
+@pytest.mark.parametrize("decoder", ["mlp", "linear"])
+@pytest.mark.parametrize("scaling", ["observed", None])
+def test_every_configuration_imputes_and_draws(observation_scale, decoder, scaling):
+    _, X = factor_data(60)
+    imputer = GNRImputer(
+        observation_scale=observation_scale, decoder=decoder, scaling=scaling, **QUICK
+    ).fit(X)
+    assert np.isfinite(imputer.transform(X)).all()
+    assert np.isfinite(imputer.sample(X, 2, random_state=0)).all()
+    assert np.isfinite(imputer.score(X))
+
+
+def test_without_scaling_the_data_are_taken_as_they_are():
+    _, X = factor_data(60)
+    imputer = GNRImputer(scaling=None, **QUICK).fit(X)
+    assert (imputer._center == 0).all()
+    assert (imputer._scale == 1).all()
+
+
+def test_bounds_hold_for_imputed_values_only():
+    _, X = factor_data(60)
+    lowest, highest = np.array([10.5, -np.inf, -1, -1, -1]), 11.0
+    imputer = GNRImputer(min_value=lowest, max_value=highest, **QUICK).fit(X)
+    missing = np.isnan(X)
+    for imputed in [imputer.transform(X), *imputer.sample(X, 2, random_state=0)]:
+        assert (imputed[:, 0][missing[:, 0]] >= 10.5).all()
+        assert (imputed[missing] <= 11.0).all()
+        np.testing.assert_array_equal(imputed[~missing], X[~missing])
+    assert (X[~missing[:, 0], 0] < 10.5).any()
+
+
+def test_early_stopping_takes_fewer_steps():
+    _, X = factor_data(200)
+    quick = QUICK | {"max_iter": 3000, "learning_rate": 0.02}
+    stopped = GNRImputer(n_iter_no_change=100, **quick).fit(X)
+    assert stopped.n_iter_ < 3000
+    assert stopped.n_iter_ % 100 == 0
+
+
+@pytest.mark.parametrize(("n_rows", "early_stopping"), [(19, True), (60, False)])
+def test_training_without_held_out_rows(n_rows, early_stopping):
+    _, X = factor_data(n_rows)
+    imputer = GNRImputer(early_stopping=early_stopping, **QUICK).fit(X)
+    assert imputer.n_iter_ == 40
+    assert "valid_loss" not in imputer.history_[-1]
+    assert imputer.lower_bound_ == -imputer.history_[-1, "train_loss"]
+
+
+def test_skorch_callbacks_and_net_params_reach_the_net():
+    class Count(Callback):
+        epochs = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs += 1
+
+    counter = Count()
+    _, X = factor_data(60)
+    imputer = GNRImputer(
+        callbacks=[counter],
+        net_params={"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.3},
+        **QUICK | {"max_iter": 250},
+    ).fit(X)
+    assert counter.epochs == 3
+    assert isinstance(imputer.net_.optimizer_, torch.optim.AdamW)
+    assert imputer.net_.optimizer_.defaults["weight_decay"] == 0.3
+
+
+def test_progress_bar_under_verbose(capsys):
+    _, X = factor_data(60)
+    GNRImputer(**QUICK).fit(X)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+    GNRImputer(verbose=1, **QUICK).fit(X)
+    captured = capsys.readouterr()
+    assert "GNRImputer" in captured.err
+    assert "40/40" in captured.err
+    assert captured.out == ""
+    GNRImputer(verbose=2, **QUICK).fit(X)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_an_earlier_fit_as_it_was():
+    class Interrupt(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            # Outside of skorch's hooks, where a callback might mean to end training.
+            net.criterion_.forward = interrupt
+
+    def interrupt(terms):
+        raise KeyboardInterrupt
+
+    _, X = factor_data(60)
+    imputer = GNRImputer(**QUICK).fit(X)
+    before = imputer.transform(X)
+    imputer.set_params(callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        imputer.fit(X[:30, :4])
+    assert imputer.n_features_in_ == 5
+    np.testing.assert_array_equal(imputer.transform(X), before)
+
+
+def test_a_loss_that_is_not_finite_says_what_to_change():
+    _, X = factor_data(60)
+    imputer = GNRImputer(**QUICK | {"learning_rate": 1e30})
+    with pytest.raises(ValueError, match=r"loss became .* Lower learning_rate"):
+        imputer.fit(X)
+    assert not hasattr(imputer, "net_")
+
+
+def test_observed_values_far_out_do_not_lead_to_nan():
+    _, X = factor_data(60)
+    imputer = GNRImputer(**QUICK).fit(X)
+    far = np.array([[np.nan, 1e300, -1e300, 0.0, np.nan], [np.nan, np.nan, 1e20, 1e9, -1e30]])
+    for result in (
+        imputer.transform(far),
+        imputer.sample(far, 2, random_state=0),
+        imputer.score_samples(far),
+        imputer.predict_mask_proba(far),
+        imputer.encode(far),
+    ):
+        assert np.isfinite(result).all()
+
+
+def test_columns_without_observed_values():
+    _, X = factor_data(60)
+    X[:, 1] = np.nan
+    imputer = GNRImputer(keep_empty_features=True, **QUICK).fit(X)
+    assert imputer.latent_dim_ == 3
+    assert imputer.predict_mask_proba(X).shape == (60, 5)
+    assert (imputer.predict_mask_proba(X)[:, 1] == 0).all()
+    assert imputer.sample(X, 2, random_state=0).shape == (2, 60, 5)
+    assert (imputer.transform(X)[:, 1] == 0).all()
+    dropping = GNRImputer(add_indicator=True, **QUICK).fit(X)
+    # Four columns kept, and indicators of the two that had missing values.
+    assert dropping.sample(X, 2, random_state=0).shape == (2, 60, 6)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"alpha": -1}, "'alpha' parameter of GNRImputer must be"),
+        ({"alpha": "other"}, "'alpha' parameter of GNRImputer must be"),
+        ({"alpha": np.nan}, "'alpha' parameter of GNRImputer must be"),
+        ({"latent_dim": 0}, "'latent_dim' parameter of GNRImputer must be"),
+        ({"decoder": "quadratic"}, "'decoder' parameter of GNRImputer must be"),
+        ({"observation_scale": "none"}, "'observation_scale' parameter of GNRImputer must be"),
+        ({"scaling": "complete"}, "'scaling' parameter of GNRImputer must be"),
+        ({"learning_rate": 0}, "'learning_rate' parameter of GNRImputer must be"),
+        ({"hidden_dims": (16, 0)}, "hidden_dims must be an int or a non-empty sequence"),
+        ({"hidden_dims": (16, 2.5)}, "hidden_dims must be an int or a non-empty sequence"),
+        ({"hidden_dims": ()}, "hidden_dims must be an int or a non-empty sequence"),
+        ({"min_value": [1, 2]}, "min_value must be None, a number, or an array of 5"),
+        ({"max_value": [1, 2, 3, 4, np.nan]}, "max_value must be None, a number, or an array"),
+        ({"min_value": 2, "max_value": 1}, "min_value must not exceed max_value"),
+        ({"net_params": {"no_such_option": 1}}, "no_such_option"),
+        ({"net_params": {"optimizer__no_such_option": 1}}, "no_such_option"),
+    ],
+)
+def test_wrong_parameters_are_named_before_training(params, message):
+    class Fail(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise AssertionError("training has begun")
+
+    _, X = factor_data(60)
+    imputer = GNRImputer(**QUICK | {"callbacks": [Fail()]} | params)
+    with pytest.raises((ValueError, TypeError), match=message):
+        imputer.fit(X)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_device_without_a_gpu():
+    _, X = factor_data(60)
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'auto'"):
+        GNRImputer(device="cuda", **QUICK).fit(X)
+    auto = GNRImputer(device="auto", **QUICK).fit(X)
+    np.testing.assert_array_equal(auto.transform(X), GNRImputer(**QUICK).fit_transform(X))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_and_cpu_agree():
+    complete, X = factor_data()
+    params = QUICK | {"max_iter": 300}
+    on_gpu = GNRImputer(device="cuda", **params).fit(X)
+    on_cpu = GNRImputer(**params).fit(X)
+    missing = np.isnan(X)
+    errors = [imputation_rmse(complete, m.transform(X), missing) for m in (on_gpu, on_cpu)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.1)
+    assert on_gpu.sample(X, 2, random_state=0).shape == (2, *X.shape)
+
+
+@pytest.fixture(scope="module")
+def wine():
+    complete, target = load_wine(return_X_y=True)
+    return complete, ampute(complete, SelfMasking(0.8), random_state=0), target
+
+
+def test_grid_search_over_a_pipeline(wine):
+    _, X, target = wine
+    pipeline = Pipeline(
+        [
+            ("impute", GNRImputer(**QUICK)),
+            ("scale", StandardScaler()),
+            ("model", LogisticRegression()),
+        ]
+    )
+    grid = {"impute__alpha": [0.01, 1, 100], "impute__latent_dim": [2, 5]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(X, target)
+    assert search.best_params_ in list(search.cv_results_["params"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    # Guessing the largest class would be right for 40%.
+    assert search.best_score_ > 0.8
+    assert search.best_estimator_.named_steps["impute"].alpha_ == (
+        search.best_params_["impute__alpha"]
+    )
+
+
+def test_grid_search_over_a_regression_pipeline():
+    complete, target = load_diabetes(return_X_y=True)
+    X = ampute(complete, SelfMasking(1.0), random_state=0)
+    pipeline = Pipeline([("impute", GNRImputer(**QUICK)), ("model", Ridge(alpha=0.1))])
+    grid = {"impute__alpha": [0.01, 1, 100], "impute__latent_dim": [2, 5]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, target)
+    assert search.best_score_ > 0.2
+
+
+def test_grid_search_by_masked_cells(wine):
+    _, X, _ = wine
+    scorer = make_masked_cell_scorer(fraction=0.2, random_state=0)
+    imputer = GNRImputer(**QUICK | {"learning_rate": 0.01, "max_iter": 200})
+    search = GridSearchCV(imputer, {"alpha": [1.0, 1e6], "latent_dim": [2, 5]}, scoring=scorer)
+    search.fit(X)
+    # With a mask term that drowns the data term nothing is learned of the data.
+    assert search.best_params_["alpha"] == 1.0
+
+
+def test_grid_search_by_the_bound():
+    _, X = factor_data()
+    imputer = GNRImputer(**QUICK | {"learning_rate": 0.01, "max_iter": 400, "latent_dim": 1})
+    search = GridSearchCV(imputer, {"alpha": [1e-3, 1.0]}, cv=2).fit(X)
+    assert search.best_params_["alpha"] == 1.0

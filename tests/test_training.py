@@ -1,0 +1,182 @@
+"""Batches, the net's way of stopping, and what skorch's seams leave behind."""
+
+import signal
+
+import pytest
+import torch
+from skorch.callbacks import Callback, EarlyStopping
+
+from gnr_sklearn.nn.models import GNR
+from gnr_sklearn.nn.training import (
+    HoldOut,
+    ImputationNet,
+    MaskedRows,
+    RandomBatches,
+    SequentialBatches,
+    iterate_terms,
+)
+
+
+@pytest.fixture
+def rows():
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.rand((50, 3), generator=generator) < 0.7).float()
+    return MaskedRows(torch.randn((50, 3), generator=generator) * mask, mask)
+
+
+def make_net(n_steps=20, callbacks=None, hold_out=10, **params):
+    defaults = {
+        "module": GNR,
+        "module__n_features": 3,
+        "module__latent_dim": 2,
+        "module__hidden_dims": (8,),
+        "optimizer": torch.optim.Adam,
+        "lr": 1e-2,
+        "max_epochs": -(-n_steps // 5),
+        "batch_size": 16,
+        "iterator_train": RandomBatches,
+        "iterator_train__n_steps": n_steps,
+        "iterator_train__steps_per_epoch": 5,
+        "iterator_train__seed": 0,
+        "iterator_valid": SequentialBatches,
+        "train_split": HoldOut(hold_out, seed=0),
+        "callbacks": callbacks,
+        "verbose": 0,
+        "n_importance_samples": 4,
+    }
+    return ImputationNet(**defaults | params)
+
+
+class Raise(Callback):
+    """Raise an exception in a given epoch, from a callback or from training itself."""
+
+    def __init__(self, error, epoch=2):
+        self.error = error
+        self.epoch = epoch
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise self.error
+
+
+def identified(n_rows):
+    x = torch.arange(n_rows, dtype=torch.float32)[:, None]
+    return MaskedRows(x, torch.ones_like(x))
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(10, 4), (12, 4), (3, 8), (1, 1)])
+def test_random_batches_pass_over_all_rows_evenly(n_rows, batch_size):
+    n_steps = 30
+    batches = RandomBatches(identified(n_rows), batch_size, n_steps, 7, seed=0)
+    drawn = []
+    while batch_sizes := [batch["x"].ravel() for batch, _ in batches]:
+        drawn += batch_sizes
+    assert len(drawn) == n_steps
+    assert {len(batch) for batch in drawn} == {min(batch_size, n_rows)}
+    stream = torch.cat(drawn)
+    # The stream is a sequence of permutations.
+    for start in range(0, len(stream) - n_rows + 1, n_rows):
+        assert stream[start : start + n_rows].sort().values.tolist() == list(range(n_rows))
+
+
+def test_random_batches_cut_steps_into_epochs():
+    batches = RandomBatches(identified(10), 4, n_steps=12, steps_per_epoch=5, seed=0)
+    assert [len(list(batches)) for _ in range(4)] == [5, 5, 2, 0]
+
+
+def test_sequential_batches_keep_order():
+    batches = [batch["x"].ravel().tolist() for batch, _ in SequentialBatches(identified(5), 2)]
+    assert batches == [[0, 1], [2, 3], [4]]
+
+
+def test_hold_out_splits_without_overlap():
+    train, held_out = HoldOut(3, seed=0)(identified(10))
+    assert (len(train), len(held_out)) == (7, 3)
+    assert sorted(torch.cat([train.x, held_out.x]).ravel().tolist()) == list(range(10))
+    again = HoldOut(3, seed=0)(identified(10))[1]
+    assert torch.equal(again.x, held_out.x)
+
+
+def test_training_raises_the_bound(rows):
+    net = make_net(n_steps=100).fit(rows)
+    assert net.n_steps == 100
+    losses = net.history[:, "train_loss"]
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_held_out_rows_meet_the_same_noise_each_time(rows):
+    net = make_net(lr=0.0).fit(rows)
+    assert len(set(net.history[:, "valid_loss"])) == 1
+    assert len(set(net.history[:, "train_loss"])) > 1
+
+
+def test_training_is_reproducible_and_leaves_the_global_state_alone(rows):
+    before = torch.get_rng_state()
+    nets = [make_net().fit(rows) for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    states = [net.module_.state_dict() for net in nets]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_early_stopping_keeps_the_best_parameters(rows):
+    stopping = EarlyStopping(patience=2, threshold_mode="abs", load_best=True)
+    # A huge step size makes the bound fall again.
+    net = make_net(n_steps=200, callbacks=[stopping], lr=0.3).fit(rows)
+    assert net.n_steps < 200
+    losses = net.history[:, "valid_loss"]
+    assert losses[-1] > min(losses)
+    _, held_out = HoldOut(10, seed=0)(rows)
+    restored = net.validation_step(held_out[:])["loss"].item()
+    assert restored == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_callback_may_end_training_quietly(rows):
+    net = make_net(callbacks=[Raise(KeyboardInterrupt)]).fit(rows)
+    assert net.n_steps == 10
+
+
+def test_ctrl_c_raises(rows):
+    class Interrupt(GNR):
+        calls = 0
+
+        def forward(self, *args, **kwargs):
+            Interrupt.calls += 1
+            if Interrupt.calls == 8:
+                signal.raise_signal(signal.SIGINT)
+            return super().forward(*args, **kwargs)
+
+    net = make_net(module=Interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(rows)
+
+
+def test_other_errors_of_callbacks_are_not_swallowed(rows):
+    with pytest.raises(RuntimeError, match="of the callback"):
+        make_net(callbacks=[Raise(RuntimeError("of the callback"))]).fit(rows)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_training(rows, value):
+    x = rows.x.clone()
+    x[:, 0] = value
+    with pytest.raises(ValueError, match=r"loss became \S+ at step 1\. Lower learning_rate"):
+        make_net().fit(MaskedRows(x, torch.ones_like(x)))
+
+
+def test_chunks_cover_all_rows_and_agree_with_one_pass(rows):
+    net = make_net().fit(rows)
+    noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
+    (whole, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise)
+    assert not rest
+    assert terms.log_px.shape == (6, 50)
+    pieces = list(iterate_terms(net.module_, rows, lambda n: noise, max_elements=8 * 6 * 7))
+    assert [len(range(50)[chunk]) for chunk, _ in pieces] == [7] * 7 + [1]
+    torch.testing.assert_close(
+        torch.cat([piece.x_mean for _, piece in pieces], dim=1), terms.x_mean
+    )
+
+
+def test_a_single_row_may_exceed_the_budget(rows):
+    net = make_net().fit(rows)
+    noise = torch.zeros((6, 1, 2))
+    assert len(list(iterate_terms(net.module_, rows, lambda n: noise, max_elements=1))) == 50
