@@ -58,7 +58,7 @@ class Method:
         return self.imputer(random_state=seed, **params)
 
     def describe(self, protocol: str) -> str:
-        """The settings that differ from the defaults, to be kept with the record."""
+        """Describe the settings that differ from the defaults, for the record."""
         return repr(self.make(protocol, 0)).replace("random_state=0", "").replace("\n", " ")
 
 
@@ -123,7 +123,7 @@ def load(dataset: str, data_dir: Path | None) -> np.ndarray:
 
 
 def find_data_dir(given: Path | None) -> Path | None:
-    """The folder with the UCI tables: as given, by environment, or beside the project."""
+    """Find the UCI tables: as given, by environment, or beside the project."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     for folder in (given, os.environ.get("GNR_DATA_DIR"), beside):
         if folder is not None and (Path(folder) / "uci").is_dir():

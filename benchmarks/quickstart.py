@@ -91,9 +91,7 @@ def print_table(records: RecordFile, datasets: tuple[str, ...]) -> None:
     print(flush=True)
 
 
-def draw(
-    results: list[tuple[Cell, dict[str, Any]]], datasets: tuple[str, ...], path: str
-) -> None:
+def draw(results: list[tuple[Cell, dict[str, Any]]], datasets: tuple[str, ...], path: str) -> None:
     """Histograms of the first column: observed, truly missing, and imputed by each method."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt

@@ -77,13 +77,16 @@ class MICEImputer(BaseImputer):
     that the literature compares with under this name: predictions, not draws. It assumes
     that values are missing at random and that features depend linearly on each other.
 
+    Features are standardised by their observed values beforehand, so that units do not
+    matter: to scikit-learn's :class:`~sklearn.impute.IterativeImputer` they do.
+
     Parameters
     ----------
     max_iter : int, default=10
         Rounds at most.
     tol : float, default=1e-3
         Stop when no imputed value changed by more than this fraction of the largest
-        absolute observed value.
+        absolute observed value, after standardisation.
     imputation_order : {"ascending", "descending", "roman", "arabic"}, default="ascending"
         Order of the features: by their number of missing values, from left to right, or
         from right to left.
@@ -97,7 +100,7 @@ class MICEImputer(BaseImputer):
     Attributes
     ----------
     imputer_ : sklearn.impute.IterativeImputer
-        What holds the regressions.
+        What holds the regressions, of standardised features.
     n_iter_ : int
         Rounds done.
     {attribute_docs}
@@ -135,17 +138,19 @@ class MICEImputer(BaseImputer):
 
     def _fit(self, values: FloatArray) -> None:
         lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
+        self._scaler = StandardScaler().fit(values)
+        mean, scale = self._scaler.mean_, self._scaler.scale_
         self.imputer_ = IterativeImputer(
             BayesianRidge(),
             max_iter=self.max_iter,
             tol=self.tol,
             imputation_order=self.imputation_order,
             skip_complete=self.skip_complete,
-            min_value=lowest[~self._is_empty_feature],
-            max_value=highest[~self._is_empty_feature],
+            min_value=(lowest[~self._is_empty_feature] - mean) / scale,
+            max_value=(highest[~self._is_empty_feature] - mean) / scale,
             verbose=self.verbose,
             random_state=draw_seed(self.random_state),
-        ).fit(values)
+        ).fit(self._scaler.transform(values))
         # With a single feature scikit-learn has nothing to chain and reports no round.
         self.n_iter_ = max(self.imputer_.n_iter_, 1)
 
@@ -153,8 +158,8 @@ class MICEImputer(BaseImputer):
         # Given rows with nothing observed at all, scikit-learn imputes means without
         # asking its regressions. One observed row more makes it treat them as it treats
         # them in company, where a row's imputation does not depend on the others.
-        means = self.imputer_.initial_imputer_.statistics_
-        return self.imputer_.transform(np.vstack([values, means]))[:-1]
+        scaled = np.vstack([self._scaler.transform(values), np.zeros(values.shape[1])])
+        return self._scaler.inverse_transform(self.imputer_.transform(scaled)[:-1])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

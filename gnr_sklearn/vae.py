@@ -400,9 +400,7 @@ class VAEImputer(BaseImputer):
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                "device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'."
-            )
+            raise ValueError("device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'.")
         return self.device
 
     def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -65,9 +65,7 @@ def test_resampling_follows_the_weights():
     for row in range(2):
         frequencies = torch.bincount(indices[:, row], minlength=3) / n_draws
         # Five standard errors of a proportion.
-        np.testing.assert_allclose(
-            frequencies, weights[:, row], atol=5 * math.sqrt(0.25 / n_draws)
-        )
+        np.testing.assert_allclose(frequencies, weights[:, row], atol=5 * math.sqrt(0.25 / n_draws))
 
 
 @pytest.mark.parametrize("dimension", [1, 5, 40])

@@ -118,8 +118,8 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-# Some of the checks fit on a data frame and transform an array, and leave the warning be.
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+# Some of them fit on a data frame and transform an array, or the other way round.
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
 @pytest.mark.parametrize(
     "check",
     [

@@ -141,14 +141,12 @@ def test_draws_have_the_moments_of_the_posterior(fitted):
 
 
 def test_draws_are_reproducible_and_differ_between_rows(fitted):
-    imputer, _, X = fitted
+    imputer, _, _ = fitted
     rows = np.full((2, 5), np.nan)
     first = imputer.sample(rows, n_draws=3, random_state=1)
     np.testing.assert_array_equal(first, imputer.sample(rows, n_draws=3, random_state=1))
     assert not np.array_equal(first, imputer.sample(rows, n_draws=3, random_state=2))
-    assert not np.array_equal(
-        imputer.sample(rows, n_draws=3), imputer.sample(rows, n_draws=3)
-    )
+    assert not np.array_equal(imputer.sample(rows, n_draws=3), imputer.sample(rows, n_draws=3))
     # Rows that are alike have the same imputation, but draws of their own.
     np.testing.assert_array_equal(*imputer.transform(rows))
     assert (first[:, 0] != first[:, 1]).all()
@@ -170,7 +168,7 @@ def test_encode_gives_the_posterior_mean_of_q(fitted):
 
 
 def test_attributes_after_fit(fitted):
-    imputer, _, X = fitted
+    imputer, _, _ = fitted
     assert imputer.latent_dim_ == 1
     assert imputer.alpha_ == 1.0
     assert imputer.n_iter_ == sum(len(epoch["batches"]) for epoch in imputer.history_[:]) - len(
@@ -409,8 +407,9 @@ def test_grid_search_over_a_pipeline(wine):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     # Guessing the largest class would be right for 40%.
     assert search.best_score_ > 0.8
-    assert search.best_estimator_.named_steps["impute"].alpha_ == (
-        search.best_params_["impute__alpha"]
+    assert (
+        search.best_estimator_.named_steps["impute"].alpha_
+        == (search.best_params_["impute__alpha"])
     )
 
 

@@ -80,9 +80,7 @@ def test_imputation_is_the_conditional_mean_of_factor_analysis(rows):
     terms = terms_at(model, rows, 2**16)
     weights = normalized_weights(log_weights(terms, 0.0))
     imputed = torch.einsum("kb,kbd->bd", weights, terms.x_mean).numpy()
-    for x, observed, completed in zip(
-        rows[0].numpy(), rows[1].numpy() == 1, imputed, strict=True
-    ):
+    for x, observed, completed in zip(rows[0].numpy(), rows[1].numpy() == 1, imputed, strict=True):
         missing = ~observed
         gain = covariance[np.ix_(missing, observed)] @ np.linalg.inv(
             covariance[np.ix_(observed, observed)]

@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_finite_stops_training(rows, value):
 def test_chunks_cover_all_rows_and_agree_with_one_pass(rows):
     net = make_net().fit(rows)
     noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
-    (whole, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise)
+    (_, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise)
     assert not rest
     assert terms.log_px.shape == (6, 50)
     pieces = list(iterate_terms(net.module_, rows, lambda n: noise, max_elements=8 * 6 * 7))

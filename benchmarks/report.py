@@ -1,0 +1,85 @@
+"""Render ``RESULTS.md`` from the records and the notes that go with them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.records import KEY, Record
+
+TARGET = Path(__file__).parent / "RESULTS.md"
+NOTES = Path(__file__).parent / "notes.md"
+METRICS = {
+    "rmse": "RMSE over the removed values, in standard deviations of the complete column",
+    "mask_auc": "area under the ROC curve of the reconstructed mask, mean over columns",
+    "memory_mib": "memory above the input, MiB",
+    "seconds": "seconds",
+}
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the report."""
+    text = [NOTES.read_text().rstrip(), ""]
+    for path in sorted(options.results.glob("*.json")):
+        text += render(path.stem, json.loads(path.read_text()))
+    TARGET.write_text("\n".join(text).rstrip() + "\n")
+    print(f"{TARGET} written.")
+
+
+def render(benchmark: str, records: list[Record]) -> list[str]:
+    """Tables of one benchmark: a row for each method and a column for each data set."""
+    lines = [f"## {benchmark}", ""]
+    groups = unique((r["metric"], r["protocol"], r["setting"]) for r in records)
+    for metric, protocol, setting in groups:
+        group = [r for r in records if [r[k] for k in KEY[1:]][2] == setting
+                 and (r["metric"], r["protocol"]) == (metric, protocol)]  # fmt: skip
+        datasets = unique(r["dataset"] for r in group)
+        cells = {(r["method"], r["dataset"]): r for r in group}
+        lines += [
+            f"### {METRICS[metric]}: {protocol} protocol, {setting}",
+            "",
+            "| method | " + " | ".join(datasets) + " | runs | seconds |",
+            "|---" * (len(datasets) + 3) + "|",
+        ]
+        for method in unique(r["method"] for r in group):
+            row = [cells[method, d] for d in datasets if (method, d) in cells]
+            runs = "-".join(str(n) for n in sorted({r["n_runs"] for r in row}))
+            seconds = sorted(r["seconds"] for r in row)
+            lines.append(
+                f"| {method} | "
+                + " | ".join(show(cells.get((method, d))) for d in datasets)
+                + f" | {runs} | {seconds[0]:.1f} - {seconds[-1]:.1f} |"
+            )
+        lines.append("")
+    settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])
+    if settings:
+        lines += ["Settings:", ""]
+        lines += [f"- {method}, {protocol}: `{params}`" for method, protocol, params in settings]
+        lines.append("")
+    return lines
+
+
+def show(record: Record | None) -> str:
+    """One cell: mean and spread, and how it stands to the paper."""
+    if record is None:
+        return ""
+    text = f"{record['mean']:.2f}"
+    if record["n_runs"] > 1:
+        text += f" ± {record['std']:.2f}"
+    if record["paper"] is not None:
+        text += f" ({verdict(record['mean'], record['paper'])} {record['paper']:.2f})"
+    return text
+
+
+def verdict(value: float, paper: float) -> str:
+    """Whether a value reaches the paper's, to its two digits."""
+    if round(value, 2) <= paper:
+        return "reached"
+    return "within 5% of" if value <= 1.05 * paper else "short of"
+
+
+def unique(items: Iterable) -> list:
+    """Items in order of their first appearance."""
+    return list(dict.fromkeys(items))
