@@ -51,6 +51,9 @@ STEPS_PER_EPOCH = 100
 # enough, and their number must not make a fit on many rows slower.
 MAX_HELD_OUT = 1000
 
+# The bound of a row or two says too little to stop by.
+MIN_ROWS_TO_HOLD_OUT = 20
+
 # In standard deviations. Squared, summed and divided by the smallest noise, such values
 # still fit into float32.
 LARGEST_VALUE = 1e6
@@ -313,7 +316,8 @@ class VAEImputer(BaseImputer):
             mean = terms.x_mean.take_along_dim(chosen, dim=0)
             scale = terms.x_scale.expand_as(terms.x_mean).take_along_dim(chosen, dim=0)
             noise = torch.randn(mean.shape, generator=generator, device=self._device)
-            completed[:, has_missing[chunk]] = self._to_data_units(mean + scale * noise)
+            draws = (mean + scale * noise).cpu().numpy()
+            completed[:, has_missing[chunk]] = self._to_data_units(draws)
         return np.stack([self._assemble(table, observed, draw) for draw in completed])
 
     def _fit(self, values: FloatArray) -> None:
@@ -331,7 +335,7 @@ class VAEImputer(BaseImputer):
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
 
         n_held_out = min(round(self.validation_fraction * n_rows), MAX_HELD_OUT)
-        early_stopping = self.early_stopping and n_rows >= 20 and n_held_out >= 1
+        early_stopping = self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT and n_held_out >= 1
         params = {
             "module": self._module_class,
             "module__n_features": n_features,
@@ -416,8 +420,8 @@ class VAEImputer(BaseImputer):
         x = np.where(mask, scaled, 0.0).astype(np.float32)
         return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask.astype(np.float32)))
 
-    def _to_data_units(self, scaled: Tensor | FloatArray) -> FloatArray:
-        in_units = np.asarray(scaled, dtype=np.float64) * self._scale + self._center
+    def _to_data_units(self, scaled: FloatArray) -> FloatArray:
+        in_units = scaled.astype(np.float64) * self._scale + self._center
         return np.clip(in_units, self._lowest, self._highest)
 
     def _shared_noise(self) -> Callable[[int], Tensor]:
@@ -430,7 +434,8 @@ class VAEImputer(BaseImputer):
     def _iterate_terms(
         self, values: FloatArray, draw_noise: Callable[[int], Tensor]
     ) -> Iterator[tuple[slice, Terms]]:
-        return iterate_terms(self.net_.module_, self._rows(values), draw_noise)
+        rows = self._rows(values)
+        return iterate_terms(self.net_.module_, rows, draw_noise, self.n_imputation_samples)
 
     def _expectation(self, terms: Terms, quantity: Tensor) -> NDArray[Any]:
         """Average over samples by the weights of eq. 20."""

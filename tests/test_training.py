@@ -163,13 +163,18 @@ def test_a_loss_that_is_not_finite_stops_training(rows, value):
         make_net().fit(MaskedRows(x, torch.ones_like(x)))
 
 
+def test_parameters_that_are_not_finite_after_the_last_step(rows):
+    with pytest.raises(ValueError, match="parameters became infinite or NaN at step 1"):
+        make_net(n_steps=1, lr=float("inf"), hold_out=0, train_split=None).fit(rows)
+
+
 def test_chunks_cover_all_rows_and_agree_with_one_pass(rows):
     net = make_net().fit(rows)
     noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
-    (_, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise)
+    (_, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise, 6)
     assert not rest
     assert terms.log_px.shape == (6, 50)
-    pieces = list(iterate_terms(net.module_, rows, lambda n: noise, max_elements=8 * 6 * 7))
+    pieces = list(iterate_terms(net.module_, rows, lambda n: noise, 6, max_elements=8 * 6 * 7))
     assert [len(range(50)[chunk]) for chunk, _ in pieces] == [7] * 7 + [1]
     torch.testing.assert_close(
         torch.cat([piece.x_mean for _, piece in pieces], dim=1), terms.x_mean
@@ -179,4 +184,4 @@ def test_chunks_cover_all_rows_and_agree_with_one_pass(rows):
 def test_a_single_row_may_exceed_the_budget(rows):
     net = make_net().fit(rows)
     noise = torch.zeros((6, 1, 2))
-    assert len(list(iterate_terms(net.module_, rows, lambda n: noise, max_elements=1))) == 50
+    assert len(list(iterate_terms(net.module_, rows, lambda n: noise, 6, max_elements=1))) == 50

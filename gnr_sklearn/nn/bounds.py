@@ -13,7 +13,6 @@ from torch import Tensor
 from gnr_sklearn.nn.models import Terms
 
 __all__ = [
-    "effective_sample_size",
     "importance_weighted_bound",
     "log_weights",
     "normalized_weights",
@@ -54,11 +53,6 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
 def normalized_weights(log_w: Tensor) -> Tensor:
     """Self-normalised importance weights: over samples they sum to 1 (eq. 20)."""
     return torch.softmax(log_w, dim=0)
-
-
-def effective_sample_size(weights: Tensor) -> Tensor:
-    """Kish's effective number of samples 1 / sum(w^2) of each row, from 1 to K."""
-    return weights.square().sum(dim=0).reciprocal()
 
 
 def resample(weights: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:

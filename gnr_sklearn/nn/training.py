@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from skorch import NeuralNet
@@ -284,17 +284,20 @@ class ImputationNet(NeuralNet):
         super().on_batch_end(net, *args, **kwargs)
         loss = kwargs["loss"].item()
         if not math.isfinite(loss):
-            raise ValueError(
-                f"The training loss became {loss} at step {self.n_steps}. Lower "
-                "learning_rate, use scaling='observed', or limit the gradient with "
-                "skorch's GradientNormClipping in callbacks."
-            )
+            self._raise_diverged(f"loss became {loss}")
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Leave the module ready for use and the net ready for pickling."""
         super().on_train_end(net, **kwargs)
         del self.generator_
         self._set_training(False)
+
+    def _raise_diverged(self, what: str) -> NoReturn:
+        raise ValueError(
+            f"The training {what} at step {self.n_steps}. Lower learning_rate, use "
+            "scaling='observed', or limit the gradient with skorch's GradientNormClipping in "
+            "callbacks."
+        )
 
     @property
     def n_steps(self) -> int:
@@ -324,16 +327,21 @@ class ImputationNet(NeuralNet):
     ) -> ImputationNet:
         """Train, and raise on Ctrl-C instead of ending quietly."""
         try:
-            return super().partial_fit(X, y, classes, **fit_params)
+            super().partial_fit(X, y, classes, **fit_params)
         except _Interrupted:
             raise KeyboardInterrupt from None
+        # The loss of the last step tells nothing of the parameters that the step led to.
+        if not all(p.isfinite().all() for p in self.module_.parameters()):
+            self._raise_diverged("parameters became infinite or NaN")
+        return self
 
 
 def iterate_terms(
     module: nn.Module,
     rows: MaskedRows,
     draw_noise: Callable[[int], Tensor],
-    max_elements: int = 2**21,
+    n_samples: int,
+    max_elements: int | None = None,
 ) -> Iterator[tuple[slice, Terms]]:
     """Evaluate a trained model in chunks of rows, so that memory stays bounded.
 
@@ -344,10 +352,13 @@ def iterate_terms(
     rows : MaskedRows
         The rows, on any device.
     draw_noise : callable
-        Given a number of rows, returns noise of shape (L, rows or 1, latent_dim) on the
-        device of the model.
-    max_elements : int
+        Given a number of rows, returns noise of shape (n_samples, rows or 1, latent_dim)
+        on the device of the model.
+    n_samples : int
+        Samples of z for each row.
+    max_elements : int or None, default=None
         Most numbers in the output of any layer for one chunk; at least one row is taken.
+        None takes what stays in a processor's cache, or what keeps a GPU busy.
 
     Yields
     ------
@@ -357,9 +368,10 @@ def iterate_terms(
         Their log-terms.
     """
     widest = max(layer.out_features for layer in module.modules() if isinstance(layer, nn.Linear))
-    n_samples = len(draw_noise(1))
-    chunk_size = max(1, max_elements // (n_samples * widest))
     device = next(module.parameters()).device
+    if max_elements is None:
+        max_elements = 2**18 if device.type == "cpu" else 2**26
+    chunk_size = max(1, max_elements // (n_samples * widest))
     with torch.inference_mode():
         for start in range(0, len(rows), chunk_size):
             chunk = slice(start, start + chunk_size)
