@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 # These are scikit-learn's own means of checking parameters. They are private there and
@@ -24,68 +24,10 @@ from sklearn.utils._param_validation import (  # isort: skip
     StrOptions as StrOptions,
 )
 
-__all__ = ["BaseImputer", "Interval", "StrOptions", "draw_seed", "feature_limits", "fit_context"]
+__all__ = ["BaseImputer", "FloatArray", "Interval", "StrOptions", "fit_context"]
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
-
-
-def draw_seed(random_state: int | np.random.RandomState | None) -> int:
-    """Turn a ``random_state`` into one seed, leaving global random states alone.
-
-    Parameters
-    ----------
-    random_state : int, RandomState or None
-        None draws entropy from the operating system, where scikit-learn would read and
-        advance numpy's global state. An instance is advanced.
-
-    Returns
-    -------
-    seed : int
-        From 0 to 2^31 - 2.
-    """
-    if random_state is None:
-        random_state = int(np.random.SeedSequence().generate_state(1)[0])
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def feature_limits(
-    min_value: ArrayLike | None, max_value: ArrayLike | None, n_features: int
-) -> tuple[FloatArray, FloatArray]:
-    """Turn bounds on imputed values into two numbers for each feature.
-
-    Parameters
-    ----------
-    min_value, max_value : float, array-like of shape (n_features,) or None
-        The bounds as the user gave them; None for no bound.
-    n_features : int
-        Number of features.
-
-    Returns
-    -------
-    lowest, highest : ndarray of shape (n_features,)
-
-    Raises
-    ------
-    ValueError
-        If there is neither one bound nor one for each feature, one is NaN, or they cross.
-    """
-    limits = []
-    for name, limit in (("min_value", min_value), ("max_value", max_value)):
-        if limit is None:
-            limit = -np.inf if name == "min_value" else np.inf
-        array = np.asarray(limit, dtype=np.float64)
-        if array.shape not in {(), (n_features,)} or np.isnan(array).any():
-            raise ValueError(
-                f"{name} must be None, a number, or an array of {n_features} numbers (one "
-                f"for each feature) without NaN, got {limit!r}."
-            )
-        limits.append(np.broadcast_to(array, n_features))
-    if (limits[0] > limits[1]).any():
-        raise ValueError(
-            f"min_value must not exceed max_value, got {min_value!r} and {max_value!r}."
-        )
-    return limits[0], limits[1]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

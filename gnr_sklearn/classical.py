@@ -15,14 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import (
-    BaseImputer,
-    FloatArray,
-    Interval,
-    StrOptions,
-    draw_seed,
-    feature_limits,
-)
+from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._validation import draw_seed, feature_limits
 
 try:
     from sklearn.impute import IterativeImputer

@@ -17,21 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from gnr_sklearn.missingness import (
-    MCAR,
+from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
-    Mechanism,
     RandomStateLike,
-    ampute,
     as_generator,
     check_matrix,
-    check_mechanism,
     check_number,
     feature_indices,
     observed_mean_and_std,
     replace_cells,
 )
+from gnr_sklearn.missingness import MCAR, Mechanism, ampute, check_mechanism
 
 __all__ = [
     "complete_data_scorer",

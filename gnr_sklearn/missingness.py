@@ -5,31 +5,30 @@ A :class:`Mechanism` gives each cell its probability of going missing; :func:`am
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Protocol, TypeVar, overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.utils import check_array
+
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    Features,
+    RandomStateLike,
+    as_generator,
+    check_features,
+    check_matrix,
+    check_number,
+    feature_indices,
+    observed_mean_and_std,
+    replace_cells,
+)
 
 __all__ = ["MAR", "MCAR", "Compose", "Mechanism", "SelfMasking", "ampute"]
-
-RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
-Features = str | Sequence[int] | NDArray[np.integer] | None
-
-
-class DataFrameLike(Protocol):
-    """What is asked of a pandas DataFrame, which this package never imports itself."""
-
-    @property
-    def iloc(self) -> object: ...
-
 
 Frame = TypeVar("Frame", bound=DataFrameLike)
 
@@ -343,124 +342,16 @@ def ampute(
     return replace_cells(X, values, rng.random(values.shape) < probability, np.nan)
 
 
-def replace_cells(
-    X: ArrayLike | DataFrameLike,
-    values: NDArray[np.floating],
-    cells: NDArray[np.bool_],
-    value: float,
-) -> NDArray[np.floating] | DataFrameLike:
-    """Copy X, whose numbers are ``values``, with ``value`` in ``cells``; pandas stays pandas."""
-    if hasattr(X, "iloc"):
-        frame: Any = X
-        return frame.astype(values.dtype).mask(cells, value)
-    replaced = values.copy()
-    replaced[cells] = value
-    return replaced
-
-
-def check_matrix(X: object, name: str) -> NDArray[np.floating]:
-    """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
-    try:
-        matrix = check_array(
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-            ensure_2d=False,
-            allow_nd=True,
-            ensure_min_samples=0,
-        )
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name} must be a dense numeric (n, d) array or DataFrame: {error}") from error
-    if matrix.ndim != 2 or matrix.size == 0:
-        raise ValueError(
-            f"{name} must be a matrix of at least one row and one column, got shape {matrix.shape}."
-        )
-    if np.isinf(matrix).any():
-        raise ValueError(f"{name} must hold finite numbers or NaN, got infinite values.")
-    return matrix
-
-
-def as_generator(random_state: RandomStateLike) -> np.random.Generator:
-    """Turn a seed, a generator or None into a Generator that shares nothing with numpy's global."""
-    if random_state is None or isinstance(random_state, np.random.Generator):
-        return np.random.default_rng(random_state)
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31, size=4))
-    if isinstance(random_state, bool) or not isinstance(random_state, Integral):
-        raise TypeError(
-            "random_state must be None, an int, a numpy Generator or a numpy RandomState, "
-            f"got {random_state!r}."
-        )
-    if random_state < 0:
-        raise ValueError(f"random_state must not be negative, got {random_state}.")
-    return np.random.default_rng(int(random_state))
-
-
-def observed_mean_and_std(
-    X: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give each column's mean and population sd over its cells that are not NaN (NaN if none)."""
-    observed = ~np.isnan(X)
-    count = np.maximum(observed.sum(axis=0), 1)
-    mean = np.where(observed, X, 0.0).sum(axis=0) / count
-    # Rounding may push the mean of a constant column off its value (0.1 + 0.1 + 0.1 > 0.3): all of
-    # it would then lie below its mean, and its sd would not be 0.
-    mean = np.clip(mean, np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0))
-    variance = (np.where(observed, X - mean, 0.0) ** 2).sum(axis=0) / count
-    return mean, np.where(observed.any(axis=0), np.sqrt(variance), np.nan)
-
-
 def _standardise(X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give z-scores over the observed cells: 0 where NaN, and throughout a constant column."""
     mean, std = observed_mean_and_std(X)
     return np.nan_to_num((X - mean) / np.where(std > 0, std, 1.0))
 
 
-def feature_indices(features: Features, n_features: int) -> NDArray[np.intp]:
-    """Turn ``features`` into the numbers of columns of a matrix that has ``n_features``."""
-    features = check_features(features)
-    if features is None or features == "all":
-        return np.arange(n_features)
-    if features == "first_half":
-        return np.arange(max(1, n_features // 2))
-    indices = np.asarray(features, dtype=np.intp)
-    if indices.max() >= n_features:
-        raise ValueError(
-            f"features must be column numbers from 0 to {n_features - 1}, got {indices.max()}."
-        )
-    return indices
-
-
-def check_features(features: Features) -> Features:
-    """Check what can be checked without the data; a sequence comes back as a tuple of int."""
-    if features is None or (isinstance(features, str) and features in ("all", "first_half")):
-        return features
-    indices = np.asarray(features)
-    numbers = indices.dtype.kind in "iu" and indices.ndim == 1
-    if not numbers or len(np.unique(indices)) < len(indices) or indices.min() < 0:
-        kind = ValueError if numbers or isinstance(features, str) else TypeError
-        raise kind(
-            'features must be None, "all", "first_half" or a sequence of distinct column numbers '
-            f"from 0 on, got {features!r}."
-        )
-    return tuple(indices.tolist())
-
-
 def check_mechanism(mechanism: object, name: str) -> None:
     """Refuse what is not a Mechanism."""
     if not isinstance(mechanism, Mechanism):
         raise TypeError(f"{name} must be a Mechanism instance, as MCAR(0.2), got {mechanism!r}.")
-
-
-def check_number(value: float, name: str, low: float = -np.inf, high: float = np.inf) -> float:
-    """Refuse what is not a finite number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}.")
-    if not (math.isfinite(value) and low <= value <= high):
-        bounds = f" between {low:g} and {high:g}" if math.isfinite(low) else ""
-        raise ValueError(f"{name} must be a finite number{bounds}, got {value!r}.")
-    return float(value)
 
 
 def _check_direction(direction: str | Sequence[str]) -> str | tuple[str, ...]:

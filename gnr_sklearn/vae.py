@@ -17,14 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
-from gnr_sklearn._base import (
-    BaseImputer,
-    FloatArray,
-    Interval,
-    StrOptions,
-    draw_seed,
-    feature_limits,
-)
+from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._validation import draw_seed, feature_limits
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
     log_weights,

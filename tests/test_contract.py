@@ -401,6 +401,59 @@ def test_indicator_without_missing_values_in_fit(imputer):
     assert_array_equal(imputer.get_feature_names_out(), ["x0", "x1", "x2", "x3"])
 
 
+# Bounds, where an imputer has them
+
+
+BOUNDED = [imputer for imputer in IMPUTERS if "min_value" in imputer.get_params()]
+
+
+@pytest.mark.parametrize("imputer", BOUNDED, ids=imputer_id)
+@pytest.mark.parametrize("seed", range(5))
+def test_bounds_hold_exactly(imputer, seed):
+    # Not up to rounding: who asks for at least 0 may go on to take the square root.
+    rng = np.random.RandomState(seed)
+    X = rng.gamma(1.0, size=(60, 3)) * rng.uniform(0.1, 100.0, size=3)
+    missing = rng.uniform(size=X.shape) < 0.3
+    X[missing] = np.nan
+    lowest, highest = np.nanpercentile(X, [45, 50], axis=0)
+    X_imputed = clone(imputer).set_params(min_value=lowest, max_value=highest).fit_transform(X)
+    assert ((X_imputed >= lowest) & (X_imputed <= highest))[missing].all()
+    assert (X_imputed == lowest).any()
+    assert (X_imputed == highest).any()
+    assert_fills(X_imputed, X)
+
+
+@pytest.mark.parametrize("imputer", BOUNDED, ids=imputer_id)
+@pytest.mark.parametrize(
+    "X",
+    [
+        pytest.param([[1.0], [np.nan], [3.0]], id="one feature"),
+        pytest.param([[1.0, 2.0], [np.nan, np.nan], [3.0, 5.0]], id="nothing observed"),
+        pytest.param([[1.0, 2.0], [2.0, np.nan]], id="one observed value"),
+        pytest.param([[np.nan, 2.0], [np.nan, np.nan]], id="empty feature"),
+    ],
+)
+@pytest.mark.parametrize("limits", [(7.0, 9.0), (8.0, 8.0), (-np.inf, -1.0), (6.0, np.inf)])
+def test_bounds_hold_where_there_is_little_to_learn_from(imputer, X, limits):
+    X = np.array(X)
+    imputer = clone(imputer).set_params(min_value=limits[0], max_value=limits[1])
+    X_imputed = imputer.fit(X).transform(X)
+    X = X[:, ~np.isnan(X).all(axis=0)]
+    assert_fills(X_imputed, X)
+    imputed = X_imputed[np.isnan(X)]
+    assert ((limits[0] <= imputed) & (imputed <= limits[1])).all()
+
+
+@pytest.mark.parametrize("imputer", BOUNDED, ids=imputer_id)
+@pytest.mark.parametrize("bounds", [[0.0], np.zeros((4, 4)), [0.0, 0.0, 0.0, np.nan], np.inf])
+def test_wrong_bounds(imputer, bounds):
+    X = make_data()
+    with pytest.raises(ValueError, match="min_value"):
+        clone(imputer).set_params(min_value=bounds).fit(X)
+    with pytest.raises(ValueError, match="min_value must not exceed max_value"):
+        clone(imputer).set_params(min_value=1.0, max_value=[2.0, 2.0, 0.0, 2.0]).fit(X)
+
+
 # Markers and data frames
 
 
