@@ -26,6 +26,9 @@ from sklearn.utils._param_validation import (  # isort: skip
 
 __all__ = ["BaseImputer", "FloatArray", "Interval", "StrOptions", "fit_context"]
 
+# Of numpy and pandas, for strings, dates and other objects; scikit-learn passes them on.
+_CONVERSION_ERRORS = ("could not convert string", "argument must be a string or", "promoted")
+
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
@@ -196,13 +199,26 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _validate_data(self, X: ArrayLike, *, reset: bool) -> tuple[FloatArray, BoolArray]:
         """Return X as floats, and where it is observed."""
-        table = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan" if self._marker_is_nan else True,
-        )
+        table: Any = X
+        if hasattr(X, "isna") and np.any(table.dtypes == object) and self._marker_is_nan:
+            # In columns of objects, pandas.NA would reach float() as it is.
+            table = table.mask(table.isna(), np.nan)
+        try:
+            table = validate_data(
+                self,
+                table,
+                reset=reset,
+                dtype=(np.float64, np.float32),
+                ensure_all_finite="allow-nan" if self._marker_is_nan else True,
+            )
+        except (TypeError, ValueError) as error:
+            if not any(words in str(error) for words in _CONVERSION_ERRORS):
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
+                "X must hold numbers and markers of missing values only; encode or leave out other "
+                f"columns ({error})."
+            ) from error
         return table, ~np.isnan(table) if self._marker_is_nan else table != self.missing_values
 
     def _modelled_values(self, X: FloatArray, observed: BoolArray) -> FloatArray:

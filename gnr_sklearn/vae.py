@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 
 from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
@@ -357,8 +357,9 @@ class VAEImputer(BaseImputer):
             # One is for the progress bar; more prints skorch's table of losses as well.
             "verbose": max(0, self.verbose - 1),
         }
-        net = ImputationNet(**params | (self.net_params or {}))
-        net.fit(self._rows(values))
+        net = self._make_net(params)
+        # Not fit, which would initialise once more.
+        net.partial_fit(self._rows(values))
         self.net_ = net
         self.n_iter_ = net.n_steps
         self.history_ = net.history
@@ -371,8 +372,28 @@ class VAEImputer(BaseImputer):
             imputed[chunk] = self._to_data_units(self._expectation(terms, terms.x_mean))
         return imputed
 
+    def _make_net(self, params: dict[str, Any]) -> ImputationNet:
+        try:
+            return ImputationNet(**params | (self.net_params or {})).initialize()
+        except (TypeError, ValueError) as error:
+            if not self.net_params:
+                raise
+            raise ValueError(
+                "net_params must hold parameters of a skorch net, got "
+                f"{self.net_params!r} ({error})."
+            ) from error
+
     def _make_callbacks(self, early_stopping: bool) -> list[Any]:
         callbacks = list(self.callbacks or [])
+        for item in callbacks:
+            callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+            if not isinstance(callback, Callback) and not (
+                isinstance(callback, type) and issubclass(callback, Callback)
+            ):
+                raise ValueError(
+                    "callbacks must be a list of skorch callbacks or of (name, callback) pairs, "
+                    f"got {item!r} in it."
+                )
         if early_stopping:
             stopping = EarlyStopping(
                 patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
