@@ -141,7 +141,7 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 )
             self.indicator_ = None
             if self.add_indicator:
-                indicator = MissingIndicator(error_on_new=False)
+                indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
                 self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
             self._fit(self._modelled_values(table, observed))
         except BaseException:
@@ -200,7 +200,7 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _validate_data(self, X: ArrayLike, *, reset: bool) -> tuple[FloatArray, BoolArray]:
         """Return X as floats, and where it is observed."""
         table: Any = X
-        if hasattr(X, "isna") and np.any(table.dtypes == object) and self._marker_is_nan:
+        if hasattr(X, "isna") and np.any(table.dtypes == np.dtype(object)) and self._marker_is_nan:
             # In columns of objects, pandas.NA would reach float() as it is.
             table = table.mask(table.isna(), np.nan)
         try:
@@ -219,7 +219,10 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "X must hold numbers and markers of missing values only; encode or leave out other "
                 f"columns ({error})."
             ) from error
-        return table, ~np.isnan(table) if self._marker_is_nan else table != self.missing_values
+        if self._marker_is_nan:
+            return table, ~np.isnan(table)
+        # In the precision of the data: 0.1 in float32 is another number than 0.1.
+        return table, table != table.dtype.type(self.missing_values)
 
     def _modelled_values(self, X: FloatArray, observed: BoolArray) -> FloatArray:
         """Select the columns that were not empty in fit, as float64 with NaN for missing."""

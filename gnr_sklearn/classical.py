@@ -56,7 +56,7 @@ class MeanImputer(BaseImputer):
     """
 
     def _fit(self, values: FloatArray) -> None:
-        self.imputer_ = SimpleImputer().fit(values)
+        self.imputer_ = SimpleImputer().set_output(transform="default").fit(values)
 
     def _impute(self, values: FloatArray) -> FloatArray:
         return self.imputer_.transform(values)
@@ -132,19 +132,26 @@ class MICEImputer(BaseImputer):
 
     def _fit(self, values: FloatArray) -> None:
         lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
-        self._scaler = StandardScaler().fit(values)
+        self._lowest = lowest[~self._is_empty_feature]
+        self._highest = highest[~self._is_empty_feature]
+        self._scaler = StandardScaler().set_output(transform="default").fit(values)
         mean, scale = self._scaler.mean_, self._scaler.scale_
-        self.imputer_ = IterativeImputer(
+        scaled_lowest = (self._lowest - mean) / scale
+        scaled_highest = (self._highest - mean) / scale
+        # It takes no bounds that meet; those hold in the end all the same.
+        meet = scaled_lowest >= scaled_highest
+        imputer = IterativeImputer(
             BayesianRidge(),
             max_iter=self.max_iter,
             tol=self.tol,
             imputation_order=self.imputation_order,
             skip_complete=self.skip_complete,
-            min_value=(lowest[~self._is_empty_feature] - mean) / scale,
-            max_value=(highest[~self._is_empty_feature] - mean) / scale,
+            min_value=np.where(meet, -np.inf, scaled_lowest),
+            max_value=np.where(meet, np.inf, scaled_highest),
             verbose=self.verbose,
             random_state=draw_seed(self.random_state),
-        ).fit(self._scaler.transform(values))
+        ).set_output(transform="default")
+        self.imputer_ = imputer.fit(self._scaler.transform(values))
         # With a single feature scikit-learn has nothing to chain and reports no round.
         self.n_iter_ = max(self.imputer_.n_iter_, 1)
 
@@ -153,7 +160,8 @@ class MICEImputer(BaseImputer):
         # asking its regressions. One observed row more makes it treat them as it treats
         # them in company, where a row's imputation does not depend on the others.
         scaled = np.vstack([self._scaler.transform(values), np.zeros(values.shape[1])])
-        return self._scaler.inverse_transform(self.imputer_.transform(scaled)[:-1])
+        imputed = self._scaler.inverse_transform(self.imputer_.transform(scaled)[:-1])
+        return np.clip(imputed, self._lowest, self._highest)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -236,7 +244,7 @@ class MissForestImputer(BaseImputer):
     }
 
     def _fit(self, values: FloatArray) -> None:
-        self._scaler = StandardScaler().fit(values)
+        self._scaler = StandardScaler().set_output(transform="default").fit(values)
         seeds = np.random.RandomState(draw_seed(self.random_state))
         scaled = self._scaler.transform(values)
         missing = np.isnan(scaled)

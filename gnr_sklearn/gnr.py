@@ -60,7 +60,7 @@ class GNRImputer(VAEImputer):
 
     The samples of z for imputation come from one quasi-random set of normal numbers that
     all rows share: `transform` is deterministic, and a row's imputation depends neither on
-    the other rows nor on their order, up to rounding.
+    the other rows nor on their order (on a GPU, up to rounding).
 
     No data can tell by themselves whether values are missing at random. The paper scales
     the complete data before it removes values, which tells the model the true means; a

@@ -449,8 +449,7 @@ class VAEImputer(BaseImputer):
     def _iterate_terms(
         self, values: FloatArray, draw_noise: Callable[[int], Tensor]
     ) -> Iterator[tuple[slice, Terms]]:
-        rows = self._rows(values)
-        return iterate_terms(self.net_.module_, rows, draw_noise, self.n_imputation_samples)
+        return iterate_terms(self.net_.module_, self._rows(values), draw_noise)
 
     def _expectation(self, terms: Terms, quantity: Tensor) -> NDArray[Any]:
         """Average over samples by the weights of eq. 20."""

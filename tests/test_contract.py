@@ -484,6 +484,7 @@ FRAMES = {
     "Int64": {"a": "Int64", "b": "Int64", "c": "Int64"},
     "Float64": {"a": "Float64", "b": "Float64", "c": "Float64"},
     "boolean": {"a": "boolean", "b": "boolean", "c": "boolean"},
+    "object": {"a": "object", "b": "object", "c": "object"},
     "mixed": {"a": "Int8", "b": "boolean", "c": "float64"},
 }
 

@@ -1,5 +1,8 @@
 """GNRImputer as its users meet it; what all imputers share is in test_contract.py."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -438,3 +441,28 @@ def test_grid_search_by_the_bound():
     imputer = GNRImputer(**QUICK | {"learning_rate": 0.01, "max_iter": 400, "latent_dim": 1})
     search = GridSearchCV(imputer, {"alpha": [1e-3, 1.0]}, cv=2).fit(X)
     assert search.best_params_["alpha"] == 1.0
+
+
+MEMORY_SCRIPT = """
+import resource, sys
+import numpy as np
+from gnr_sklearn import GNRImputer
+
+X = np.random.RandomState(0).normal(size=(10_000, 20))
+X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
+imputer = GNRImputer(decoder="linear", hidden_dims=8, latent_dim=2, max_iter=2, random_state=0)
+imputer.fit(X).transform(X[:50])
+unit = 1 if sys.platform == "darwin" else 1024
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+imputer.transform(X)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before)
+"""
+
+
+def test_transform_streams_in_chunks():
+    """Without chunks, one array of 1000 x 10,000 x 20 samples would take 800 MB."""
+    pytest.importorskip("resource")
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY_SCRIPT], check=True, capture_output=True, text=True
+    )
+    assert int(result.stdout) < 100e6

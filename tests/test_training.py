@@ -168,20 +168,14 @@ def test_parameters_that_are_not_finite_after_the_last_step(rows):
         make_net(n_steps=1, lr=float("inf"), hold_out=0, train_split=None).fit(rows)
 
 
-def test_chunks_cover_all_rows_and_agree_with_one_pass(rows):
+@pytest.mark.parametrize("chunk_size", [None, 1, 7, 50, 80])
+def test_chunks_cover_all_rows_and_agree(rows, chunk_size):
     net = make_net().fit(rows)
     noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
-    (_, terms), *rest = iterate_terms(net.module_, rows, lambda n: noise, 6)
-    assert not rest
-    assert terms.log_px.shape == (6, 50)
-    pieces = list(iterate_terms(net.module_, rows, lambda n: noise, 6, max_elements=8 * 6 * 7))
-    assert [len(range(50)[chunk]) for chunk, _ in pieces] == [7] * 7 + [1]
-    torch.testing.assert_close(
-        torch.cat([piece.x_mean for _, piece in pieces], dim=1), terms.x_mean
-    )
-
-
-def test_a_single_row_may_exceed_the_budget(rows):
-    net = make_net().fit(rows)
-    noise = torch.zeros((6, 1, 2))
-    assert len(list(iterate_terms(net.module_, rows, lambda n: noise, 6, max_elements=1))) == 50
+    with torch.no_grad():
+        whole = net.module_(rows.x, rows.mask, noise)
+    chunks = list(iterate_terms(net.module_, rows, lambda n: noise, chunk_size))
+    n_rows = [len(range(50)[chunk]) for chunk, _ in chunks]
+    assert sum(n_rows) == 50
+    assert max(n_rows) == min(chunk_size or 1, 50)
+    torch.testing.assert_close(torch.cat([t.x_mean for _, t in chunks], dim=1), whole.x_mean)

@@ -340,8 +340,7 @@ def iterate_terms(
     module: nn.Module,
     rows: MaskedRows,
     draw_noise: Callable[[int], Tensor],
-    n_samples: int,
-    max_elements: int | None = None,
+    chunk_size: int | None = None,
 ) -> Iterator[tuple[slice, Terms]]:
     """Evaluate a trained model in chunks of rows, so that memory stays bounded.
 
@@ -352,13 +351,12 @@ def iterate_terms(
     rows : MaskedRows
         The rows, on any device.
     draw_noise : callable
-        Given a number of rows, returns noise of shape (n_samples, rows or 1, latent_dim)
-        on the device of the model.
-    n_samples : int
-        Samples of z for each row.
-    max_elements : int or None, default=None
-        Most numbers in the output of any layer for one chunk; at least one row is taken.
-        None takes what stays in a processor's cache, or what keeps a GPU busy.
+        Given a number of rows, returns noise of shape (L, rows or 1, latent_dim) on the
+        device of the model.
+    chunk_size : int or None, default=None
+        Rows in a chunk. None takes 1 on a CPU, where a row's many samples fill the caches
+        already. What is computed for a row then is the same operations on the same
+        shapes, hence the same bits, whichever rows are beside it. On a GPU None takes 256.
 
     Yields
     ------
@@ -367,14 +365,13 @@ def iterate_terms(
     terms : Terms
         Their log-terms.
     """
-    widest = max(layer.out_features for layer in module.modules() if isinstance(layer, nn.Linear))
     device = next(module.parameters()).device
-    if max_elements is None:
-        max_elements = 2**18 if device.type == "cpu" else 2**26
-    chunk_size = max(1, max_elements // (n_samples * widest))
+    if chunk_size is None:
+        chunk_size = 1 if device.type == "cpu" else 256
     with torch.inference_mode():
         for start in range(0, len(rows), chunk_size):
             chunk = slice(start, start + chunk_size)
             batch, _ = rows[chunk]
-            x, mask = batch["x"].to(device), batch["mask"].to(device)
+            # Copies are aligned alike in memory, which the order of sums may depend on.
+            x, mask = (batch[name].to(device, copy=True) for name in ("x", "mask"))
             yield chunk, module(x, mask, draw_noise(len(x)))
