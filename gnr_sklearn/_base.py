@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -34,7 +34,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
     """The contract of an imputer; a subclass adds how to learn and how to impute.
 
     Parameters are dataclass fields: each is declared once, with its default and type,

@@ -245,7 +245,8 @@ class VAEImputer(BaseImputer):
         modelled = np.flatnonzero(~self._is_empty_feature)
         for chunk, terms in self._iterate_terms(values, self._shared_noise()):
             proba[chunk, modelled] = self._expectation(terms, torch.sigmoid(terms.mask_logits))
-        return proba
+        # The weights of a row sum to 1 only up to rounding.
+        return np.clip(proba, 0.0, 1.0)
 
     def encode(self, X: ArrayLike) -> FloatArray:
         """Mean of the variational posterior q(z | x_obs).
