@@ -166,6 +166,9 @@ def run_cells(
         for cell in cells
         if rerun or not records.has(cell.key, cell.method.describe(cell.protocol), cell.seed)
     ]
+    if rerun:
+        for cell in todo:
+            records.discard(cell.key)
     results = []
     with one_thread_each(), tqdm(total=len(todo), desc=records.benchmark, unit="cell") as bar:
         finished = Parallel(n_jobs=jobs, return_as="generator_unordered")(

@@ -56,6 +56,11 @@ class RecordFile:
         }
         self._write()
 
+    def discard(self, key: dict[str, str]) -> None:
+        """Forget a cell, in all its metrics, so that it starts anew."""
+        names = [name for name in KEY[1:] if name != "metric"]
+        self.records = [r for r in self.records if any(r[n] != key[n] for n in names)]
+
     def has(self, key: dict[str, str], params: str, seed: int) -> bool:
         record = self.find(**key)
         return record is not None and record["params"] == params and str(seed) in record["runs"]

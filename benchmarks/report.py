@@ -56,7 +56,10 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
     settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])
     if settings:
         lines += ["Settings:", ""]
-        lines += [f"- {method}, {protocol}: `{params}`" for method, protocol, params in settings]
+        lines += [
+            f"- {method}, {protocol}: `{params.replace('(, ', '(')}`"
+            for method, protocol, params in settings
+        ]
         lines.append("")
     return lines
 

@@ -15,6 +15,8 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gnr_sklearn._validation import without_pandas_na
+
 # These are scikit-learn's own means of checking parameters. They are private there and
 # used nowhere else in this package; tests/test_base.py notices when they change.
 from sklearn.base import _fit_context as fit_context  # isort: skip
@@ -199,10 +201,7 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
 
     def _validate_data(self, X: ArrayLike, *, reset: bool) -> tuple[FloatArray, BoolArray]:
         """Return X as floats, and where it is observed."""
-        table: Any = X
-        if hasattr(X, "isna") and np.any(table.dtypes == np.dtype(object)) and self._marker_is_nan:
-            # In columns of objects, pandas.NA would reach float() as it is.
-            table = table.mask(table.isna(), np.nan)
+        table = without_pandas_na(X) if self._marker_is_nan else X
         try:
             table = validate_data(
                 self,

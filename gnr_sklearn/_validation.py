@@ -24,6 +24,7 @@ __all__ = [
     "feature_limits",
     "observed_mean_and_std",
     "replace_cells",
+    "without_pandas_na",
 ]
 
 RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
@@ -37,11 +38,18 @@ class DataFrameLike(Protocol):
     def iloc(self) -> object: ...
 
 
+def without_pandas_na(X: Any) -> Any:
+    """Put NaN for pandas.NA in columns of objects, where it would reach float() as it is."""
+    if hasattr(X, "isna") and np.any(X.dtypes == np.dtype(object)):
+        return X.mask(X.isna(), np.nan)
+    return X
+
+
 def check_matrix(X: object, name: str) -> NDArray[np.floating]:
     """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
     try:
         matrix = check_array(
-            X,
+            without_pandas_na(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
             ensure_2d=False,

@@ -95,9 +95,10 @@ class GNRImputer(VAEImputer):
         alpha : float or "auto", default=1.0
             Weight of the mask term in the objective and in the importance weights (eq.
             18). At 1 the objective bounds a likelihood; at 0 the mask is ignored, which
-            suits data missing at random; large values make the model explain the mask
-            first. "auto" is the paper's rule of thumb, by the fraction of values missing:
-            0.01 up to a tenth, 1 up to a fifth, and 100 above.
+            suits data missing at random, and the mask decoder is not trained; large values
+            make the model explain the mask first. "auto" chooses among the paper's 0.01, 1
+            and 100 by the fraction of values missing: up to 0.125, up to 0.225, and above.
+            The paper only says that the best alpha grows with it; the limits are ours.
         """
 
     @property
@@ -108,9 +109,9 @@ class GNRImputer(VAEImputer):
         if self.alpha != "auto":
             return float(self.alpha)
         # Section 5.2.2 gives the three values and says that the best one grows with the
-        # fraction missing, which is 0.05, 0.2 and 0.25 in its three settings; the limits
-        # between them are ours.
+        # fraction missing, nominally 0.05, 0.2 and 0.25 in its three settings: the limits
+        # lie half-way. In its data the settings overlap, and no limits tell them all apart.
         missing_fraction = 1.0 - observed_fraction
-        if missing_fraction <= 0.1:
+        if missing_fraction <= 0.125:
             return 0.01
-        return 1.0 if missing_fraction <= 0.2 else 100.0
+        return 1.0 if missing_fraction <= 0.225 else 100.0

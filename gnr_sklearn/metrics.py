@@ -473,6 +473,8 @@ def _mark_missing(
     if not hasattr(estimator, "transform"):
         raise TypeError(f"estimator must have a transform method, got {estimator!r}.")
     marker = getattr(estimator, "missing_values", np.nan)
+    if type(marker).__name__ == "NAType":  # pandas.NA, which marks what NaN does
+        marker = np.nan
     if not isinstance(marker, Real):
         raise TypeError(f"estimator.missing_values must be NaN or a number, got {marker!r}.")
     values = check_matrix(X, "X")

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
+from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._validation import draw_seed, feature_limits
@@ -48,9 +49,12 @@ MAX_HELD_OUT = 1000
 # The bound of a row or two says too little to stop by.
 MIN_ROWS_TO_HOLD_OUT = 20
 
-# In standard deviations. Squared, summed and divided by the smallest noise, such values
+# In the units that the net sees. Squared, summed and divided by the smallest noise, such values
 # still fit into float32.
 LARGEST_VALUE = 1e6
+
+# In the output of a layer, for one chunk of rows on a GPU: 256 MB.
+GPU_ELEMENTS = 2**26
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -128,8 +132,8 @@ class VAEImputer(BaseImputer):
             Step size of Adam.
         early_stopping : bool, default=True
             Whether to hold rows out, to stop when their bound no longer rises, and to
-            keep the parameters that had the highest. With fewer than 20 rows none are
-            held out.
+            keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
+            none are held out.
         validation_fraction : float, default=0.1
             Fraction of the rows to hold out, at most 1000 rows.
         n_iter_no_change : int, default=500
@@ -149,7 +153,8 @@ class VAEImputer(BaseImputer):
             Called during training; an epoch is 100 optimisation steps.
         net_params : dict or None, default=None
             Further parameters of the skorch net, such as
-            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``.
+            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. What the
+            imputer's own parameters decide cannot be set here.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -164,8 +169,8 @@ class VAEImputer(BaseImputer):
         history_ : skorch.history.History
             Losses of each epoch and step.
         lower_bound_ : float
-            The objective of training, the mean over rows of eq. 15, where training
-            ended: of the held-out rows with early stopping, else averaged over the last
+            The objective of training, the mean over rows of eq. 15: that of the held-out
+            rows at the parameters kept with early stopping, else the average over the last
             epoch. It holds the trained alpha and scaled data; to compare imputers, use
             `score`.
         """
@@ -197,7 +202,10 @@ class VAEImputer(BaseImputer):
         -----
         The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
         with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
-        is never positive the smallest alpha would look best.
+        is never positive the smallest alpha would look best. Training at alpha = 1 maximises
+        this very bound: it compares models, such as latent sizes and decoders, but among
+        alphas it tends to choose 1, whichever imputes best. At alpha = 0 the mask decoder is
+        not trained, and the bound is that of a random one.
         """
         check_is_fitted(self)
         values = self._modelled_values(*self._validate_data(X, reset=False))
@@ -277,6 +285,10 @@ class VAEImputer(BaseImputer):
 
         For each row and draw, one of `n_imputation_samples` samples of z is chosen in
         proportion to its weight in eq. 20, and the missing values are drawn from p(x | z).
+        At alpha = 1 these are draws from the fitted model; with a large alpha the weights
+        gather on few samples, and draws differ by little more than the noise of p(x | z).
+        The parameters of the model are held fixed, so that the uncertainty about them is not
+        in the draws.
 
         Parameters
         ----------
@@ -303,14 +315,16 @@ class VAEImputer(BaseImputer):
 
         def independent_noise(n_rows: int) -> Tensor:
             shape = (self.n_imputation_samples, n_rows, self.latent_dim_)
-            return torch.randn(shape, generator=generator, device=self._device)
+            return torch.randn(shape, generator=generator, dtype=torch.float32, device=self._device)
 
         for chunk, terms in self._iterate_terms(values[has_missing], independent_noise):
             weights = normalized_weights(log_weights(terms, self.alpha_))
             chosen = resample(weights, n_draws, generator).unsqueeze(-1)
             mean = terms.x_mean.take_along_dim(chosen, dim=0)
             scale = terms.x_scale.expand_as(terms.x_mean).take_along_dim(chosen, dim=0)
-            noise = torch.randn(mean.shape, generator=generator, device=self._device)
+            noise = torch.randn(
+                mean.shape, generator=generator, dtype=mean.dtype, device=mean.device
+            )
             draws = (mean + scale * noise).cpu().numpy()
             completed[:, has_missing[chunk]] = self._to_data_units(draws)
         return np.stack([self._assemble(table, observed, draw) for draw in completed])
@@ -322,14 +336,19 @@ class VAEImputer(BaseImputer):
         self._highest = highest[~self._is_empty_feature]
         hidden_dims = self._check_hidden_dims()
         self._center, self._scale = self._location_and_scale(values)
-        self._device = self._choose_device()
+        device = self._choose_device()
         # One stream of random numbers for each purpose, and one kept for imputation.
         seeds = np.random.SeedSequence(draw_seed(self.random_state)).generate_state(5)
         module_seed, noise_seed, order_seed, split_seed, self._noise_seed = map(int, seeds)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
+        if self.latent_dim_ > SobolEngine.MAXDIM:
+            raise ValueError(
+                f"latent_dim must be at most {SobolEngine.MAXDIM}, got {self.latent_dim_} for "
+                f"{n_features} features."
+            )
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
 
-        n_held_out = min(round(self.validation_fraction * n_rows), MAX_HELD_OUT)
+        n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
         early_stopping = self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT and n_held_out >= 1
         params = {
             "module": self._module_class,
@@ -354,7 +373,7 @@ class VAEImputer(BaseImputer):
             "iterator_valid__batch_size": MAX_HELD_OUT,
             "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "callbacks": self._make_callbacks(early_stopping),
-            "device": self._device,
+            "device": device,
             # One is for the progress bar; more prints skorch's table of losses as well.
             "verbose": max(0, self.verbose - 1),
         }
@@ -364,8 +383,12 @@ class VAEImputer(BaseImputer):
         self.net_ = net
         self.n_iter_ = net.n_steps
         self.history_ = net.history
-        losses = self.history_[:, "valid_loss" if early_stopping else "train_loss"]
-        self.lower_bound_ = -min(losses) if early_stopping else -losses[-1]
+        losses = [
+            epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in net.history
+        ]
+        kept = dict(net.callbacks_)["early_stopping"].best_epoch_ if early_stopping else len(losses)
+        # A callback may have ended training before anything was recorded.
+        self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
 
     def _impute(self, values: FloatArray) -> FloatArray:
         imputed = np.empty_like(values)
@@ -374,14 +397,20 @@ class VAEImputer(BaseImputer):
         return imputed
 
     def _make_net(self, params: dict[str, Any]) -> ImputationNet:
+        net_params = self.net_params or {}
+        owned = {name.partition("__")[0] for name in params} - {"optimizer"}
+        for name in net_params:
+            if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
+                raise ValueError(
+                    f"net_params must not hold {name!r}, which {type(self).__name__} sets itself."
+                )
         try:
-            return ImputationNet(**params | (self.net_params or {})).initialize()
+            return ImputationNet(**params | net_params).initialize()
         except (TypeError, ValueError) as error:
-            if not self.net_params:
+            if not any(name.rpartition("__")[2] in str(error) for name in net_params):
                 raise
             raise ValueError(
-                "net_params must hold parameters of a skorch net, got "
-                f"{self.net_params!r} ({error})."
+                f"net_params must hold parameters of a skorch net, got {net_params!r} ({error})."
             ) from error
 
     def _make_callbacks(self, early_stopping: bool) -> list[Any]:
@@ -425,6 +454,11 @@ class VAEImputer(BaseImputer):
 
     def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         if self.scaling is None:
+            if np.nanmax(np.abs(values)) > LARGEST_VALUE:
+                raise ValueError(
+                    "scaling must be 'observed' for data as large as these: without it, values "
+                    f"must lie within {LARGEST_VALUE:g} of 0, got {np.nanmax(np.abs(values)):g}."
+                )
             return np.zeros(values.shape[1]), np.ones(values.shape[1])
         # It passes over NaN, and takes 1 for the scale of a constant feature.
         scaler = StandardScaler().fit(values)
@@ -450,7 +484,18 @@ class VAEImputer(BaseImputer):
     def _iterate_terms(
         self, values: FloatArray, draw_noise: Callable[[int], Tensor]
     ) -> Iterator[tuple[slice, Terms]]:
-        return iterate_terms(self.net_.module_, self._rows(values), draw_noise)
+        # On a CPU a row's many samples fill the caches already, and one row at a time makes
+        # its results the same to the last bit whichever rows are beside it.
+        chunk_size = 1
+        if self._device != "cpu":
+            widest = max(values.shape[1], *self._check_hidden_dims())
+            chunk_size = max(1, GPU_ELEMENTS // (self.n_imputation_samples * widest))
+        return iterate_terms(self.net_.module_, self._rows(values), draw_noise, chunk_size)
+
+    @property
+    def _device(self) -> str:
+        # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
+        return str(self.net_.device)
 
     def _expectation(self, terms: Terms, quantity: Tensor) -> NDArray[Any]:
         """Average over samples by the weights of eq. 20."""

@@ -49,6 +49,15 @@ def test_cells_on_record_are_not_run_again(tmp_path):
     assert len(run_cells(cells, records, jobs=1, data_dir=None, rerun=True)) == 2
 
 
+def test_a_rerun_forgets_earlier_runs(tmp_path):
+    records = RecordFile("some", tmp_path)
+    cells = [Cell("field", "diabetes", 1.0, MEAN, seed) for seed in range(2)]
+    run_cells(cells, records, jobs=1, data_dir=None)
+    run_cells(cells[:1], records, jobs=1, data_dir=None, rerun=True)
+    (record,) = RecordFile("some", tmp_path).records
+    assert list(record["runs"]) == ["0"]
+
+
 def test_error_of_the_mean_is_the_same_in_both_protocols():
     errors = [Cell(p, "diabetes", 1.0, MEAN, 0).run(None)["rmse"] for p in ("paper", "field")]
     assert errors[0] == pytest.approx(errors[1], rel=1e-9)

@@ -26,6 +26,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
 
+from gnr_sklearn import MeanImputer
 from gnr_sklearn.metrics import (
     complete_data_scorer,
     imputation_mae,
@@ -631,3 +632,14 @@ def test_bad_arguments_of_the_oracle(changes: dict, message: str) -> None:
     }
     with pytest.raises(ValueError, match=f"^{message}"):
         complete_data_scorer(Spy(), **{**arguments, **changes})
+
+
+def test_pandas_na_is_a_marker_like_nan() -> None:
+    pd = pytest.importorskip("pandas")
+    X, _ = load_wine(return_X_y=True)
+    X = ampute(X, MCAR(0.2), random_state=0)
+    frame = pd.DataFrame(X).astype(object)
+    frame[np.isnan(X)] = pd.NA
+    scorer = make_masked_cell_scorer(0.2)
+    expected = scorer(MeanImputer().fit(X), X)
+    assert scorer(MeanImputer(missing_values=pd.NA).fit(frame), frame) == expected

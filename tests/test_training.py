@@ -150,6 +150,25 @@ def test_ctrl_c_raises(rows):
         net.fit(rows)
 
 
+def test_ctrl_c_while_a_callback_runs_raises_too(rows):
+    class Signal(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        make_net(callbacks=[Signal()]).fit(rows)
+
+
+def test_other_defaults_of_torch_do_not_matter(rows):
+    state = make_net().fit(rows).module_.state_dict()
+    try:
+        torch.set_default_dtype(torch.float64)
+        other = make_net().fit(rows).module_.state_dict()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
 def test_other_errors_of_callbacks_are_not_swallowed(rows):
     with pytest.raises(RuntimeError, match="of the callback"):
         make_net(callbacks=[Raise(RuntimeError("of the callback"))]).fit(rows)
@@ -168,7 +187,7 @@ def test_parameters_that_are_not_finite_after_the_last_step(rows):
         make_net(n_steps=1, lr=float("inf"), hold_out=0, train_split=None).fit(rows)
 
 
-@pytest.mark.parametrize("chunk_size", [None, 1, 7, 50, 80])
+@pytest.mark.parametrize("chunk_size", [1, 7, 50, 80])
 def test_chunks_cover_all_rows_and_agree(rows, chunk_size):
     net = make_net().fit(rows)
     noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
@@ -177,5 +196,5 @@ def test_chunks_cover_all_rows_and_agree(rows, chunk_size):
     chunks = list(iterate_terms(net.module_, rows, lambda n: noise, chunk_size))
     n_rows = [len(range(50)[chunk]) for chunk, _ in chunks]
     assert sum(n_rows) == 50
-    assert max(n_rows) == min(chunk_size or 1, 50)
+    assert max(n_rows) == min(chunk_size, 50)
     torch.testing.assert_close(torch.cat([t.x_mean for _, t in chunks], dim=1), whole.x_mean)

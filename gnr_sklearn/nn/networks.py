@@ -26,7 +26,7 @@ MINIMUM_SCALE = 1e-3
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     # ``skip_init`` keeps torch's own initialisation, which would draw from the global
     # random state, from running at all.
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32, device="cpu")
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
@@ -128,7 +128,7 @@ class DataDecoder(nn.Module):
             self.raw_scale = None
         else:
             n_scales = 1 if observation_scale == "shared" else n_features
-            self.raw_scale = nn.Parameter(torch.zeros(n_scales))
+            self.raw_scale = nn.Parameter(torch.zeros(n_scales, dtype=torch.float32, device="cpu"))
         self.network = multilayer_perceptron(latent_dim, hidden_dims, n_outputs, generator)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -73,7 +74,8 @@ class HoldOut:
     ) -> tuple[MaskedRows, MaskedRows]:
         """Split into rows to train on and rows held out."""
         generator = torch.Generator().manual_seed(self.seed)
-        order = torch.randperm(len(dataset), generator=generator).to(dataset.x.device)
+        order = torch.randperm(len(dataset), generator=generator, device="cpu")
+        order = order.to(dataset.x.device)
         held_out, kept = order[: self.n_rows], order[self.n_rows :]
         return (
             MaskedRows(dataset.x[kept], dataset.mask[kept]),
@@ -116,11 +118,11 @@ class RandomBatches:
         self.steps_left = n_steps
         self.steps_per_epoch = steps_per_epoch
         self.generator = torch.Generator().manual_seed(seed)
-        self.queue = torch.empty(0, dtype=torch.int64)
+        self.queue = torch.empty(0, dtype=torch.int64, device="cpu")
 
     def _next_indices(self) -> Tensor:
         if len(self.queue) < self.batch_size:
-            shuffled = torch.randperm(len(self.dataset), generator=self.generator)
+            shuffled = torch.randperm(len(self.dataset), generator=self.generator, device="cpu")
             self.queue = torch.cat([self.queue, shuffled])
         indices, self.queue = self.queue.split([self.batch_size, len(self.queue) - self.batch_size])
         return indices
@@ -206,6 +208,19 @@ class ProgressBar(Callback):
         del self.bar_  # it holds a stream, which cannot be pickled
 
 
+def _is_from_raise_statement(error: BaseException) -> bool:
+    """Tell a callback that ends training from a Ctrl-C while a callback runs.
+
+    The latter arrives at whatever instruction is being executed.
+    """
+    traceback = error.__traceback__
+    assert traceback is not None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code.co_code
+    return dis.opname[code[traceback.tb_lasti]] == "RAISE_VARARGS"
+
+
 class _Interrupted(BaseException):
     """Carries a Ctrl-C past skorch, which ends training quietly on KeyboardInterrupt."""
 
@@ -264,6 +279,7 @@ class ImputationNet(NeuralNet):
         noise = torch.randn(
             (self.n_importance_samples, len(rows["x"]), self.module_.latent_dim),
             generator=generator,
+            dtype=rows["x"].dtype,
             device=self.device,
         )
         return self.module_(noise=noise, **rows, **fit_params)
@@ -308,8 +324,8 @@ class ImputationNet(NeuralNet):
         """Call the callbacks, and note whether one of them ends training."""
         try:
             super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt:
-            self.stopped_by_callback_ = True
+        except KeyboardInterrupt as error:
+            self.stopped_by_callback_ = _is_from_raise_statement(error)
             raise
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> ImputationNet:
@@ -340,7 +356,7 @@ def iterate_terms(
     module: nn.Module,
     rows: MaskedRows,
     draw_noise: Callable[[int], Tensor],
-    chunk_size: int | None = None,
+    chunk_size: int,
 ) -> Iterator[tuple[slice, Terms]]:
     """Evaluate a trained model in chunks of rows, so that memory stays bounded.
 
@@ -353,10 +369,8 @@ def iterate_terms(
     draw_noise : callable
         Given a number of rows, returns noise of shape (L, rows or 1, latent_dim) on the
         device of the model.
-    chunk_size : int or None, default=None
-        Rows in a chunk. None takes 1 on a CPU, where a row's many samples fill the caches
-        already. What is computed for a row then is the same operations on the same
-        shapes, hence the same bits, whichever rows are beside it. On a GPU None takes 256.
+    chunk_size : int
+        Rows in a chunk; the last may have fewer.
 
     Yields
     ------
@@ -366,8 +380,6 @@ def iterate_terms(
         Their log-terms.
     """
     device = next(module.parameters()).device
-    if chunk_size is None:
-        chunk_size = 1 if device.type == "cpu" else 256
     with torch.inference_mode():
         for start in range(0, len(rows), chunk_size):
             chunk = slice(start, start + chunk_size)
