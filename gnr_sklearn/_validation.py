@@ -211,7 +211,7 @@ def replace_cells(
 ) -> NDArray[np.floating] | DataFrameLike:
     """Copy X, whose numbers are ``values``, with ``value`` in ``cells``; pandas stays pandas."""
     if hasattr(X, "iloc"):
-        frame: Any = X
+        frame = without_pandas_na(X)
         return frame.astype(values.dtype).mask(cells, value)
     replaced = values.copy()
     replaced[cells] = value
