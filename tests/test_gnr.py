@@ -162,6 +162,16 @@ def test_wrong_number_of_draws(fitted, n_draws):
         imputer.sample(X, n_draws=n_draws)
 
 
+def test_a_row_has_the_same_bits_in_any_company(fitted):
+    imputer, _, X = fitted
+    rows = X[:50]
+    order = np.random.RandomState(0).permutation(50)
+    for method in (imputer.transform, imputer.score_samples, imputer.predict_mask_proba):
+        together = method(rows)
+        np.testing.assert_array_equal(method(rows[order]), together[order])
+        np.testing.assert_array_equal(method(rows[7:8]), together[7:8])
+
+
 def test_mask_probabilities_do_not_exceed_1_by_rounding(fitted):
     certain = copy.deepcopy(fitted[0])
     with torch.no_grad():
