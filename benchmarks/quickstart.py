@@ -28,7 +28,7 @@ RATE = 1.0
 GNR = Method(
     "GNR",
     GNRImputer,
-    {"max_iter": 1000, "n_importance_samples": 5, "n_imputation_samples": 200},
+    {"max_iter": 600, "n_importance_samples": 5, "n_imputation_samples": 200},
 )
 METHODS = (MEAN, MICE, MISS_FOREST, GNR)
 
