@@ -57,11 +57,17 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
     if settings:
         lines += ["Settings:", ""]
         lines += [
-            f"- {method}, {protocol}: `{params.replace('(, ', '(')}`"
-            for method, protocol, params in settings
+            f"- {method}, {protocol}: `{tidy(params)}`" for method, protocol, params in settings
         ]
         lines.append("")
     return lines
+
+
+def tidy(params: str) -> str:
+    """Put settings on one line, without the gap that the seed left."""
+    arguments = [part.strip() for part in " ".join(params.split()).split(", ")]
+    line = ", ".join(part for part in arguments if part)
+    return line.replace("(, ", "(").replace(", )", ")")
 
 
 def show(record: Record | None) -> str:
