@@ -1,7 +1,11 @@
 """Settings of the test suite."""
 
+import pytest
 import torch
 from hypothesis import settings
+from sklearn.base import clone
+
+from tests.contract import IMPUTERS, imputer_id, make_data
 
 # Timing belongs to the benchmarks: a slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -9,3 +13,15 @@ settings.load_profile("untimed")
 
 # The nets of the tests are small, and threads that wait for each other take longer than one.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(params=IMPUTERS, ids=imputer_id)
+def imputer(request):
+    """Each imputer, not fitted."""
+    return clone(request.param)
+
+
+@pytest.fixture(params=IMPUTERS, ids=imputer_id, scope="module")
+def fitted(request):
+    """Each imputer, fitted on ``make_data()``. Tests share it: do no more than transform."""
+    return clone(request.param).fit(make_data())

@@ -1,0 +1,63 @@
+"""The imputers that have to meet the contract, and what its tests share."""
+
+import pickle
+
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MissForestImputer
+from gnr_sklearn.vae import VAEImputer
+
+SMALL_NET = {
+    "max_iter": 20,
+    "hidden_dims": 16,
+    "n_importance_samples": 5,
+    "n_imputation_samples": 64,
+    "random_state": 0,
+}
+
+IMPUTERS = [
+    MeanImputer(),
+    MICEImputer(),
+    MissForestImputer(n_estimators=5, max_iter=3, random_state=0),
+    GNRImputer(**SMALL_NET),
+    GNRImputer(**SMALL_NET, decoder="linear", early_stopping=False, alpha="auto"),
+]
+
+
+def imputer_id(imputer):
+    return type(imputer).__name__
+
+
+def make_data(n_rows=40, n_features=4, seed=0):
+    """Correlated columns in different units, whose large values are missing more often."""
+    rng = np.random.RandomState(seed)
+    standard = rng.randn(n_rows, 1) + 0.5 * rng.randn(n_rows, n_features)
+    X = standard * 10.0 ** np.arange(n_features) - 3.0
+    X[rng.uniform(size=X.shape) < np.where(standard > 0, 0.4, 0.1)] = np.nan
+    assert not np.isnan(X).all(axis=0).any()
+    return X
+
+
+def assert_close(actual, expected, X, imputer):
+    """Compare imputations of X up to rounding, relative to how much each column varies."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    tolerance = 1e-4 if isinstance(imputer, VAEImputer) else 1e-10
+    assert (np.abs(actual - expected) <= tolerance * np.nanstd(X, axis=0)).all()
+
+
+def assert_fills(X_imputed, X):
+    """Check that X_imputed has numbers in place of NaN and is X elsewhere, bit for bit."""
+    assert type(X_imputed) is np.ndarray
+    assert X_imputed.shape == X.shape
+    assert X_imputed.dtype == X.dtype
+    assert np.isfinite(X_imputed).all()
+    observed = ~np.isnan(X)
+    bits = f"u{X.itemsize}"
+    assert_array_equal(X_imputed[observed].view(bits), X[observed].view(bits))
+
+
+def state_of(imputer):
+    """Everything an imputer holds, to be compared before and after."""
+    return pickle.dumps(vars(imputer))
