@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.records import KEY, Record
+from benchmarks.records import Record
 
 TARGET = Path(__file__).parent / "RESULTS.md"
 NOTES = Path(__file__).parent / "notes.md"
@@ -33,8 +33,8 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
     lines = [f"## {benchmark}", ""]
     groups = unique((r["metric"], r["protocol"], r["setting"]) for r in records)
     for metric, protocol, setting in groups:
-        group = [r for r in records if [r[k] for k in KEY[1:]][2] == setting
-                 and (r["metric"], r["protocol"]) == (metric, protocol)]  # fmt: skip
+        wanted = (metric, protocol, setting)
+        group = [r for r in records if (r["metric"], r["protocol"], r["setting"]) == wanted]
         datasets = unique(r["dataset"] for r in group)
         cells = {(r["method"], r["dataset"]): r for r in group}
         lines += [

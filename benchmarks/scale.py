@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.records import RESULTS
+from benchmarks.records import RecordFile
 
 N_FEATURES = 20
 SETTING = "30% missing completely at random, L = 1000, default network"
@@ -18,30 +18,22 @@ SETTING = "30% missing completely at random, L = 1000, default network"
 
 def main(options: argparse.Namespace) -> None:
     """Measure each number of rows and keep the records."""
-    records = []
+    records = RecordFile("scale", options.results)
     for n_rows in (20_000,) if options.quick else (20_000, 200_000):
         command = [sys.executable, "-m", "benchmarks.scale", str(n_rows)]
         measured = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         print(n_rows, measured, flush=True)
+        key = {
+            "protocol": "field",
+            "dataset": f"normal {n_rows} x {N_FEATURES}",
+            "setting": SETTING,
+            "method": "GNR transform",
+        }
+        records.discard(key)
         for metric in ("memory_mib", "seconds"):
-            records.append(
-                {
-                    "benchmark": "scale",
-                    "protocol": "field",
-                    "dataset": f"normal {n_rows} x {N_FEATURES}",
-                    "setting": SETTING,
-                    "method": "GNR transform",
-                    "params": "",
-                    "metric": metric,
-                    "mean": measured[metric],
-                    "std": 0.0,
-                    "n_runs": 1,
-                    "seconds": measured["seconds"],
-                    "paper": None,
-                }
+            records.add(
+                key | {"metric": metric}, "", 0, measured[metric], measured["seconds"], None
             )
-    folder: Path = options.results or RESULTS
-    (folder / "scale.json").write_text(json.dumps(records, indent=1) + "\n")
 
 
 def measure(n_rows: int) -> dict[str, float]:

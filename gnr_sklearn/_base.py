@@ -6,6 +6,7 @@ import inspect
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gnr_sklearn._validation import without_pandas_na
+from gnr_sklearn._validation import feature_limits, without_pandas_na
 
 # These are scikit-learn's own means of checking parameters. They are private there and
 # used nowhere else in this package; tests/test_base.py notices when they change.
@@ -26,7 +27,7 @@ from sklearn.utils._param_validation import (  # isort: skip
     StrOptions as StrOptions,
 )
 
-__all__ = ["BaseImputer", "FloatArray", "Interval", "StrOptions", "fit_context"]
+__all__ = ["BaseImputer", "BoundedImputer", "FloatArray", "Interval", "StrOptions", "fit_context"]
 
 # Of numpy and pandas, for strings, dates and other objects; scikit-learn passes them on.
 _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or", "promoted")
@@ -245,3 +246,34 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
         tags.input_tags.allow_nan = self._marker_is_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoundedImputer(BaseImputer):
+    """An imputer whose imputed values can be kept within bounds.
+
+    A subclass calls :meth:`_fit_limits` before it learns, and :meth:`_clip` on all it imputes.
+    """
+
+    min_value: float | ArrayLike | None = None
+    max_value: float | ArrayLike | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        min_value, max_value : float, array-like of shape (n_features,) or None, default=None
+            Bounds that imputed values are clipped to.
+        """
+
+    def _fit_limits(self) -> None:
+        """Check the bounds and keep those of the modelled columns."""
+        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
+        self._lowest = lowest[~self._is_empty_feature]
+        self._highest = highest[~self._is_empty_feature]
+
+    def _clip(self, values: FloatArray) -> FloatArray:
+        return np.clip(values, self._lowest, self._highest)

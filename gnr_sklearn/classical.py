@@ -8,15 +8,14 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
-from gnr_sklearn._validation import draw_seed, feature_limits
+from gnr_sklearn._base import BaseImputer, BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._validation import draw_seed
 
 try:
     from sklearn.impute import IterativeImputer
@@ -63,7 +62,7 @@ class MeanImputer(BaseImputer):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MICEImputer(BaseImputer):
+class MICEImputer(BoundedImputer):
     """Multiple imputation by chained equations, with a Bayesian ridge regression each.
 
     Each feature in turn is regressed on the others and its missing values are replaced by
@@ -72,7 +71,8 @@ class MICEImputer(BaseImputer):
     that values are missing at random and that features depend linearly on each other.
 
     Features are standardised by their observed values beforehand, so that units do not
-    matter: to scikit-learn's :class:`~sklearn.impute.IterativeImputer` they do.
+    matter: to scikit-learn's :class:`~sklearn.impute.IterativeImputer` they do. Bounds hold in
+    each round.
 
     Parameters
     ----------
@@ -87,8 +87,6 @@ class MICEImputer(BaseImputer):
     skip_complete : bool, default=False
         Whether features without missing values in `fit` get no regression; should they
         have some in `transform`, those are set to the mean.
-    min_value, max_value : float, array-like of shape (n_features,) or None, default=None
-        Bounds that imputed values are clipped to, in each round.
     {parameter_docs}
 
     Attributes
@@ -117,23 +115,17 @@ class MICEImputer(BaseImputer):
     tol: float = 1e-3
     imputation_order: Literal["ascending", "descending", "roman", "arabic"] = "ascending"
     skip_complete: bool = False
-    min_value: float | ArrayLike | None = None
-    max_value: float | ArrayLike | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseImputer._parameter_constraints,
+        **BoundedImputer._parameter_constraints,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "imputation_order": [StrOptions({"ascending", "descending", "roman", "arabic"})],
         "skip_complete": ["boolean"],
-        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
-        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
     }
 
     def _fit(self, values: FloatArray) -> None:
-        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
-        self._lowest = lowest[~self._is_empty_feature]
-        self._highest = highest[~self._is_empty_feature]
+        self._fit_limits()
         self._scaler = StandardScaler().set_output(transform="default").fit(values)
         mean, scale = self._scaler.mean_, self._scaler.scale_
         scaled_lowest = (self._lowest - mean) / scale
@@ -161,7 +153,7 @@ class MICEImputer(BaseImputer):
         # them in company, where a row's imputation does not depend on the others.
         scaled = np.vstack([self._scaler.transform(values), np.zeros(values.shape[1])])
         imputed = self._scaler.inverse_transform(self.imputer_.transform(scaled)[:-1])
-        return np.clip(imputed, self._lowest, self._highest)
+        return self._clip(imputed)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -18,8 +18,8 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from gnr_sklearn._base import BaseImputer, FloatArray, Interval, StrOptions
-from gnr_sklearn._validation import draw_seed, feature_limits
+from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
     log_weights,
@@ -58,7 +58,7 @@ GPU_ELEMENTS = 2**26
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VAEImputer(BaseImputer):
+class VAEImputer(BoundedImputer):
     """A deep generative model of data and mask, trained by importance weighting.
 
     A subclass says which torch module to train and how much the mask counts.
@@ -78,14 +78,12 @@ class VAEImputer(BaseImputer):
     n_iter_no_change: int = 500
     tol: float = 1e-3
     scaling: Literal["observed"] | None = "observed"
-    min_value: float | ArrayLike | None = None
-    max_value: float | ArrayLike | None = None
     device: str = "cpu"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseImputer._parameter_constraints,
+        **BoundedImputer._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
         "decoder": [StrOptions({"mlp", "linear"})],
@@ -100,8 +98,6 @@ class VAEImputer(BaseImputer):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scaling": [StrOptions({"observed"}), None],
-        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
-        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "callbacks": [list, None],
         "net_params": [dict, None],
@@ -145,8 +141,6 @@ class VAEImputer(BaseImputer):
             of its observed values, or to take the data as they are. The starting point
             of the encoder is 0 in place of what is missing, so that None suits data
             where 0 is a sensible value.
-        min_value, max_value : float, array-like of shape (n_features,) or None, default=None
-            Bounds that imputed values are clipped to.
         device : {"cpu", "cuda", "auto"}, default="cpu"
             Where to train; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
@@ -207,8 +201,7 @@ class VAEImputer(BaseImputer):
         alphas it tends to choose 1, whichever imputes best. At alpha = 0 the mask decoder is
         not trained, and the bound is that of a random one.
         """
-        check_is_fitted(self)
-        values = self._modelled_values(*self._validate_data(X, reset=False))
+        values = self._values_of(X)
         bound = np.empty(len(values))
         for chunk, terms in self._iterate_terms(values, self._shared_noise()):
             log_w = log_weights(terms, alpha=1.0)
@@ -247,8 +240,7 @@ class VAEImputer(BaseImputer):
             E[P(m = 1 | z) | x_obs, m], by the weights of eq. 20. It is 0 for features
             that had no observed value in `fit`.
         """
-        check_is_fitted(self)
-        values = self._modelled_values(*self._validate_data(X, reset=False))
+        values = self._values_of(X)
         proba = np.zeros((len(values), self.n_features_in_))
         modelled = np.flatnonzero(~self._is_empty_feature)
         for chunk, terms in self._iterate_terms(values, self._shared_noise()):
@@ -268,8 +260,7 @@ class VAEImputer(BaseImputer):
         -------
         z : ndarray of shape (n_samples, latent_dim_)
         """
-        check_is_fitted(self)
-        values = self._modelled_values(*self._validate_data(X, reset=False))
+        values = self._values_of(X)
         module = self.net_.module_
         with torch.inference_mode():
             mean, _ = module.encoder(self._rows(values).x.to(self._device))
@@ -331,9 +322,7 @@ class VAEImputer(BaseImputer):
 
     def _fit(self, values: FloatArray) -> None:
         n_rows, n_features = values.shape
-        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
-        self._lowest = lowest[~self._is_empty_feature]
-        self._highest = highest[~self._is_empty_feature]
+        self._fit_limits()
         hidden_dims = self._check_hidden_dims()
         self._center, self._scale = self._location_and_scale(values)
         device = self._choose_device()
@@ -389,6 +378,10 @@ class VAEImputer(BaseImputer):
         kept = dict(net.callbacks_)["early_stopping"].best_epoch_ if early_stopping else len(losses)
         # A callback may have ended training before anything was recorded.
         self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+
+    def _values_of(self, X: ArrayLike) -> FloatArray:
+        check_is_fitted(self)
+        return self._modelled_values(*self._validate_data(X, reset=False))
 
     def _impute(self, values: FloatArray) -> FloatArray:
         imputed = np.empty_like(values)
@@ -471,8 +464,7 @@ class VAEImputer(BaseImputer):
         return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask.astype(np.float32)))
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
-        in_units = scaled.astype(np.float64) * self._scale + self._center
-        return np.clip(in_units, self._lowest, self._highest)
+        return self._clip(scaled.astype(np.float64) * self._scale + self._center)
 
     def _shared_noise(self) -> Callable[[int], Tensor]:
         # The same for all rows, so that what is imputed in one row depends neither on
@@ -488,7 +480,7 @@ class VAEImputer(BaseImputer):
         # its results the same to the last bit whichever rows are beside it.
         chunk_size = 1
         if self._device != "cpu":
-            widest = max(values.shape[1], *self._check_hidden_dims())
+            widest = max(len(parameter) for parameter in self.net_.module_.parameters())
             chunk_size = max(1, GPU_ELEMENTS // (self.n_imputation_samples * widest))
         return iterate_terms(self.net_.module_, self._rows(values), draw_noise, chunk_size)
 

@@ -26,6 +26,7 @@ __all__ = [
     "ProgressBar",
     "RandomBatches",
     "SequentialBatches",
+    "iterate_terms",
 ]
 
 Batch = tuple[dict[str, Tensor], None]
