@@ -70,6 +70,23 @@ MISS_FOREST = Method("MissForest", MissForestImputer, {"skip_complete": True})
 
 
 @dataclass(frozen=True)
+class Task:
+    """A table with holes, and what was in them."""
+
+    X: np.ndarray
+    complete: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def missing(self) -> np.ndarray:
+        return np.isnan(self.X)
+
+    def error(self, imputed: np.ndarray) -> float:
+        """RMSE over the removed values, in standard deviations of the complete columns."""
+        return float(imputation_rmse(self.complete, imputed, self.missing, scale=self.scale))
+
+
+@dataclass(frozen=True)
 class Cell:
     """One imputer on one table with one mask."""
 
@@ -89,29 +106,34 @@ class Cell:
             "metric": "rmse",
         }
 
-    def run(self, data_dir: Path | None) -> dict[str, Any]:
-        """Return error, mask AUC where the imputer models the mask, seconds, and a column."""
+    def task(self, data_dir: Path | None) -> Task:
+        """Remove values as the protocol says."""
         complete = load(self.dataset, data_dir)
         scale = complete.std(axis=0)
         if self.protocol == "paper":
             complete = (complete - complete.mean(axis=0)) / scale
             scale = np.ones_like(scale)
         X = ampute(complete, SelfMasking(self.rate), random_state=self.seed)
-        missing = np.isnan(X)
+        return Task(X, complete, scale)
+
+    def run(self, data_dir: Path | None) -> dict[str, Any]:
+        """Return error, mask AUC where the imputer models the mask, seconds, and a column."""
+        task = self.task(data_dir)
         imputer = self.method.make(self.protocol, self.seed)
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            imputed = imputer.fit_transform(X)
+            imputed = imputer.fit_transform(task.X)
         seconds = time.perf_counter() - start
         auc = None
         if hasattr(imputer, "predict_mask_proba"):
-            auc = mask_auc(~missing, imputer.predict_mask_proba(X))
+            auc = mask_auc(~task.missing, imputer.predict_mask_proba(task.X))
+        true, filled = (table[:, 0] / task.scale[0] for table in (task.complete, imputed))
         return {
-            "rmse": float(imputation_rmse(complete, imputed, missing, scale=scale)),
+            "rmse": task.error(imputed),
             "mask_auc": auc,
             "seconds": round(seconds, 2),
-            "column": (complete[:, 0] / scale[0], imputed[:, 0] / scale[0], missing[:, 0]),
+            "column": (true, filled, task.missing[:, 0]),
         }
 
 

@@ -14,20 +14,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._validation import draw_seed
+from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
-    log_weights,
     normalized_weights,
     quasi_normal,
     resample,
 )
-from gnr_sklearn.nn.models import Terms
 from gnr_sklearn.nn.training import (
     HoldOut,
     ImputationNet,
@@ -35,7 +35,6 @@ from gnr_sklearn.nn.training import (
     ProgressBar,
     RandomBatches,
     SequentialBatches,
-    iterate_terms,
 )
 
 __all__ = ["VAEImputer"]
@@ -53,7 +52,17 @@ MIN_ROWS_TO_HOLD_OUT = 20
 # still fit into float32.
 LARGEST_VALUE = 1e6
 
-# In the output of a layer, for one chunk of rows on a GPU: 256 MB.
+# Samples for imputation come in this many rounds, of which all but the first adapt to the row:
+# more, smaller ones adapt further, but from too few samples nothing can be learned.
+ROUNDS = 3
+LEAST_ROUND = 16
+
+# The numbers that a CPU computes with at once: where they divide the rows of a chunk, all rows
+# are treated alike to the last bit.
+ROWS_ALIKE = 16
+
+# In the output of a layer, for one chunk of rows: half a megabyte stays in a core's cache.
+CPU_ELEMENTS = 2**17
 GPU_ELEMENTS = 2**26
 
 
@@ -69,16 +78,18 @@ class VAEImputer(BoundedImputer):
     decoder: Literal["mlp", "linear"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
     n_importance_samples: int = 20
-    n_imputation_samples: int = 1000
-    max_iter: int = 2000
+    n_imputation_samples: int = 192
+    max_iter: int = 1000
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     n_iter_no_change: int = 500
     tol: float = 1e-3
     scaling: Literal["observed"] | None = "observed"
     device: str = "cpu"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None
 
@@ -93,12 +104,14 @@ class VAEImputer(BoundedImputer):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scaling": [StrOptions({"observed"}), None],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "callbacks": [list, None],
         "net_params": [dict, None],
     }
@@ -117,15 +130,20 @@ class VAEImputer(BoundedImputer):
             network's function of z.
         n_importance_samples : int, default=20
             Samples of z for each row in training, K in eq. 15.
-        n_imputation_samples : int, default=1000
-            Samples of z for each row in imputation and scoring, L in eq. 20.
-        max_iter : int, default=2000
+        n_imputation_samples : int, default=192
+            Samples of z for each row in imputation and scoring, L in eq. 20, drawn in three
+            rounds that adapt to the row.
+        max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
         batch_size : int, default=128
             Rows in one optimisation step.
-        learning_rate : float, default=1e-3
-            Step size of Adam.
+        learning_rate : float, default=3e-3
+            Step size of Adam, at first.
+        learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
+            or stays what it is. Falling, it gets as far in half the steps; training that may
+            be continued or compared at any step wants it constant.
         early_stopping : bool, default=True
             Whether to hold rows out, to stop when their bound no longer rises, and to
             keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
@@ -143,6 +161,10 @@ class VAEImputer(BoundedImputer):
             where 0 is a sensible value.
         device : {"cpu", "cuda", "auto"}, default="cpu"
             Where to train; "auto" takes a GPU where there is one.
+        precision : {"auto", "float32", "bfloat16"}, default="auto"
+            Numbers that the decoders compute with in training; parameters, the encoder,
+            log-densities and all of imputation are in float32. "auto" takes bfloat16 where
+            the device has matrix units for it: a GPU, or a processor with AMX.
         callbacks : list of skorch callbacks or None, default=None
             Called during training; an epoch is 100 optimisation steps.
         net_params : dict or None, default=None
@@ -194,6 +216,10 @@ class VAEImputer(BoundedImputer):
 
         Notes
         -----
+        The samples after the first round are drawn where the earlier ones had large weights. So
+        the bound is much closer to the log-likelihood than with as many samples of the encoder,
+        and holds up to what the reuse of the earlier samples adds, which vanishes as L grows.
+
         The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
         with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
         is never positive the smallest alpha would look best. Training at alpha = 1 maximises
@@ -203,9 +229,9 @@ class VAEImputer(BoundedImputer):
         """
         values = self._values_of(X)
         bound = np.empty(len(values))
-        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
-            log_w = log_weights(terms, alpha=1.0)
-            bound[chunk] = importance_weighted_bound(log_w).cpu().numpy()
+        for chunk, samples in self._iterate_samples(values, self._shared_noise(), alpha=1.0):
+            # Rounded for the same reason as in ``expectation``.
+            bound[chunk] = importance_weighted_bound(samples.log_w.double()).float().cpu().numpy()
         # From the density of scaled values to that of the user's.
         return bound - (~np.isnan(values) * np.log(self._scale)).sum(axis=1)
 
@@ -243,10 +269,34 @@ class VAEImputer(BoundedImputer):
         values = self._values_of(X)
         proba = np.zeros((len(values), self.n_features_in_))
         modelled = np.flatnonzero(~self._is_empty_feature)
-        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
-            proba[chunk, modelled] = self._expectation(terms, torch.sigmoid(terms.mask_logits))
+        for chunk, samples in self._iterate_samples(values, self._shared_noise()):
+            proba[chunk, modelled] = expectation(
+                samples.log_w, samples.mask_logits.double().sigmoid()
+            )
         # The weights of a row sum to 1 only up to rounding.
         return np.clip(proba, 0.0, 1.0)
+
+    def effective_sample_size(self, X: ArrayLike) -> FloatArray:
+        r"""Count the equally weighted samples that those of each row are worth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+
+        Returns
+        -------
+        size : ndarray of shape (n_samples,)
+            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
+            `n_imputation_samples`. Where it is below ten or so, more samples give another
+            imputation.
+        """
+        values = self._values_of(X)
+        size = np.empty(len(values))
+        for chunk, samples in self._iterate_samples(values, self._shared_noise()):
+            weights = normalized_weights(samples.log_w.double())
+            size[chunk] = (1.0 / weights.square().sum(0)).cpu().numpy()
+        return size
 
     def encode(self, X: ArrayLike) -> FloatArray:
         """Mean of the variational posterior q(z | x_obs).
@@ -304,15 +354,18 @@ class VAEImputer(BoundedImputer):
         has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
         generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
 
-        def independent_noise(n_rows: int) -> Tensor:
+        def independent_noise(n_rows: int) -> Sequence[Tensor]:
             shape = (self.n_imputation_samples, n_rows, self.latent_dim_)
-            return torch.randn(shape, generator=generator, dtype=torch.float32, device=self._device)
+            noise = torch.randn(
+                shape, generator=generator, dtype=torch.float32, device=self._device
+            )
+            return noise.split(self._round_size)
 
-        for chunk, terms in self._iterate_terms(values[has_missing], independent_noise):
-            weights = normalized_weights(log_weights(terms, self.alpha_))
+        for chunk, samples in self._iterate_samples(values[has_missing], independent_noise):
+            weights = normalized_weights(samples.log_w)
             chosen = resample(weights, n_draws, generator).unsqueeze(-1)
-            mean = terms.x_mean.take_along_dim(chosen, dim=0)
-            scale = terms.x_scale.expand_as(terms.x_mean).take_along_dim(chosen, dim=0)
+            mean = samples.x_mean.take_along_dim(chosen, dim=0)
+            scale = samples.x_scale.take_along_dim(chosen, dim=0)
             noise = torch.randn(
                 mean.shape, generator=generator, dtype=mean.dtype, device=mean.device
             )
@@ -351,6 +404,7 @@ class VAEImputer(BoundedImputer):
             "n_importance_samples": self.n_importance_samples,
             "seed": noise_seed,
             "optimizer": torch.optim.Adam,
+            "optimizer__fused": True,
             "lr": self.learning_rate,
             "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
             "batch_size": self.batch_size,
@@ -363,6 +417,7 @@ class VAEImputer(BoundedImputer):
             "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "callbacks": self._make_callbacks(early_stopping),
             "device": device,
+            "precision": self._choose_precision(device),
             # One is for the progress bar; more prints skorch's table of losses as well.
             "verbose": max(0, self.verbose - 1),
         }
@@ -385,12 +440,14 @@ class VAEImputer(BoundedImputer):
 
     def _impute(self, values: FloatArray) -> FloatArray:
         imputed = np.empty_like(values)
-        for chunk, terms in self._iterate_terms(values, self._shared_noise()):
-            imputed[chunk] = self._to_data_units(self._expectation(terms, terms.x_mean))
+        for chunk, samples in self._iterate_samples(values, self._shared_noise()):
+            imputed[chunk] = self._to_data_units(expectation(samples.log_w, samples.x_mean))
         return imputed
 
     def _make_net(self, params: dict[str, Any]) -> ImputationNet:
         net_params = self.net_params or {}
+        if "optimizer" in net_params:
+            del params["optimizer__fused"]  # few others know it
         owned = {name.partition("__")[0] for name in params} - {"optimizer"}
         for name in net_params:
             if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
@@ -417,6 +474,9 @@ class VAEImputer(BoundedImputer):
                     "callbacks must be a list of skorch callbacks or of (name, callback) pairs, "
                     f"got {item!r} in it."
                 )
+        if self.learning_rate_schedule == "cosine":
+            schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
+            callbacks.append(("learning_rate", schedule))
         if early_stopping:
             stopping = EarlyStopping(
                 patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
@@ -445,6 +505,15 @@ class VAEImputer(BoundedImputer):
             raise ValueError("device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'.")
         return self.device
 
+    def _choose_precision(self, device: str) -> torch.dtype:
+        if self.precision != "auto":
+            return getattr(torch, self.precision)
+        if device == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        # Older releases of torch cannot tell.
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+
     def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         if self.scaling is None:
             if np.nanmax(np.abs(values)) > LARGEST_VALUE:
@@ -466,30 +535,43 @@ class VAEImputer(BoundedImputer):
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(scaled.astype(np.float64) * self._scale + self._center)
 
-    def _shared_noise(self) -> Callable[[int], Tensor]:
+    @property
+    def _round_size(self) -> int:
+        return max(LEAST_ROUND, -(-self.n_imputation_samples // ROUNDS))
+
+    def _shared_noise(self) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on
         # its neighbours nor on their order.
         noise = quasi_normal(self.n_imputation_samples, self.latent_dim_, self._noise_seed)
         noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
-        return lambda n_rows: noise
+        rounds = noise.split(self._round_size)
+        return lambda n_rows: rounds
 
-    def _iterate_terms(
-        self, values: FloatArray, draw_noise: Callable[[int], Tensor]
-    ) -> Iterator[tuple[slice, Terms]]:
-        # On a CPU a row's many samples fill the caches already, and one row at a time makes
-        # its results the same to the last bit whichever rows are beside it.
-        chunk_size = 1
-        if self._device != "cpu":
-            widest = max(len(parameter) for parameter in self.net_.module_.parameters())
-            chunk_size = max(1, GPU_ELEMENTS // (self.n_imputation_samples * widest))
-        return iterate_terms(self.net_.module_, self._rows(values), draw_noise, chunk_size)
+    def _iterate_samples(
+        self,
+        values: FloatArray,
+        draw_rounds: Callable[[int], Sequence[Tensor]],
+        alpha: float | None = None,
+    ) -> Iterator[tuple[slice, WeightedSamples]]:
+        widest = max(len(parameter) for parameter in self.net_.module_.parameters())
+        elements = CPU_ELEMENTS if self._device == "cpu" else GPU_ELEMENTS
+        n_rows = elements // (self._round_size * widest)
+        return iterate_samples(
+            self.net_.module_,
+            self._rows(values),
+            draw_rounds,
+            self.alpha_ if alpha is None else alpha,
+            chunk_size=max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE,
+        )
 
     @property
     def _device(self) -> str:
         # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
         return str(self.net_.device)
 
-    def _expectation(self, terms: Terms, quantity: Tensor) -> NDArray[Any]:
-        """Average over samples by the weights of eq. 20."""
-        weights = normalized_weights(log_weights(terms, self.alpha_))
-        return torch.einsum("kb,kbd->bd", weights, quantity).cpu().numpy()
+
+def expectation(log_w: Tensor, quantity: Tensor) -> NDArray[Any]:
+    """Average over samples by their self-normalised weights (eq. 20)."""
+    # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
+    weights = normalized_weights(log_w.double()).unsqueeze(-1)
+    return (weights * quantity).sum(0).to(log_w.dtype).cpu().numpy()

@@ -195,7 +195,8 @@ def test_attributes_after_fit(fitted):
     assert imputer.n_iter_ == sum(len(epoch["batches"]) for epoch in imputer.history_[:]) - len(
         imputer.history_
     )
-    assert imputer.lower_bound_ == -min(imputer.history_[:, "valid_loss"])
+    excess = -imputer.lower_bound_ - min(imputer.history_[:, "valid_loss"])
+    assert 0 <= excess <= imputer.tol
     assert imputer.net_.history is imputer.history_
 
 
@@ -522,3 +523,103 @@ def test_transform_streams_in_chunks():
         [sys.executable, "-c", MEMORY_SCRIPT], check=True, capture_output=True, text=True
     )
     assert int(result.stdout) < 50e6
+
+
+def test_effective_sample_size(fitted):
+    imputer, _, X = fitted
+    size = imputer.effective_sample_size(X[:50])
+    assert size.shape == (50,)
+    assert (size >= 1).all()
+    assert (size <= imputer.n_imputation_samples * (1 + 1e-9)).all()
+    # With one feature more known, the posterior is narrower than what the encoder proposes; but
+    # the rounds adapt to it, and no row is left with a handful of samples.
+    assert size.min() > 20
+    one = copy.copy(imputer).set_params(n_imputation_samples=1)
+    np.testing.assert_array_equal(one.effective_sample_size(X[:5]), 1.0)
+
+
+def test_samples_suffice_with_a_large_alpha(fitted):
+    imputer, _, X = fitted
+    strong = clone(imputer).set_params(alpha=100.0, max_iter=200).fit(X)
+    assert np.median(strong.effective_sample_size(X[:50])) > 20
+
+
+def test_precision():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(100, 1)) + 0.3 * rng.normal(size=(100, 4))
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    # Wide enough for bfloat16 to make a difference, and trained to the end.
+    params = {
+        "hidden_dims": 32,
+        "latent_dim": 1,
+        "max_iter": 200,
+        "n_importance_samples": 5,
+        "early_stopping": False,
+    }
+    results = {
+        precision: GNRImputer(precision=precision, random_state=0, **params).fit(X)
+        for precision in ("float32", "bfloat16")
+    }
+    low, full = results["bfloat16"], results["float32"]
+    assert not np.array_equal(low.transform(X), full.transform(X))
+    # Parameters, bound and imputation are in float32.
+    assert {p.dtype for p in low.net_.module_.parameters()} == {torch.float32}
+    for samples in low._iterate_samples(X[:3], low._shared_noise()):
+        assert {part.dtype for part in samples[1]} == {torch.float32}
+    assert low.score(X) == pytest.approx(full.score(X), abs=0.1)
+    difference = low.transform(X) - full.transform(X)
+    assert np.sqrt(np.mean(difference[np.isnan(X)] ** 2)) < 0.1
+    again = clone(low).fit(X)
+    np.testing.assert_array_equal(again.transform(X), low.transform(X))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_automatic_precision_follows_the_processor(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    imputer = GNRImputer(**QUICK | {"max_iter": 1})
+    X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
+    assert imputer.fit(X).net_.precision is expected
+    assert imputer.set_params(precision="float32").fit(X).net_.precision is torch.float32
+
+
+def test_automatic_precision_without_knowing_the_processor(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
+    imputer = GNRImputer(**QUICK | {"max_iter": 1}).fit(X)
+    assert imputer.net_.precision is torch.float32
+
+
+def test_learning_rate_schedule():
+    X = np.random.RandomState(0).normal(size=(30, 2))
+    X[::3, 0] = np.nan
+    params = QUICK | {"max_iter": 150, "learning_rate": 0.01, "early_stopping": False}
+    falling = GNRImputer(**params).fit(X)
+    rates = [batch["event_lr"] for epoch in falling.history_ for batch in epoch["batches"]]
+    steps = np.arange(150)
+    np.testing.assert_allclose(rates, 0.005 * (1 + np.cos(np.pi * steps / 150)), rtol=1e-6)
+    constant = GNRImputer(**params, learning_rate_schedule="constant").fit(X)
+    assert constant.net_.optimizer_.param_groups[0]["lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("precision", "float16"), ("learning_rate_schedule", "linear")]
+)
+def test_wrong_names(name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of GNRImputer must be a str among"):
+        GNRImputer(**{name: value}).fit(np.array([[1.0, np.nan], [2.0, 3.0]]))
+
+
+def test_another_optimizer():
+    """Adam's fused form is for Adam alone."""
+    X = np.random.RandomState(0).normal(size=(30, 2))
+    X[::3, 0] = np.nan
+    imputer = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.RMSprop})
+    assert isinstance(imputer.fit(X).net_.optimizer_, torch.optim.RMSprop)
+    assert GNRImputer(**QUICK).fit(X).net_.optimizer_.param_groups[0]["fused"]

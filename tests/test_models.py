@@ -14,7 +14,11 @@ from gnr_sklearn.nn.bounds import (
     normalized_weights,
     quasi_normal,
 )
-from gnr_sklearn.nn.likelihoods import bernoulli_log_density, gaussian_log_density
+from gnr_sklearn.nn.likelihoods import (
+    bernoulli_log_density,
+    gaussian_log_density,
+    standard_normal_log_density,
+)
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MINIMUM_SCALE, DataDecoder
 
@@ -185,15 +189,21 @@ def test_unknown_observation_scale():
 
 
 def test_log_densities():
-    x = torch.linspace(-3, 3, 7, dtype=torch.float64)
-    mean, scale = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    x = torch.linspace(-3, 3, 8, dtype=torch.float64).reshape(4, 2)
+    mask = torch.tensor([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=torch.float64)
+    mean = torch.linspace(-1, 2, 24, dtype=torch.float64).reshape(3, 4, 2)
+    scale = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    for each in (scale, scale * mean.exp()):  # a parameter, and a function of z
+        expected = (norm.logpdf(x.numpy(), mean.numpy(), each.numpy()) * mask.numpy()).sum(-1)
+        actual = gaussian_log_density(x, mask, mean, each)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(
-        gaussian_log_density(x, mean, scale), norm.logpdf(x.numpy(), 0.5, 2.0), rtol=1e-12
+        standard_normal_log_density(x), norm.logpdf(x.numpy()).sum(-1), rtol=1e-12
     )
-    logits = torch.tensor([-50.0, -1.0, 0.0, 800.0], dtype=torch.float64)
+    logits = torch.tensor([[-50.0], [-1.0], [0.0], [800.0]], dtype=torch.float64)
     ones, zeros = torch.ones_like(logits), torch.zeros_like(logits)
     np.testing.assert_allclose(
-        bernoulli_log_density(ones, logits).exp(), expit(logits.numpy()), rtol=1e-12
+        bernoulli_log_density(ones, logits).exp(), expit(logits[:, 0].numpy()), rtol=1e-12
     )
     # No underflow to minus infinity where a probability is tiny.
     np.testing.assert_allclose(bernoulli_log_density(zeros, logits)[-1], -800.0)

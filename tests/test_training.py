@@ -13,7 +13,6 @@ from gnr_sklearn.nn.training import (
     MaskedRows,
     RandomBatches,
     SequentialBatches,
-    iterate_terms,
 )
 
 
@@ -185,16 +184,3 @@ def test_a_loss_that_is_not_finite_stops_training(rows, value):
 def test_parameters_that_are_not_finite_after_the_last_step(rows):
     with pytest.raises(ValueError, match="parameters became infinite or NaN at step 1"):
         make_net(n_steps=1, lr=float("inf"), hold_out=0, train_split=None).fit(rows)
-
-
-@pytest.mark.parametrize("chunk_size", [1, 7, 50, 80])
-def test_chunks_cover_all_rows_and_agree(rows, chunk_size):
-    net = make_net().fit(rows)
-    noise = torch.randn((6, 1, 2), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        whole = net.module_(rows.x, rows.mask, noise)
-    chunks = list(iterate_terms(net.module_, rows, lambda n: noise, chunk_size))
-    n_rows = [len(range(50)[chunk]) for chunk, _ in chunks]
-    assert sum(n_rows) == 50
-    assert max(n_rows) == min(chunk_size, 50)
-    torch.testing.assert_close(torch.cat([t.x_mean for _, t in chunks], dim=1), whole.x_mean)

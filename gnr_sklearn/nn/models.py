@@ -8,7 +8,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gnr_sklearn.nn.likelihoods import bernoulli_log_density, gaussian_log_density
+from gnr_sklearn.nn.likelihoods import (
+    bernoulli_log_density,
+    gaussian_log_density,
+    standard_normal_log_density,
+)
 from gnr_sklearn.nn.networks import (
     DataDecoder,
     GaussianEncoder,
@@ -114,15 +118,13 @@ class GNR(nn.Module):
         z = q_mean + q_log_scale.exp() * noise
         x_mean, x_scale = self.data_decoder(z)
         mask_logits = self.mask_decoder(z)
-        unit = x.new_ones(())
         return Terms(
-            log_px=(gaussian_log_density(x, x_mean, x_scale) * mask).sum(-1),
-            log_pm=bernoulli_log_density(mask, mask_logits).sum(-1),
-            log_pz=gaussian_log_density(z, unit.new_zeros(()), unit).sum(-1),
+            log_px=gaussian_log_density(x, mask, x_mean, x_scale),
+            log_pm=bernoulli_log_density(mask, mask_logits),
+            log_pz=standard_normal_log_density(z),
             # In terms of the noise the density of z needs no difference of close
             # numbers: z = mean + scale * noise.
-            log_qz=gaussian_log_density(noise, unit.new_zeros(()), unit).sum(-1)
-            - q_log_scale.sum(-1),
+            log_qz=standard_normal_log_density(noise) - q_log_scale.sum(-1),
             x_mean=x_mean,
             x_scale=x_scale,
             mask_logits=mask_logits,

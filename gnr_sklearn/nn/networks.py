@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gnr_sklearn.nn.layers import Dense
+
 __all__ = ["DataDecoder", "GaussianEncoder", "ObservationScale", "multilayer_perceptron"]
 
 ObservationScale = Literal["shared", "feature", "heteroscedastic"]
@@ -21,15 +23,6 @@ LOG_SCALE_LIMIT = 8.0
 # A column whose observed values hardly vary would drive its noise to zero and the
 # density to infinity. Data are in units of standard deviations here.
 MINIMUM_SCALE = 1e-3
-
-
-def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    # ``skip_init`` keeps torch's own initialisation, which would draw from the global
-    # random state, from running at all.
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32, device="cpu")
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def multilayer_perceptron(
@@ -51,10 +44,8 @@ def multilayer_perceptron(
     network : torch.nn.Sequential
     """
     widths = [n_in, *hidden_dims]
-    layers: list[nn.Module] = []
-    for width_in, width_out in pairwise(widths):
-        layers += [_linear(width_in, width_out, generator), nn.Tanh()]
-    return nn.Sequential(*layers, _linear(widths[-1], n_out, generator))
+    hidden = [Dense(*pair, generator, tanh=True) for pair in pairwise(widths)]
+    return nn.Sequential(*hidden, Dense(widths[-1], n_out, generator))
 
 
 class GaussianEncoder(nn.Module):
@@ -87,7 +78,10 @@ class GaussianEncoder(nn.Module):
 
     def forward(self, x_zero_filled: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-scale of z, each (batch, latent_dim)."""
-        mean, log_scale = self.network(x_zero_filled).chunk(2, dim=-1)
+        # There are as many rows here as there are samples of each in a decoder: too few for a
+        # lower precision to save anything.
+        with torch.autocast(x_zero_filled.device.type, enabled=False):
+            mean, log_scale = self.network(x_zero_filled).chunk(2, dim=-1)
         return mean, log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
 
 

@@ -1,0 +1,288 @@
+"""A training step and an imputation against the same written in plain torch.
+
+Variants of a step are timed in processes of their own, one after the other and several times
+over, so that what else the machine does meets all of them; ratios are those of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.plain import PlainGNR, train
+from benchmarks.protocols import find_data_dir, load
+from benchmarks.records import RecordFile
+from gnr_sklearn import GNRImputer
+from gnr_sklearn.missingness import SelfMasking, ampute
+from gnr_sklearn.nn.adaptive import iterate_samples
+from gnr_sklearn.nn.bounds import normalized_weights, quasi_normal
+from gnr_sklearn.nn.models import GNR
+from gnr_sklearn.nn.training import MaskedRows, NegativeBound, RandomBatches
+
+BATCH_SIZE, N_ROWS, N_FEATURES, HIDDEN = 128, 4898, 11, 128
+LATENT_DIM = N_FEATURES - 1
+SAMPLES = (20, 5)
+WARM_UP, STEPS, REPEATS = 40, 200, 5
+
+VARIANTS = (
+    "plain torch, float32",
+    "bare loop, float32",
+    "skorch net, float32",
+    "skorch net, compiled, float32",
+    "bare loop, bfloat16",
+    "skorch net, bfloat16",
+    "skorch net, compiled, bfloat16",
+)
+TABLES = ("wine_white", "concrete", "banknote")
+REFERENCE_SAMPLES = 100_000
+
+
+def main(options: argparse.Namespace) -> None:
+    """Run the parts that are wanted: step, transform."""
+    records = RecordFile("speed", options.results)
+    parts = options.methods or ["step", "transform"]
+    if "step" in parts:
+        measure_steps(records, 1 if options.quick else REPEATS)
+    if "transform" in parts:
+        for dataset in options.datasets or TABLES[: 1 if options.quick else None]:
+            measure_transform(records, dataset, find_data_dir(options.data_dir), options.quick)
+
+
+def table() -> MaskedRows:
+    """Draw normal numbers of the size of wine_white, with 30% missing."""
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.rand((N_ROWS, N_FEATURES), generator=generator) > 0.3).float()
+    return MaskedRows(torch.randn((N_ROWS, N_FEATURES), generator=generator) * mask, mask)
+
+
+def measure_steps(records: RecordFile, repeats: int) -> None:
+    """Time each variant in turn, and record milliseconds, ratios and the floor."""
+    for n_samples in SAMPLES:
+        times: dict[str, list[float]] = {}
+        compiling: dict[str, float] = {}
+        for _ in range(repeats):
+            for variant in VARIANTS:
+                command = [sys.executable, "-m", "benchmarks.speed", variant, str(n_samples)]
+                measured = json.loads(
+                    subprocess.run(command, check=True, capture_output=True).stdout
+                )
+                times.setdefault(variant, []).append(measured["milliseconds"])
+                compiling[variant] = measured["seconds_to_compile"]
+        medians = {variant: float(np.median(each)) for variant, each in times.items()}
+        for precision in (torch.float32, torch.bfloat16):
+            name = str(precision).removeprefix("torch.")
+            medians[f"computed floor, {name}"] = floor(n_samples, precision)
+        key = {"protocol": "-", "setting": f"K = {n_samples}, batch {BATCH_SIZE}"}
+        key["dataset"] = f"{N_ROWS} x {N_FEATURES}"
+        for variant, milliseconds in medians.items():
+            ratio = medians["plain torch, float32"] / milliseconds
+            print(f"K = {n_samples:2} {variant:32} {milliseconds:6.2f} ms {ratio:5.2f}", flush=True)
+            cell = key | {"method": variant}
+            records.discard(cell)
+            values = {"step_ms": milliseconds, "step_speedup": ratio}
+            if compiling.get(variant):
+                values["compile_seconds"] = compiling[variant]
+            for metric, value in values.items():
+                records.add(cell | {"metric": metric}, "", 0, round(value, 3), 0.0, None)
+
+
+def time_step(variant: str, n_samples: int) -> dict[str, float]:
+    """Milliseconds of one training step, and what it took to compile it."""
+    torch.set_num_threads(1)
+    kind, *_, precision = variant.split(", ")
+    rows = table()
+    X = torch.where(rows.mask == 1, rows.x, torch.nan).double().numpy()
+
+    def run(n_steps: int) -> None:
+        if kind == "plain torch":
+            train(rows.x, rows.mask, LATENT_DIM, n_steps, n_samples)
+        elif kind == "bare loop":
+            bare_loop(rows, n_steps, n_samples, getattr(torch, precision))
+        else:
+            GNRImputer(
+                max_iter=n_steps,
+                n_importance_samples=n_samples,
+                learning_rate_schedule="constant",
+                early_stopping=False,
+                precision=precision,  # type: ignore[arg-type]
+                net_params={"compile": True} if "compiled" in variant else None,
+                random_state=0,
+            ).fit(X)
+
+    seconds = []
+    # What comes once - initialisation, compilation - is in both and drops out of the difference.
+    for n_steps in (WARM_UP, WARM_UP, WARM_UP + STEPS):
+        start = time.perf_counter()
+        run(n_steps)
+        seconds.append(time.perf_counter() - start)
+    return {
+        "milliseconds": 1e3 * (seconds[2] - seconds[1]) / STEPS,
+        "seconds_to_compile": seconds[0] - seconds[1] if "compiled" in variant else 0.0,
+    }
+
+
+def bare_loop(rows: MaskedRows, n_steps: int, n_samples: int, precision: torch.dtype) -> None:
+    """Do what the net does in a step, with nothing around it."""
+    model, criterion = GNR(N_FEATURES, LATENT_DIM), NegativeBound()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    torch.empty(31 * 2**20, dtype=torch.uint8)  # as ``ImputationNet`` does
+    for batch, _ in RandomBatches(rows, BATCH_SIZE, n_steps, n_steps, seed=0):
+        optimizer.zero_grad()
+        noise = torch.randn((n_samples, BATCH_SIZE, LATENT_DIM), generator=generator)
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            loss = criterion(model(noise=noise, **batch))
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+
+def floor(n_samples: int, precision: torch.dtype) -> float:
+    """Milliseconds that the products of matrices and the tanh of a step need by themselves."""
+    torch.set_num_threads(1)
+    n = 20 * BATCH_SIZE
+    left = torch.randn(n, HIDDEN).to(precision)
+    right = torch.randn(HIDDEN, HIDDEN).to(precision)
+    out = torch.empty(n, HIDDEN, dtype=precision)
+    operations = 2 * n * HIDDEN * HIDDEN
+    rate = operations / best_of(lambda: torch.mm(left, right, out=out))
+    # By the sigmoid, where that is what is faster.
+    tanh = min(
+        best_of(lambda: torch.tanh(left, out=out)),
+        best_of(lambda: torch.sigmoid(left, out=out).mul_(2.0).sub_(1.0)),
+    ) / (n * HIDDEN)
+    shapes = {
+        "encoder": (BATCH_SIZE, N_FEATURES, 2 * LATENT_DIM),
+        "data decoder": (BATCH_SIZE * n_samples, LATENT_DIM, N_FEATURES),
+        "mask decoder": (BATCH_SIZE * n_samples, LATENT_DIM, N_FEATURES),
+    }
+    seconds = 0.0
+    for rows, n_in, n_out in shapes.values():
+        weights = n_in * HIDDEN + HIDDEN * HIDDEN + HIDDEN * n_out
+        # One product forward, and two backward: for the inputs and for the weights.
+        seconds += 3 * 2 * rows * weights / rate + 2 * rows * HIDDEN * tanh
+    return 1e3 * seconds
+
+
+def best_of(function: Callable[[], Any], repeats: int = 100) -> float:
+    """Least seconds of a call."""
+    best = np.inf
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        best = min(best, time.perf_counter() - start)
+    return float(best)
+
+
+def measure_transform(
+    records: RecordFile, dataset: str, data_dir: Path | None, quick: bool
+) -> None:
+    """Monte Carlo error against very many samples, and seconds, of several ways to sample."""
+    torch.set_num_threads(1)
+    complete = load(dataset, data_dir)
+    X = ampute(complete, SelfMasking(1.0), random_state=0)
+    imputer = GNRImputer(random_state=0).fit(X)
+    rows = imputer._rows(X[np.isnan(X).any(axis=1)])
+    few, timed = (
+        MaskedRows(rows.x[:n], rows.mask[:n]) for n in ((10, 50) if quick else (100, 500))
+    )
+    module, generator = imputer.net_.module_, torch.Generator().manual_seed(0)
+
+    def random(n_samples: int) -> Callable[[int], list[Tensor]]:
+        def draw(n_rows: int) -> list[Tensor]:
+            return [torch.randn((n_samples, n_rows, imputer.latent_dim_), generator=generator)]
+
+        return draw  # fmt: skip
+
+    def shared(n_samples: int, n_rounds: int) -> Callable[[int], list[Tensor]]:
+        noise = quasi_normal(n_samples, imputer.latent_dim_, next(seeds)).float().unsqueeze(1)
+        rounds = list(noise.split(-(-n_samples // n_rounds)))
+        return lambda n_rows: rounds
+
+    seeds = iter(range(10**6))
+    ways: dict[str, Callable[[], Callable[[int], list[Tensor]]]] = {
+        "1000 random": partial(random, 1000),
+        "1000 quasi-random": partial(shared, 1000, 1),
+        "256 quasi-random": partial(shared, 256, 1),
+    }
+    for n_samples in (48, 96, 192, 384, 960):
+        ways[f"{n_samples} in 3 adaptive rounds"] = partial(shared, n_samples, 3)
+    reference = impute(module, few, random(REFERENCE_SAMPLES), 1, imputer.alpha_)
+    missing = few.mask.numpy() == 0
+    plain = plain_copy(module)
+    start = time.perf_counter()
+    plain.impute(timed.x, timed.mask, 1000)
+    plain_ms = 1e3 * (time.perf_counter() - start) / len(timed)
+    print(f"{dataset} plain torch, 1000 random: {plain_ms:.3f} ms a row")
+    key = {"protocol": "field", "dataset": dataset, "setting": "100%"}
+    for way, make in ways.items():
+        n_samples = int(way.split()[0])
+        size = max(1, 1024 // (n_samples // (3 if "adaptive" in way else 1)) // 16) * 16
+        squares = []
+        for _ in range(2 if quick else 10):
+            imputed = impute(module, few, make(), size, imputer.alpha_)
+            squares.append(((imputed - reference)[missing] ** 2).mean())
+        start = time.perf_counter()
+        impute(module, timed, make(), size, imputer.alpha_)
+        milliseconds = 1e3 * (time.perf_counter() - start) / len(timed)
+        start = time.perf_counter()
+        plain.impute(timed.x[:100], timed.mask[:100], 1000)
+        plain_again = 10 * (time.perf_counter() - start)
+        values = {
+            "monte_carlo_error": float(np.sqrt(np.mean(squares))),
+            "row_ms": milliseconds,
+            "row_speedup": plain_again / milliseconds,
+        }
+        print(f"{dataset:10} {way:28}", {k: round(v, 4) for k, v in values.items()}, flush=True)
+        cell = key | {"method": way}
+        records.discard(cell)
+        for metric, value in values.items():
+            records.add(cell | {"metric": metric}, "", 0, round(value, 4), 0.0, None)
+
+
+def impute(
+    module: nn.Module,
+    rows: MaskedRows,
+    draw: Callable[[int], list[Tensor]],
+    chunk_size: int,
+    alpha: float,
+) -> np.ndarray:
+    """Average over the samples of each row, in the units of the net."""
+    imputed = np.empty(rows.x.shape)
+    for chunk, samples in iterate_samples(module, rows, draw, alpha, chunk_size):
+        weights = normalized_weights(samples.log_w).unsqueeze(-1)
+        imputed[chunk] = (weights * samples.x_mean).sum(0).numpy()
+    return imputed
+
+
+def plain_copy(module: nn.Module) -> PlainGNR:
+    """Plain torch's module with the weights of a trained one."""
+    n_features = module.encoder.network[0].weight.shape[1]  # type: ignore[union-attr, index]
+    plain = PlainGNR(n_features, module.latent_dim)  # type: ignore[arg-type]
+    pairs = zip(plain.parameters(), plain_order(module), strict=True)
+    with torch.no_grad():
+        for target, source in pairs:
+            target.copy_(source)
+    return plain
+
+
+def plain_order(module: nn.Module) -> list[Tensor]:
+    """Parameters of a trained module in the order of ``PlainGNR``."""
+    named = dict(module.named_parameters())
+    scale = named.pop("data_decoder.raw_scale")
+    return [scale, *named.values()]
+
+
+if __name__ == "__main__":
+    print(json.dumps(time_step(sys.argv[1], int(sys.argv[2]))))

@@ -1,0 +1,181 @@
+"""Importance sampling whose proposal adapts to each row.
+
+The encoder does not see the mask, and its Gaussian has a diagonal covariance: where features
+depend on one another, or alpha is large, most of its samples have next to no weight. Rounds
+after the first draw from Gaussians fitted to the weighted samples so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gnr_sklearn.nn.bounds import log_weights, normalized_weights
+from gnr_sklearn.nn.likelihoods import standard_normal_log_density
+from gnr_sklearn.nn.training import MaskedRows
+
+__all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
+
+# A Gaussian is fitted to weights that are cut off at the tenth largest, so that it rests on
+# that many samples at least, and to as many imaginary samples of the encoder's posterior.
+FIT_SAMPLES = 10
+
+# A proposal that is too wide wastes some samples; one that is too narrow misses what it is for.
+WIDENING = 1.2
+
+
+class WeightedSamples(NamedTuple):
+    """Weighted samples of z for each row, by what the decoders make of them.
+
+    Attributes
+    ----------
+    log_w : Tensor of shape (K, B)
+        Log importance weights.
+    x_mean, x_scale : Tensor of shape (K, B, d)
+        Mean and standard deviation of x given z.
+    mask_logits : Tensor of shape (K, B, d)
+        Log-odds of P(m = 1 | z), m = 1 meaning observed.
+    """
+
+    log_w: Tensor
+    x_mean: Tensor
+    x_scale: Tensor
+    mask_logits: Tensor
+
+
+def adaptive_importance_sampling(
+    model: nn.Module, x: Tensor, mask: Tensor, rounds: Sequence[Tensor], alpha: float
+) -> WeightedSamples:
+    r"""Sample z for each row from proposals that adapt to it.
+
+    The first round draws from q(z | x_obs), each later one from a Gaussian fitted to the
+    weighted samples before it. All are weighted as if they came from the mixture of the
+    proposals,
+
+    .. math::
+
+        \log \hat\omega_k = \log p(x^{obs} \mid z_k) + \alpha \log p(m \mid z_k) + \log p(z_k)
+        - \log \sum_r \frac{K_r}{K} q_r(z_k) ,
+
+    which is adaptive multiple importance sampling [1]_. With one round these are the weights
+    of eq. 18.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its forward takes x, mask and noise, and returns :class:`Terms`.
+    x, mask : Tensor of shape (B, d)
+        Rows with zeros at their missing values, and 1 where they are observed.
+    rounds : sequence of Tensor of shape (K_r, B, latent_dim) or (K_r, 1, latent_dim)
+        Standard normal numbers for the samples of each round.
+    alpha : float
+        Weight of the mask term.
+
+    Returns
+    -------
+    samples : WeightedSamples
+
+    References
+    ----------
+    .. [1] J.-M. Cornuet, J.-M. Marin, A. Mira, C. P. Robert, "Adaptive Multiple Importance
+       Sampling", Scandinavian Journal of Statistics 39(4), 2012.
+    """
+    # Densities are those of the noise, of which z is an affine function: there, the first
+    # proposal is standard normal. What is summed over samples is summed in double precision
+    # and rounded, because the order of such sums depends on a row's place in the batch.
+    noise = rounds[0].expand(-1, len(x), -1)
+    parts = [model(x, mask, noise)]
+    log_w = log_weights(parts[0], alpha)
+    log_target = log_w.double() + standard_normal_log_density(noise.double())
+    gaussians: list[tuple[Tensor, Tensor]] = []
+    for number, standard in enumerate(rounds[1:], start=2):
+        gaussians.append(_fit_gaussian(noise.double(), log_w.double()))
+        mean, factor = gaussians[-1]
+        fresh = mean + (factor @ standard.double().unsqueeze(-1)).squeeze(-1)
+        fresh = fresh.to(standard.dtype)
+        parts.append(model(x, mask, fresh))
+        log_w = log_weights(parts[-1], alpha)
+        fresh_target = log_w.double() + standard_normal_log_density(fresh.double())
+        noise, log_target = torch.cat([noise, fresh]), torch.cat([log_target, fresh_target])
+        sizes = torch.tensor([len(part) for part in rounds[:number]], device=x.device)
+        proposals = [standard_normal_log_density(noise.double())]
+        proposals += [_gaussian_log_density(noise.double(), *each) for each in gaussians]
+        log_shares = (sizes / sizes.sum()).log().view(-1, 1, 1)
+        log_mixture = torch.logsumexp(torch.stack(proposals) + log_shares, dim=0)
+        log_w = (log_target - log_mixture).to(x.dtype)
+    return WeightedSamples(
+        log_w,
+        torch.cat([part.x_mean for part in parts]),
+        torch.cat([part.x_scale.expand_as(part.x_mean) for part in parts]),
+        torch.cat([part.mask_logits for part in parts]),
+    )
+
+
+def _fit_gaussian(noise: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B, latent_dim) and Cholesky factor (B, latent_dim, latent_dim) of a proposal."""
+    largest = log_w.topk(min(FIT_SAMPLES, len(log_w)), dim=0).values[-1]
+    weights = normalized_weights(log_w.clamp(max=largest)).unsqueeze(-1)
+    mean = (weights * noise).sum(0)
+    deviations = ((noise - mean) * weights.sqrt()).transpose(0, 1)
+    covariance = deviations.mT @ deviations
+    effective_size = 1.0 / weights.square().sum(0).unsqueeze(-1)
+    identity = torch.eye(noise.shape[-1], dtype=noise.dtype, device=noise.device)
+    pooled = effective_size * covariance + FIT_SAMPLES * identity
+    return mean, WIDENING * torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))
+
+
+def _gaussian_log_density(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
+    deviations = (noise - mean).permute(1, 2, 0)
+    standard = torch.linalg.solve_triangular(factor, deviations, upper=False).permute(2, 0, 1)
+    log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return standard_normal_log_density(standard) - log_determinant
+
+
+def iterate_samples(
+    model: nn.Module,
+    rows: MaskedRows,
+    draw_rounds: Callable[[int], Sequence[Tensor]],
+    alpha: float,
+    chunk_size: int,
+) -> Iterator[tuple[slice, WeightedSamples]]:
+    """Sample from a trained model in chunks of rows, so that memory stays bounded.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, in evaluation mode.
+    rows : MaskedRows
+        The rows, on any device.
+    draw_rounds : callable
+        Given a number of rows, returns standard normal numbers on the device of the model,
+        as :func:`adaptive_importance_sampling` wants them.
+    alpha : float
+        Weight of the mask term.
+    chunk_size : int
+        Rows in a chunk; the last may have fewer.
+
+    Yields
+    ------
+    chunk : slice
+        Which rows.
+    samples : WeightedSamples
+        Their samples.
+    """
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        for start in range(0, len(rows), chunk_size):
+            chunk = slice(start, start + chunk_size)
+            batch, _ = rows[chunk]
+            n_rows = len(batch["x"])
+            # With the last chunk filled up, products of matrices have the same shape for all
+            # rows, and round alike.
+            x, mask = (
+                F.pad(batch[name].to(device), (0, 0, 0, chunk_size - n_rows))
+                for name in ("x", "mask")
+            )
+            samples = adaptive_importance_sampling(model, x, mask, draw_rounds(chunk_size), alpha)
+            yield chunk, WeightedSamples(*(part[:, :n_rows] for part in samples))

@@ -1,0 +1,92 @@
+"""Affine layers with or without tanh, arranged for speed on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Dense"]
+
+# A matrix product is slow on a CPU where its result has fewer columns than this, the width of
+# a block of the usual kernels, and fast where it has as few rows.
+FEW_COLUMNS = 32
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    if right.shape[1] < FEW_COLUMNS and right.shape[1] < left.shape[0]:
+        return (right.T @ left.T).T
+    return left @ right
+
+
+class _DenseFunction(torch.autograd.Function):
+    """The layer and its derivative, with products of matrices in a type of their own.
+
+    Written out because of three costs of the composed one on a CPU: torch's tanh takes up to
+    six times as long as its sigmoid, the results of a layer and of its tanh are two large
+    tensors where one would do, and autograd forms products with few columns.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, tanh: bool, dtype: torch.dtype
+    ) -> Tensor:
+        rows, weight = inputs.reshape(-1, inputs.shape[-1]).to(dtype), weight.to(dtype)
+        if tanh:
+            # tanh(a) = 2 sigmoid(2 a) - 1, in which bfloat16 would lose what is close to 0.
+            doubled = torch.addmm(bias.to(dtype), rows, weight.T, beta=2.0, alpha=2.0)
+            outputs = doubled.to(bias.dtype).sigmoid_().mul_(2.0).sub_(1.0).to(dtype)
+        else:
+            outputs = _product(rows, weight.T) + bias
+        ctx.save_for_backward(rows, weight, outputs if tanh else None)
+        ctx.inputs, ctx.parameters = (inputs.shape, inputs.dtype), bias.dtype
+        return outputs.view(*inputs.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weight, outputs = ctx.saved_tensors
+        gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)
+        if outputs is not None:
+            gradient = torch.ops.aten.tanh_backward(gradient, outputs)
+        input_gradient = None
+        if ctx.needs_input_grad[0]:
+            shape, dtype = ctx.inputs
+            input_gradient = _product(gradient, weight).view(shape).to(dtype)
+        weight_gradient = _product(gradient.T, rows).to(ctx.parameters)
+        return input_gradient, weight_gradient, gradient.sum(0).to(ctx.parameters), None, None
+
+
+class Dense(nn.Module):
+    """An affine map of the last axis, followed by tanh or not.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Sizes of the last axis before and after.
+    generator : torch.Generator
+        Source of the Glorot-uniform initial weights; biases start at 0.
+    tanh : bool, default=False
+        Whether tanh follows.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, generator: torch.Generator, tanh: bool = False
+    ) -> None:
+        super().__init__()
+        # Type and device are named because the user may have set other defaults.
+        weight = torch.empty((n_out, n_in), dtype=torch.float32, device="cpu")
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(weight, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32, device="cpu"))
+        self.tanh = tanh
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (..., n_in) to (..., n_out)."""
+        device = inputs.device.type
+        if device != "cpu":
+            outputs = F.linear(inputs, self.weight, self.bias)
+            return outputs.tanh() if self.tanh else outputs
+        lower = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if lower else self.weight.dtype
+        return _DenseFunction.apply(inputs, self.weight, self.bias, self.tanh, dtype)

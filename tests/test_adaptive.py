@@ -1,0 +1,165 @@
+"""Adaptive importance sampling against the exact posterior of linear-Gaussian models."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from gnr_sklearn.nn.adaptive import adaptive_importance_sampling, iterate_samples
+from gnr_sklearn.nn.bounds import (
+    importance_weighted_bound,
+    log_weights,
+    normalized_weights,
+    quasi_normal,
+)
+from gnr_sklearn.nn.models import GNR
+from gnr_sklearn.nn.networks import MINIMUM_SCALE
+from gnr_sklearn.nn.training import MaskedRows
+
+N_ROWS, N_FEATURES, LATENT_DIM = 12, 6, 3
+NOISE = 0.4
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.RandomState(0)
+    mask = rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.6
+    mask[0] = True
+    mask[1] = False
+    x = rng.normal(size=mask.shape) * mask
+    return torch.from_numpy(x), torch.from_numpy(mask.astype(float))
+
+
+@pytest.fixture
+def model():
+    # What the encoder proposes covers the posterior, but is much wider and knows nothing of it.
+    model = GNR(N_FEATURES, LATENT_DIM, hidden_dims=(8,), decoder="linear", seed=3).double()
+    head = model.encoder.network[-1]
+    with torch.no_grad():
+        head.weight *= 0.1
+        head.bias[LATENT_DIM:] = 0.2
+        model.data_decoder.raw_scale.fill_(math.log(math.expm1(NOISE - MINIMUM_SCALE)))
+    return model
+
+
+def make_rounds(sizes, seed=0, n_rows=1):
+    noise = quasi_normal(sum(sizes), LATENT_DIM, seed).unsqueeze(1)
+    return noise.expand(-1, n_rows, -1).split(list(sizes))
+
+
+def exact(model, rows):
+    """Log-likelihood of what is observed, and the conditional mean of all features."""
+    layer = model.data_decoder.network[0]
+    loading, mean = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    covariance = loading @ loading.T + NOISE**2 * np.eye(N_FEATURES)
+    bounds, means = np.zeros(N_ROWS), np.tile(mean, (N_ROWS, 1))
+    for i, (x, observed) in enumerate(zip(rows[0].numpy(), rows[1].numpy() == 1, strict=True)):
+        if observed.any():
+            inner = covariance[np.ix_(observed, observed)]
+            bounds[i] = multivariate_normal.logpdf(x[observed], mean[observed], inner)
+            signal = (loading @ loading.T)[:, observed]
+            means[i] += signal @ np.linalg.solve(inner, x[observed] - mean[observed])
+    return bounds, means
+
+
+def errors(model, rows, sizes, seed):
+    bounds, means = exact(model, rows)
+    with torch.no_grad():
+        samples = adaptive_importance_sampling(model, *rows, make_rounds(sizes, seed), alpha=0.0)
+    weights = normalized_weights(samples.log_w)
+    imputed = torch.einsum("kb,kbd->bd", weights, samples.x_mean).numpy()
+    bound = importance_weighted_bound(samples.log_w).numpy()
+    return np.abs(bound - bounds).max(), np.abs(imputed - means).max()
+
+
+def test_one_round_is_plain_importance_sampling(model, rows):
+    (noise,) = make_rounds([50])
+    with torch.no_grad():
+        samples = adaptive_importance_sampling(model, *rows, [noise], alpha=0.7)
+        terms = model(*rows, noise)
+    torch.testing.assert_close(samples.log_w, log_weights(terms, 0.7))
+    assert torch.equal(samples.x_mean, terms.x_mean)
+    assert torch.equal(samples.mask_logits, terms.mask_logits)
+    assert torch.equal(samples.x_scale, terms.x_scale.expand_as(terms.x_mean))
+
+
+@pytest.mark.parametrize("sizes", [(400, 30_000), (300, 10_000, 20_000), (16, 16, 30_000)])
+def test_many_samples_give_the_exact_answers(model, rows, sizes):
+    error_of_bound, error_of_mean = errors(model, rows, sizes, seed=0)
+    assert error_of_bound < 5e-3
+    assert error_of_mean < 5e-3
+
+
+def test_adapting_makes_better_use_of_as_many_samples(model, rows):
+    plain = np.mean([errors(model, rows, (192,), seed) for seed in range(10)], axis=0)
+    adaptive = np.mean([errors(model, rows, (64, 64, 64), seed) for seed in range(10)], axis=0)
+    assert (adaptive < plain / 3).all()
+
+
+def test_mask_takes_part_in_the_adaptation(model, rows):
+    """With a strong mask term, against plain importance sampling with very many samples."""
+    with torch.no_grad():
+        reference = adaptive_importance_sampling(model, *rows, make_rounds([2**18]), alpha=5.0)
+        samples = adaptive_importance_sampling(
+            model, *rows, make_rounds([64, 64, 2000], seed=1), alpha=5.0
+        )
+    means = [
+        torch.einsum("kb,kbd->bd", normalized_weights(s.log_w), s.x_mean)
+        for s in (reference, samples)
+    ]
+    torch.testing.assert_close(means[1], means[0], rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 3), (16, 16, 16)])
+def test_few_samples(model, rows, sizes):
+    with torch.no_grad():
+        samples = adaptive_importance_sampling(model, *rows, make_rounds(sizes), alpha=1.0)
+    assert samples.log_w.shape == (sum(sizes), N_ROWS)
+    assert samples.log_w.isfinite().all()
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1e6])
+@pytest.mark.parametrize("size", [1e3, 1e6])
+def test_rows_far_from_the_data(model, alpha, size):
+    """All weight may fall on one sample; the proposals stay proper all the same."""
+    x = torch.full((2, N_FEATURES), size, dtype=torch.float32)
+    with torch.no_grad():
+        samples = adaptive_importance_sampling(
+            model.float(),
+            x,
+            torch.ones_like(x),
+            [noise.float() for noise in make_rounds([64, 64, 64])],
+            alpha,
+        )
+    assert samples.log_w.isfinite().all()
+    assert samples.x_mean.isfinite().all()
+
+
+@pytest.mark.parametrize("chunk_size", [1, 5, 12, 100])
+def test_chunks_cover_the_rows(model, rows, chunk_size):
+    rounds = make_rounds([20, 20])
+    with torch.no_grad():
+        whole = adaptive_importance_sampling(model, *rows, rounds, alpha=1.0)
+    chunks = list(iterate_samples(model, MaskedRows(*rows), lambda n: rounds, 1.0, chunk_size))
+    n_rows = [len(range(N_ROWS)[chunk]) for chunk, _ in chunks]
+    assert sum(n_rows) == N_ROWS
+    assert max(n_rows) == min(chunk_size, N_ROWS)
+    for name in whole._fields:
+        joined = torch.cat([getattr(samples, name) for _, samples in chunks], dim=1)
+        torch.testing.assert_close(joined, getattr(whole, name))
+
+
+def test_noise_of_each_row(model, rows):
+    """Rows with noise of their own are sampled by it."""
+    shared = make_rounds([30, 30], n_rows=N_ROWS)
+    own = [noise.clone() for noise in shared]
+    own[1][:, 2] *= 0.5
+    with torch.no_grad():
+        first, second = (
+            adaptive_importance_sampling(model, *rows, rounds, alpha=1.0)
+            for rounds in (shared, own)
+        )
+    changed = (first.x_mean != second.x_mean).any(-1).any(0)
+    assert changed.tolist() == [i == 2 for i in range(N_ROWS)]
