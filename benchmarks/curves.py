@@ -138,7 +138,7 @@ def draw(points: dict[str, list[list[float]]], path: Path) -> None:
 
     rows = [(protocol, rate) for protocol in PROTOCOLS for rate in RATES]
     figure, axes = plt.subplots(
-        len(rows), len(UCI_ORDER), figsize=(16, 9), sharex=True, layout="constrained"
+        len(rows), len(UCI_ORDER), figsize=(16, 9), sharex=True, squeeze=False, layout="constrained"
     )
     for row, (protocol, rate) in zip(axes, rows, strict=True):
         for axis, dataset in zip(row, UCI_ORDER, strict=True):

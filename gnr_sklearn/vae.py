@@ -527,10 +527,12 @@ class VAEImputer(BoundedImputer):
         return scaler.mean_, scaler.scale_
 
     def _rows(self, values: FloatArray) -> MaskedRows:
-        scaled = np.clip((values - self._center) / self._scale, -LARGEST_VALUE, LARGEST_VALUE)
-        mask = ~np.isnan(values)
-        x = np.where(mask, scaled, 0.0).astype(np.float32)
-        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask.astype(np.float32)))
+        scaled = values - self._center
+        scaled /= self._scale
+        np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled)
+        x = np.nan_to_num(scaled, copy=False).astype(np.float32)
+        mask = (~np.isnan(values)).astype(np.float32)
+        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask))
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(scaled.astype(np.float64) * self._scale + self._center)

@@ -1,13 +1,30 @@
 """The benchmarks' bookkeeping, and the protocols on closed forms."""
 
+import argparse
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import report
-from benchmarks.protocols import MEAN, MICE, ZERO, Cell, find_data_dir, load, run_cells
+from benchmarks import curves, report, scale, speed
+from benchmarks.plain import train
+from benchmarks.protocols import (
+    MEAN,
+    MICE,
+    ZERO,
+    Cell,
+    Method,
+    find_data_dir,
+    load,
+    run_cells,
+)
 from benchmarks.records import RecordFile
+from gnr_sklearn import GNRImputer
+from gnr_sklearn.nn.bounds import log_weights, quasi_normal
+from gnr_sklearn.nn.models import GNR
+from gnr_sklearn.nn.training import MaskedRows, NegativeBound
 
 KEY = {
     "protocol": "field",
@@ -101,3 +118,83 @@ def test_report_states_how_far_the_paper_is(tmp_path):
     text = "\n".join(report.render("some", records.records))
     assert "| mean | 1.00 (reached 1.00) | 1.04 (within 5% of 1.00) | 1.20 (short of 1.00)" in text
     assert "- mean, field: `MeanImputer()`" in text
+
+
+def test_plain_torch_computes_what_the_package_does():
+    module = GNR(5, 3, hidden_dims=(128, 128), seed=1)
+    plain = speed.plain_copy(module)
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.rand((7, 5), generator=generator) < 0.7).float()
+    x = torch.randn((7, 5), generator=generator) * mask
+    torch.manual_seed(0)
+    expected, expected_mean = plain.log_weights(x, mask, 4)
+    torch.manual_seed(0)
+    terms = module(x, mask, torch.normal(torch.zeros(4, 7, 3), torch.ones(4, 7, 3)))
+    torch.testing.assert_close(log_weights(terms, 1.0), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(terms.x_mean, expected_mean, rtol=1e-4, atol=1e-5)
+    torch.manual_seed(0)
+    loss = plain.loss(x, mask, 4)
+    torch.testing.assert_close(loss, NegativeBound()(terms), rtol=1e-4, atol=1e-4)
+
+
+def test_plain_torch_imputes_what_the_package_does():
+    module = GNR(5, 3, hidden_dims=(128, 128), seed=1).eval()
+    mask = torch.tensor([[1.0, 0, 1, 1, 0], [0, 0, 0, 1, 1]])
+    rows = MaskedRows(mask * 0.5, mask)
+    torch.manual_seed(0)
+    expected = speed.plain_copy(module).impute(rows.x, rows.mask, 20_000)
+    noise = [quasi_normal(2**12, 3, 0).float().unsqueeze(1)]
+    imputed = speed.impute(module, rows, lambda n_rows: noise, 1, 1.0)
+    np.testing.assert_allclose(imputed, expected, atol=0.03)
+
+
+def test_plain_training_learns():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((200, 1), generator=generator) + torch.zeros(200, 3)
+    first, last = (train(x, torch.ones_like(x), 1, n_steps) for n_steps in (0, 100))
+    assert last.loss(x, torch.ones_like(x), 20) < first.loss(x, torch.ones_like(x), 20) - 0.5
+
+
+def test_monte_carlo_errors_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "REFERENCE_SAMPLES", 500)
+    monkeypatch.setattr(speed, "GNRImputer", partial(GNRImputer, max_iter=20))
+    records = RecordFile("speed", tmp_path)
+    speed.measure_transform(records, "diabetes", None, quick=True)
+    methods = {record["method"] for record in records.records}
+    assert {"1000 random", "192 in 3 adaptive rounds"} <= methods
+    assert all(record["mean"] > 0 for record in records.records)
+
+
+def test_curve_is_measured_beside_the_fit():
+    params = {"max_iter": 200, "hidden_dims": 8, "n_importance_samples": 2}
+    cell = Cell("field", "diabetes", 1.0, Method("GNR", GNRImputer, params), 0)
+    _, result = curves.run(cell, None)
+    assert [steps for steps, _, _ in result["points"]] == [100, 200]
+    assert 0 < result["points"][0][1] < result["points"][1][1] < result["seconds"]
+    assert result["rmse"] == cell.run(None)["rmse"]
+    # The last is that of the model at its end, from fewer samples.
+    assert result["points"][-1][2] == pytest.approx(result["rmse"], rel=0.1)
+
+
+def test_curves_are_drawn_and_resumed(tmp_path, capsys, monkeypatch):
+    quick = {"max_iter": 100, "hidden_dims": 8, "n_importance_samples": 2}
+    paper, default = (Method(label, GNRImputer, quick) for label in ("paper", "default"))
+    monkeypatch.setattr(curves, "PAPER", paper)
+    monkeypatch.setattr(curves, "DEFAULT", default)
+    monkeypatch.setattr(curves, "METHODS", (paper, default))
+    monkeypatch.setattr(curves, "UCI_ORDER", ("diabetes",))
+    options = argparse.Namespace(
+        data_dir=None, results=tmp_path, seeds=1, rates=[1.0], protocols=["field"], datasets=None,
+        methods=None, jobs=1,
+    )  # fmt: skip
+    curves.main(options)
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    assert "RMSE 1.000" in capsys.readouterr().out
+    monkeypatch.setattr(curves, "run", None)
+    curves.main(options)
+
+
+def test_memory_of_many_rows_is_measured():
+    measured = scale.measure(500, imputes=True, max_iter=20)
+    assert set(measured) == {"fit_seconds", "transform_seconds", "memory_mib"}
+    assert set(scale.measure(500, imputes=False, max_iter=20)) == {"fit_seconds"}

@@ -77,10 +77,12 @@ class HoldOut:
         order = torch.randperm(len(dataset), generator=generator, device="cpu")
         order = order.to(dataset.x.device)
         held_out, kept = order[: self.n_rows], order[self.n_rows :]
-        return (
-            MaskedRows(dataset.x[kept], dataset.mask[kept]),
-            MaskedRows(dataset.x[held_out], dataset.mask[held_out]),
+        # Whole rows at a time, which with many rows is much faster than indexing by a tensor.
+        kept_rows, held_out_rows = (
+            MaskedRows(dataset.x.index_select(0, rows), dataset.mask.index_select(0, rows))
+            for rows in (kept, held_out)
         )
+        return kept_rows, held_out_rows
 
 
 class RandomBatches:
