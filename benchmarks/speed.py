@@ -216,8 +216,8 @@ def measure_transform(
         "1000 quasi-random": partial(shared, 1000, 1),
         "256 quasi-random": partial(shared, 256, 1),
     }
-    for n_samples in (48, 96, 192, 384, 960):
-        ways[f"{n_samples} in 3 adaptive rounds"] = partial(shared, n_samples, 3)
+    for n_samples in (80, 160, 320, 1280):
+        ways[f"{n_samples} in 5 adaptive rounds"] = partial(shared, n_samples, 5)
     reference = impute(module, few, random(REFERENCE_SAMPLES), 1, imputer.alpha_)
     missing = few.mask.numpy() == 0
     plain = plain_copy(module)
@@ -228,7 +228,7 @@ def measure_transform(
     key = {"protocol": "field", "dataset": dataset, "setting": "100%"}
     for way, make in ways.items():
         n_samples = int(way.split()[0])
-        size = max(1, 1024 // (n_samples // (3 if "adaptive" in way else 1)) // 16) * 16
+        size = max(1, 4096 // (n_samples // (5 if "adaptive" in way else 1)) // 16) * 16
         squares = []
         for _ in range(2 if quick else 10):
             imputed = impute(module, few, make(), size, imputer.alpha_)

@@ -54,16 +54,16 @@ LARGEST_VALUE = 1e6
 
 # Samples for imputation come in this many rounds, of which all but the first adapt to the row:
 # more, smaller ones adapt further, but from too few samples nothing can be learned.
-ROUNDS = 3
+ROUNDS = 5
 LEAST_ROUND = 16
 
-# The numbers that a CPU computes with at once: where they divide the rows of a chunk, all rows
-# are treated alike to the last bit.
+# Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
+# on a GPU. The rows of a chunk are a multiple of the numbers that a CPU computes with at once,
+# so that all of them are treated alike to the last bit; the last chunk is filled up, and so
+# none is very large.
+ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
+MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 ROWS_ALIKE = 16
-
-# In the output of a layer, for one chunk of rows: half a megabyte stays in a core's cache.
-CPU_ELEMENTS = 2**17
-GPU_ELEMENTS = 2**26
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -78,7 +78,7 @@ class VAEImputer(BoundedImputer):
     decoder: Literal["mlp", "linear"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
     n_importance_samples: int = 20
-    n_imputation_samples: int = 192
+    n_imputation_samples: int = 160
     max_iter: int = 1000
     batch_size: int = 128
     learning_rate: float = 3e-3
@@ -130,8 +130,8 @@ class VAEImputer(BoundedImputer):
             network's function of z.
         n_importance_samples : int, default=20
             Samples of z for each row in training, K in eq. 15.
-        n_imputation_samples : int, default=192
-            Samples of z for each row in imputation and scoring, L in eq. 20, drawn in three
+        n_imputation_samples : int, default=160
+            Samples of z for each row in imputation and scoring, L in eq. 20, drawn in five
             rounds that adapt to the row.
         max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
@@ -556,8 +556,8 @@ class VAEImputer(BoundedImputer):
         alpha: float | None = None,
     ) -> Iterator[tuple[slice, WeightedSamples]]:
         widest = max(len(parameter) for parameter in self.net_.module_.parameters())
-        elements = CPU_ELEMENTS if self._device == "cpu" else GPU_ELEMENTS
-        n_rows = elements // (self._round_size * widest)
+        kind = torch.device(self._device).type
+        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // (self._round_size * widest))
         return iterate_samples(
             self.net_.module_,
             self._rows(values),

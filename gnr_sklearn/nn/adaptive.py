@@ -8,6 +8,7 @@ after the first draw from Gaussians fitted to the weighted samples so far.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -87,28 +88,29 @@ def adaptive_importance_sampling(
     # Densities are those of the noise, of which z is an affine function: there, the first
     # proposal is standard normal. What is summed over samples is summed in double precision
     # and rounded, because the order of such sums depends on a row's place in the batch.
-    noise = rounds[0].expand(-1, len(x), -1)
-    parts = [model(x, mask, noise)]
-    log_w = log_weights(parts[0], alpha)
-    log_target = log_w.double() + standard_normal_log_density(noise.double())
-    gaussians: list[tuple[Tensor, Tensor]] = []
-    for number, standard in enumerate(rounds[1:], start=2):
-        gaussians.append(_fit_gaussian(noise.double(), log_w.double()))
-        mean, factor = gaussians[-1]
-        fresh = mean + (factor @ standard.double().unsqueeze(-1)).squeeze(-1)
-        fresh = fresh.to(standard.dtype)
+    fresh = rounds[0].expand(-1, len(x), -1)
+    parts = [model(x, mask, fresh)]
+    noise = fresh.double()
+    proposals: list[Callable[[Tensor], Tensor]] = [standard_normal_log_density]
+    log_q = standard_normal_log_density(noise).unsqueeze(0)
+    log_w = log_weights(parts[0], alpha).double()
+    log_p = log_w + log_q[0]
+    for standard in rounds[1:]:
+        mean, factor = _fit_gaussian(noise, log_w)
+        proposals.append(partial(_gaussian_log_density, mean=mean, factor=factor))
+        log_q = torch.cat([log_q, proposals[-1](noise).unsqueeze(0)])
+        shifts = standard.double().transpose(0, 1) @ factor.mT
+        fresh = (mean + shifts.transpose(0, 1)).to(standard.dtype)
         parts.append(model(x, mask, fresh))
-        log_w = log_weights(parts[-1], alpha)
-        fresh_target = log_w.double() + standard_normal_log_density(fresh.double())
-        noise, log_target = torch.cat([noise, fresh]), torch.cat([log_target, fresh_target])
-        sizes = torch.tensor([len(part) for part in rounds[:number]], device=x.device)
-        proposals = [standard_normal_log_density(noise.double())]
-        proposals += [_gaussian_log_density(noise.double(), *each) for each in gaussians]
+        noise = torch.cat([noise, fresh.double()])
+        fresh_q = torch.stack([density(fresh.double()) for density in proposals])
+        log_q = torch.cat([log_q, fresh_q], dim=1)
+        log_p = torch.cat([log_p, log_weights(parts[-1], alpha).double() + fresh_q[0]])
+        sizes = torch.tensor([len(part) for part in rounds[: len(parts)]], device=x.device)
         log_shares = (sizes / sizes.sum()).log().view(-1, 1, 1)
-        log_mixture = torch.logsumexp(torch.stack(proposals) + log_shares, dim=0)
-        log_w = (log_target - log_mixture).to(x.dtype)
+        log_w = log_p - torch.logsumexp(log_q + log_shares, dim=0)
     return WeightedSamples(
-        log_w,
+        log_w.to(x.dtype),
         torch.cat([part.x_mean for part in parts]),
         torch.cat([part.x_scale.expand_as(part.x_mean) for part in parts]),
         torch.cat([part.mask_logits for part in parts]),
