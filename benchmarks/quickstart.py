@@ -25,11 +25,7 @@ from gnr_sklearn import GNRImputer
 
 RATE = 1.0
 # Fewer steps and samples than the defaults, so that the comparison takes minutes.
-GNR = Method(
-    "GNR",
-    GNRImputer,
-    {"max_iter": 600, "n_importance_samples": 5, "n_imputation_samples": 200},
-)
+GNR = Method("GNR", GNRImputer, {"max_iter": 600, "n_importance_samples": 5})
 METHODS = (MEAN, MICE, MISS_FOREST, GNR)
 
 

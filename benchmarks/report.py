@@ -22,12 +22,15 @@ METRICS = {
     "seconds_transform": "processor seconds to transform rows that were not in fit",
     "step_ms": "milliseconds of a training step",
     "step_speedup": "times as fast as a step of plain torch in float32",
+    "profile_percent": "share of a step's processor time by torch.profiler, percent",
     "compile_seconds": "seconds that compiling takes at first",
     "monte_carlo_error": "Monte Carlo error of the imputed values, in units of the net, against "
     "100,000 random samples",
     "row_ms": "milliseconds to impute a row",
     "row_speedup": "times as fast as 1000 random samples in plain torch",
 }
+
+TWO_DECIMALS = ("rmse", "rmse_new_rows", "mask_auc")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -85,9 +88,10 @@ def show(record: Record | None) -> str:
     """One cell: mean and spread, and how it stands to the paper."""
     if record is None:
         return ""
-    text = f"{record['mean']:.2f}"
+    digits = ".2f" if record["metric"] in TWO_DECIMALS else ".3g"
+    text = f"{record['mean']:{digits}}"
     if record["n_runs"] > 1:
-        text += f" ± {record['std']:.2f}"
+        text += f" ± {record['std']:{digits}}"
     if record["paper"] is not None:
         text += f" ({verdict(record['mean'], record['paper'])} {record['paper']:.2f})"
     return text

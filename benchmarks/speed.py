@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.plain import PlainGNR, train
 from benchmarks.protocols import find_data_dir, load
@@ -33,7 +34,7 @@ from gnr_sklearn.nn.training import MaskedRows, NegativeBound, RandomBatches
 BATCH_SIZE, N_ROWS, N_FEATURES, HIDDEN = 128, 4898, 11, 128
 LATENT_DIM = N_FEATURES - 1
 SAMPLES = (20, 5)
-WARM_UP, STEPS, REPEATS = 40, 200, 5
+WARM_UP, STEPS, REPEATS = 40, 200, 3
 
 VARIANTS = (
     "plain torch, float32",
@@ -45,15 +46,18 @@ VARIANTS = (
     "skorch net, compiled, bfloat16",
 )
 TABLES = ("wine_white", "concrete", "banknote")
+OPERATIONS = ("mm", "addmm", "tanh", "sigmoid", "tanh_backward", "copy", "sum", "mul", "normal")
 REFERENCE_SAMPLES = 100_000
 
 
 def main(options: argparse.Namespace) -> None:
-    """Run the parts that are wanted: step, transform."""
+    """Run the parts that are wanted: step, profile, transform."""
     records = RecordFile("speed", options.results)
-    parts = options.methods or ["step", "transform"]
+    parts = options.methods or ["step", "profile", "transform"]
     if "step" in parts:
         measure_steps(records, 1 if options.quick else REPEATS)
+    if "profile" in parts:
+        measure_profile(records)
     if "transform" in parts:
         for dataset in options.datasets or TABLES[: 1 if options.quick else None]:
             measure_transform(records, dataset, find_data_dir(options.data_dir), options.quick)
@@ -71,8 +75,9 @@ def measure_steps(records: RecordFile, repeats: int) -> None:
     for n_samples in SAMPLES:
         times: dict[str, list[float]] = {}
         compiling: dict[str, float] = {}
-        for _ in range(repeats):
-            for variant in VARIANTS:
+        for repeat in range(repeats):
+            # Compiling takes too long to be done more than once.
+            for variant in [v for v in VARIANTS if repeat == 0 or "compiled" not in v]:
                 command = [sys.executable, "-m", "benchmarks.speed", variant, str(n_samples)]
                 measured = json.loads(
                     subprocess.run(command, check=True, capture_output=True).stdout
@@ -130,6 +135,37 @@ def time_step(variant: str, n_samples: int) -> dict[str, float]:
         "milliseconds": 1e3 * (seconds[2] - seconds[1]) / STEPS,
         "seconds_to_compile": seconds[0] - seconds[1] if "compiled" in variant else 0.0,
     }
+
+
+def measure_profile(records: RecordFile) -> None:
+    """Record where the time of a step goes: shares of torch's operations, in percent."""
+    torch.set_num_threads(1)
+    rows, n_samples = table(), SAMPLES[0]
+    runs: dict[str, Callable[..., Any]] = {
+        "plain torch, float32": partial(train, rows.x, rows.mask, LATENT_DIM, n_samples=n_samples),
+        "package, float32": partial(
+            bare_loop, rows, n_samples=n_samples, precision=torch.float32
+        ),
+        "package, bfloat16": partial(
+            bare_loop, rows, n_samples=n_samples, precision=torch.bfloat16
+        ),
+    }  # fmt: skip
+    key = {"protocol": "-", "setting": f"K = {n_samples}", "metric": "profile_percent"}
+    for name, run in runs.items():
+        run(n_steps=WARM_UP)
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            run(n_steps=WARM_UP)
+        shares: dict[str, float] = dict.fromkeys([*OPERATIONS, "all else"], 0.0)
+        events = profiled.key_averages()
+        total = sum(event.self_cpu_time_total for event in events)
+        for event in events:
+            operation = event.key.removeprefix("aten::").rstrip("_")
+            share = 100 * event.self_cpu_time_total / total
+            shares[operation if operation in OPERATIONS else "all else"] += share
+        for operation, share in shares.items():
+            cell = key | {"dataset": name, "method": operation}
+            records.add(cell, "", 0, round(share, 1), 0.0, None)
+        print(name, {operation: round(share, 1) for operation, share in shares.items()})
 
 
 def bare_loop(rows: MaskedRows, n_steps: int, n_samples: int, precision: torch.dtype) -> None:

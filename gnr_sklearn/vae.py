@@ -326,8 +326,9 @@ class VAEImputer(BoundedImputer):
 
         For each row and draw, one of `n_imputation_samples` samples of z is chosen in
         proportion to its weight in eq. 20, and the missing values are drawn from p(x | z).
-        At alpha = 1 these are draws from the fitted model; with a large alpha the weights
-        gather on few samples, and draws differ by little more than the noise of p(x | z).
+        At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
+        gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
+        little more than the noise of p(x | z).
         The parameters of the model are held fixed, so that the uncertainty about them is not
         in the draws.
 
