@@ -311,9 +311,8 @@ class VAEImputer(BoundedImputer):
         z : ndarray of shape (n_samples, latent_dim_)
         """
         values = self._values_of(X)
-        module = self.net_.module_
         with torch.inference_mode():
-            mean, _ = module.encoder(self._rows(values).x.to(self._device))
+            mean, _ = self._module.encoder(self._rows(values).x.to(self._device))
         return mean.cpu().numpy().astype(np.float64)
 
     def sample(
@@ -556,16 +555,21 @@ class VAEImputer(BoundedImputer):
         draw_rounds: Callable[[int], Sequence[Tensor]],
         alpha: float | None = None,
     ) -> Iterator[tuple[slice, WeightedSamples]]:
-        widest = max(len(parameter) for parameter in self.net_.module_.parameters())
+        widest = max(len(parameter) for parameter in self._module.parameters())
         kind = torch.device(self._device).type
         n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // (self._round_size * widest))
         return iterate_samples(
-            self.net_.module_,
+            self._module,
             self._rows(values),
             draw_rounds,
             self.alpha_ if alpha is None else alpha,
             chunk_size=max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE,
         )
+
+    @property
+    def _module(self) -> Any:
+        # Compiled, it would be compiled anew for the shapes of imputation.
+        return getattr(self.net_.module_, "_orig_mod", self.net_.module_)
 
     @property
     def _device(self) -> str:

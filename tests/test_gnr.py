@@ -20,6 +20,7 @@ from skorch.callbacks import Callback
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
+from gnr_sklearn.nn.models import GNR
 
 QUICK = {
     "hidden_dims": 16,
@@ -623,3 +624,29 @@ def test_another_optimizer():
     imputer = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.RMSprop})
     assert isinstance(imputer.fit(X).net_.optimizer_, torch.optim.RMSprop)
     assert GNRImputer(**QUICK).fit(X).net_.optimizer_.param_groups[0]["fused"]
+
+
+def test_compiled_net_imputes_uncompiled(monkeypatch):
+    """What ``torch.compile`` returns is called in training, and not for the shapes of imputing."""
+    calls = []
+
+    class Compiled(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+            self.latent_dim = getattr(module, "latent_dim", None)  # the criterion has none
+
+        def forward(self, *args, **kwargs):
+            calls.append(type(self._orig_mod))
+            return self._orig_mod(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "compile", lambda module, **params: Compiled(module))
+    X = np.random.RandomState(0).normal(size=(30, 2))
+    X[::3, 0] = np.nan
+    compiled = GNRImputer(**QUICK | {"max_iter": 3}, net_params={"compile": True}).fit(X)
+    assert GNR in calls
+    calls.clear()
+    plain = GNRImputer(**QUICK | {"max_iter": 3}).fit(X)
+    np.testing.assert_array_equal(compiled.transform(X), plain.transform(X))
+    np.testing.assert_array_equal(compiled.encode(X), plain.encode(X))
+    assert not calls
