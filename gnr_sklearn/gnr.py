@@ -62,11 +62,12 @@ class GNRImputer(VAEImputer):
     imputation are drawn in rounds: the first by the encoder, each later one by a Gaussian that is
     fitted to the weighted samples before it, and all are weighted as samples of the mixture of
     these proposals (adaptive multiple importance sampling [2]_). They estimate what eq. 20 does,
-    with as small an error from 160 samples as otherwise from 1000.
+    where z has up to 20 dimensions or so with about as small an error from 160 samples as
+    otherwise from 1000.
 
     They come from one quasi-random set of normal numbers that all rows share: `transform` is
     deterministic, and a row's imputation depends neither on the other rows nor on their order
-    (on a GPU, up to rounding).
+    (on a GPU, and with more than one thread, up to rounding).
 
     No data can tell by themselves whether values are missing at random. The paper scales
     the complete data before it removes values, which tells the model the true means; a

@@ -53,14 +53,15 @@ MIN_ROWS_TO_HOLD_OUT = 20
 LARGEST_VALUE = 1e6
 
 # Samples for imputation come in this many rounds, of which all but the first adapt to the row:
-# more, smaller ones adapt further, but from too few samples nothing can be learned.
+# more, smaller ones adapt further, but from too few samples, or in too many dimensions, nothing can
+# be learned.
 ROUNDS = 5
 LEAST_ROUND = 16
+MOST_DIMENSIONS = 50
 
 # Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
-# on a GPU. The rows of a chunk are a multiple of the numbers that a CPU computes with at once,
-# so that all of them are treated alike to the last bit; the last chunk is filled up, and so
-# none is very large.
+# on a GPU. On a CPU the last chunk is filled up, so that none is large, and its rows are a multiple
+# of the numbers that are computed with at once: so all rows are treated alike to the last bit.
 ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 ROWS_ALIKE = 16
@@ -131,8 +132,9 @@ class VAEImputer(BoundedImputer):
         n_importance_samples : int, default=20
             Samples of z for each row in training, K in eq. 15.
         n_imputation_samples : int, default=160
-            Samples of z for each row in imputation and scoring, L in eq. 20, drawn in five
-            rounds that adapt to the row.
+            Samples of z for each row in imputation and scoring, L in eq. 20. For
+            imputation they are drawn in up to five rounds that adapt to the row, where z has
+            no more than 50 dimensions.
         max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
@@ -142,8 +144,8 @@ class VAEImputer(BoundedImputer):
             Step size of Adam, at first.
         learning_rate_schedule : {"cosine", "constant"}, default="cosine"
             Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
-            or stays what it is. Falling, it gets as far in half the steps; training that may
-            be continued or compared at any step wants it constant.
+            or stays what it is. Falling, it gets as far in half the steps. An LRScheduler among
+            the callbacks takes its place.
         early_stopping : bool, default=True
             Whether to hold rows out, to stop when their bound no longer rises, and to
             keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
@@ -216,9 +218,8 @@ class VAEImputer(BoundedImputer):
 
         Notes
         -----
-        The samples after the first round are drawn where the earlier ones had large weights. So
-        the bound is much closer to the log-likelihood than with as many samples of the encoder,
-        and holds up to what the reuse of the earlier samples adds, which vanishes as L grows.
+        All samples are drawn by the encoder: those that adapt to the row would make the bound one
+        in the limit only.
 
         The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
         with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
@@ -229,7 +230,8 @@ class VAEImputer(BoundedImputer):
         """
         values = self._values_of(X)
         bound = np.empty(len(values))
-        for chunk, samples in self._iterate_samples(values, self._shared_noise(), alpha=1.0):
+        one_round = self._shared_noise(self.n_imputation_samples)
+        for chunk, samples in self._iterate_samples(values, one_round, alpha=1.0):
             # Rounded for the same reason as in ``expectation``.
             bound[chunk] = importance_weighted_bound(samples.log_w.double()).float().cpu().numpy()
         # From the density of scaled values to that of the user's.
@@ -295,7 +297,7 @@ class VAEImputer(BoundedImputer):
         size = np.empty(len(values))
         for chunk, samples in self._iterate_samples(values, self._shared_noise()):
             weights = normalized_weights(samples.log_w.double())
-            size[chunk] = (1.0 / weights.square().sum(0)).cpu().numpy()
+            size[chunk] = (1.0 / weights.square().sum(0)).float().cpu().numpy()
         return size
 
     def encode(self, X: ArrayLike) -> FloatArray:
@@ -404,7 +406,6 @@ class VAEImputer(BoundedImputer):
             "n_importance_samples": self.n_importance_samples,
             "seed": noise_seed,
             "optimizer": torch.optim.Adam,
-            "optimizer__fused": True,
             "lr": self.learning_rate,
             "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
             "batch_size": self.batch_size,
@@ -446,8 +447,10 @@ class VAEImputer(BoundedImputer):
 
     def _make_net(self, params: dict[str, Any]) -> ImputationNet:
         net_params = self.net_params or {}
-        if "optimizer" in net_params:
-            del params["optimizer__fused"]  # few others know it
+        optimizer = net_params.get("optimizer", torch.optim.Adam)
+        others = {"optimizer__foreach", "optimizer__differentiable"} & set(net_params)
+        if optimizer in (torch.optim.Adam, torch.optim.AdamW) and not others:
+            params["optimizer__fused"] = True
         owned = {name.partition("__")[0] for name in params} - {"optimizer"}
         for name in net_params:
             if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
@@ -466,7 +469,7 @@ class VAEImputer(BoundedImputer):
     def _make_callbacks(self, early_stopping: bool) -> list[Any]:
         callbacks = list(self.callbacks or [])
         for item in callbacks:
-            callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+            callback = _callback_of(item)
             if not isinstance(callback, Callback) and not (
                 isinstance(callback, type) and issubclass(callback, Callback)
             ):
@@ -474,9 +477,10 @@ class VAEImputer(BoundedImputer):
                     "callbacks must be a list of skorch callbacks or of (name, callback) pairs, "
                     f"got {item!r} in it."
                 )
-        if self.learning_rate_schedule == "cosine":
+        has_schedule = any(isinstance(item, LRScheduler) for item in map(_callback_of, callbacks))
+        if self.learning_rate_schedule == "cosine" and not has_schedule:
             schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
-            callbacks.append(("learning_rate", schedule))
+            callbacks.append(("learning_rate_schedule", schedule))
         if early_stopping:
             stopping = EarlyStopping(
                 patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
@@ -509,7 +513,7 @@ class VAEImputer(BoundedImputer):
         if self.precision != "auto":
             return getattr(torch, self.precision)
         if device == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
         # Older releases of torch cannot tell.
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
@@ -539,14 +543,16 @@ class VAEImputer(BoundedImputer):
 
     @property
     def _round_size(self) -> int:
+        if self.latent_dim_ > MOST_DIMENSIONS:
+            return self.n_imputation_samples
         return max(LEAST_ROUND, -(-self.n_imputation_samples // ROUNDS))
 
-    def _shared_noise(self) -> Callable[[int], Sequence[Tensor]]:
+    def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on
         # its neighbours nor on their order.
         noise = quasi_normal(self.n_imputation_samples, self.latent_dim_, self._noise_seed)
         noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
-        rounds = noise.split(self._round_size)
+        rounds = noise.split(round_size or self._round_size)
         return lambda n_rows: rounds
 
     def _iterate_samples(
@@ -575,6 +581,11 @@ class VAEImputer(BoundedImputer):
     def _device(self) -> str:
         # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
         return str(self.net_.device)
+
+
+def _callback_of(item: Any) -> Any:
+    """Take the callback itself from what may be a pair of name and callback."""
+    return item[1] if isinstance(item, tuple) and len(item) == 2 else item
 
 
 def expectation(log_w: Tensor, quantity: Tensor) -> NDArray[Any]:

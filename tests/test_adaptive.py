@@ -98,6 +98,39 @@ def test_adapting_makes_better_use_of_as_many_samples(model, rows):
     assert (adaptive < plain / 3).all()
 
 
+@pytest.mark.parametrize("latent_dim", [1, 8, 20, 40])
+def test_adapting_does_no_harm_in_many_dimensions(latent_dim):
+    """Few samples tell little of many correlations; the proposals must not follow their noise."""
+    n_features = latent_dim + 1
+    model = GNR(n_features, latent_dim, decoder="linear", seed=3).double()
+    head = model.encoder.network[-1]
+    with torch.no_grad():
+        head.weight *= 0.1
+        head.bias[latent_dim:] = -0.2
+        model.data_decoder.network[0].weight *= 0.5
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.rand((20, n_features), generator=generator) < 0.7).double()
+    x = torch.randn(mask.shape, generator=generator, dtype=torch.float64) * mask
+    means = {}
+    with torch.no_grad():
+        for name, sizes, seeds in (
+            ("exact", [2**15], range(1)),
+            ("plain", [160], range(1, 9)),
+            ("adaptive", [32] * 5, range(1, 9)),
+        ):
+            means[name] = []
+            for seed in seeds:
+                noise = quasi_normal(sum(sizes), latent_dim, seed).unsqueeze(1)
+                samples = adaptive_importance_sampling(model, x, mask, noise.split(sizes), 0.0)
+                weights = normalized_weights(samples.log_w).unsqueeze(-1)
+                means[name].append((weights * samples.x_mean).sum(0))
+    errors = {
+        name: float(torch.stack([(m - means["exact"][0]) ** 2 for m in each]).mean() ** 0.5)
+        for name, each in means.items()
+    }
+    assert errors["adaptive"] < 1.05 * errors["plain"]
+
+
 def test_mask_takes_part_in_the_adaptation(model, rows):
     """With a strong mask term, against plain importance sampling with very many samples."""
     with torch.no_grad():

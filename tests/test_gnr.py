@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
@@ -171,6 +171,21 @@ def test_a_row_has_the_same_bits_in_any_company(fitted):
         together = method(rows)
         np.testing.assert_array_equal(method(rows[order]), together[order])
         np.testing.assert_array_equal(method(rows[7:8]), together[7:8])
+
+
+@pytest.mark.parametrize("n_threads", [3, 5, 6])
+def test_a_row_has_the_same_values_in_any_company_with_several_threads(fitted, n_threads):
+    imputer, _, X = fitted
+    rows = X[:50]
+    order = np.random.RandomState(0).permutation(50)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        together = imputer.transform(rows)
+        np.testing.assert_allclose(imputer.transform(rows[order]), together[order], atol=1e-5)
+        np.testing.assert_allclose(imputer.transform(rows[7:8]), together[7:8], atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_mask_probabilities_do_not_exceed_1_by_rounding(fitted):
@@ -508,7 +523,8 @@ from gnr_sklearn import GNRImputer
 
 X = np.random.RandomState(0).normal(size=(3_000, 20))
 X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
-imputer = GNRImputer(decoder="linear", hidden_dims=8, latent_dim=2, max_iter=2, random_state=0)
+params = {"hidden_dims": 8, "latent_dim": 2, "max_iter": 2, "n_imputation_samples": 1000}
+imputer = GNRImputer(decoder="linear", **params, random_state=0)
 imputer.fit(X).transform(X[:50])
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -597,6 +613,35 @@ def test_automatic_precision_without_knowing_the_processor(monkeypatch):
     assert imputer.net_.precision is torch.float32
 
 
+@pytest.mark.parametrize("pair", [True, False])
+def test_schedule_of_ones_own(pair):
+    X = np.random.RandomState(0).normal(size=(30, 2))
+    X[::3, 0] = np.nan
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    callbacks = [("learning_rate_schedule", schedule) if pair else schedule]
+    params = QUICK | {"max_iter": 300, "learning_rate": 0.01, "early_stopping": False}
+    imputer = GNRImputer(**params, callbacks=callbacks).fit(X)
+    assert imputer.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**3)
+
+
+@pytest.mark.parametrize("how", ["foreach", "fused"])
+def test_another_form_of_adam(how):
+    X = np.random.RandomState(0).normal(size=(30, 2))
+    X[::3, 0] = np.nan
+    net_params = {f"optimizer__{how}": how != "fused"}
+    imputer = GNRImputer(**QUICK, net_params=net_params).fit(X)
+    assert not imputer.net_.optimizer_.param_groups[0]["fused"]
+
+
+def test_many_dimensions_take_little_memory():
+    X = np.random.RandomState(0).normal(size=(25, 400))
+    X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
+    imputer = GNRImputer(**QUICK | {"max_iter": 2, "n_imputation_samples": 160}).fit(X)
+    rounds = imputer._shared_noise()(1)
+    assert [len(noise) for noise in rounds] == [160]
+    assert np.isfinite(imputer.transform(X)).all()
+
+
 def test_learning_rate_schedule():
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
@@ -624,6 +669,8 @@ def test_another_optimizer():
     imputer = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.RMSprop})
     assert isinstance(imputer.fit(X).net_.optimizer_, torch.optim.RMSprop)
     assert GNRImputer(**QUICK).fit(X).net_.optimizer_.param_groups[0]["fused"]
+    decaying = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.AdamW}).fit(X)
+    assert decaying.net_.optimizer_.param_groups[0]["fused"]
 
 
 def test_compiled_net_imputes_uncompiled(monkeypatch):

@@ -92,3 +92,11 @@ def test_bfloat16_keeps_small_activations():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = layer(torch.tensor([[1e-3]]))
     torch.testing.assert_close(outputs.float(), torch.tensor([[1e-3]]), rtol=1e-2, atol=0)
+
+
+def test_second_derivatives_are_refused_rather_than_wrong():
+    layer, generator = make_layer(3, 2, tanh=True)
+    inputs = torch.randn((4, 3), generator=generator, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(inputs).sum(), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad|once_differentiable"):
+        gradient.sum().backward()

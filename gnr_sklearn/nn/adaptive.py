@@ -25,8 +25,13 @@ __all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
 # that many samples at least, and to as many imaginary samples of the encoder's posterior.
 FIT_SAMPLES = 10
 
-# A proposal that is too wide wastes some samples; one that is too narrow misses what it is for.
-WIDENING = 1.2
+# Correlations are shrunk as if the samples that tell them had been joined by this many, times the
+# square of the dimension, without any: in many dimensions, few samples tell little but noise.
+UNCORRELATED = 0.25
+
+# Standard deviations of a proposal are widened, by this over the square root of the dimension: one
+# that is too wide wastes samples, one that is too narrow misses what it is for.
+WIDENING = 0.5
 
 
 class WeightedSamples(NamedTuple):
@@ -106,7 +111,7 @@ def adaptive_importance_sampling(
         fresh_q = torch.stack([density(fresh.double()) for density in proposals])
         log_q = torch.cat([log_q, fresh_q], dim=1)
         log_p = torch.cat([log_p, log_weights(parts[-1], alpha).double() + fresh_q[0]])
-        sizes = torch.tensor([len(part) for part in rounds[: len(parts)]], device=x.device)
+        sizes = torch.tensor([len(part) for part in rounds[: len(parts)]]).to(noise)
         log_shares = (sizes / sizes.sum()).log().view(-1, 1, 1)
         log_w = log_p - torch.logsumexp(log_q + log_shares, dim=0)
     return WeightedSamples(
@@ -125,9 +130,13 @@ def _fit_gaussian(noise: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
     deviations = ((noise - mean) * weights.sqrt()).transpose(0, 1)
     covariance = deviations.mT @ deviations
     effective_size = 1.0 / weights.square().sum(0).unsqueeze(-1)
-    identity = torch.eye(noise.shape[-1], dtype=noise.dtype, device=noise.device)
+    dimension = noise.shape[-1]
+    identity = torch.eye(dimension, dtype=noise.dtype, device=noise.device)
+    kept = effective_size / (effective_size + UNCORRELATED * dimension**2)
+    covariance *= kept + (1.0 - kept) * identity
     pooled = effective_size * covariance + FIT_SAMPLES * identity
-    return mean, WIDENING * torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))
+    factor = torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))
+    return mean, (1.0 + WIDENING / dimension**0.5) * factor
 
 
 def _gaussian_log_density(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
@@ -173,11 +182,12 @@ def iterate_samples(
             chunk = slice(start, start + chunk_size)
             batch, _ = rows[chunk]
             n_rows = len(batch["x"])
-            # With the last chunk filled up, products of matrices have the same shape for all
-            # rows, and round alike.
+            # On a CPU, with the last chunk filled up, products of matrices have the same shape
+            # for all rows, and round alike.
+            n_filled = chunk_size if device.type == "cpu" else n_rows
             x, mask = (
-                F.pad(batch[name].to(device), (0, 0, 0, chunk_size - n_rows))
+                F.pad(batch[name].to(device), (0, 0, 0, n_filled - n_rows))
                 for name in ("x", "mask")
             )
-            samples = adaptive_importance_sampling(model, x, mask, draw_rounds(chunk_size), alpha)
+            samples = adaptive_importance_sampling(model, x, mask, draw_rounds(n_filled), alpha)
             yield chunk, WeightedSamples(*(part[:, :n_rows] for part in samples))

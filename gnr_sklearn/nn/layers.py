@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 __all__ = ["Dense"]
@@ -45,6 +46,7 @@ class _DenseFunction(torch.autograd.Function):
         return outputs.view(*inputs.shape[:-1], -1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, outputs = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1]).to(weight.dtype)

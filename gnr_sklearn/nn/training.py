@@ -298,8 +298,8 @@ class ImputationNet(NeuralNet):
             dtype=rows["x"].dtype,
             device=self.device,
         )
-        lower = self.precision != noise.dtype
-        with torch.autocast(noise.device.type, dtype=self.precision, enabled=lower):
+        lower = self.precision == torch.bfloat16
+        with torch.autocast(noise.device.type, dtype=torch.bfloat16, enabled=lower):
             return self.module_(noise=noise, **rows, **fit_params)
 
     def get_loss(
