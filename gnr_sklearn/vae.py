@@ -563,7 +563,9 @@ class VAEImputer(BoundedImputer):
     ) -> Iterator[tuple[slice, WeightedSamples]]:
         widest = max(len(parameter) for parameter in self._module.parameters())
         kind = torch.device(self._device).type
-        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // (self._round_size * widest))
+        # Layers compute one round at a time; what they give is kept of all samples.
+        kept = self.n_imputation_samples * values.shape[1]
+        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // max(self._round_size * widest, kept))
         return iterate_samples(
             self._module,
             self._rows(values),
