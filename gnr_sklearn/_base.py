@@ -226,10 +226,8 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
 
     def _modelled_values(self, X: FloatArray, observed: BoolArray) -> FloatArray:
         """Select the columns that were not empty in fit, as float64 with NaN for missing."""
-        values = X.astype(np.float64)
-        if not self._marker_is_nan:
-            values[~observed] = np.nan
-        return values[:, ~self._is_empty_feature] if self._is_empty_feature.any() else values
+        modelled = ~self._is_empty_feature
+        return np.where(observed[:, modelled], X[:, modelled], np.nan).astype(np.float64)
 
     def _assemble(self, X: FloatArray, observed: BoolArray, values: FloatArray) -> FloatArray:
         """Put imputed values, of the modelled columns, into the gaps of X."""
