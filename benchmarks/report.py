@@ -52,7 +52,7 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
         datasets = unique(r["dataset"] for r in group)
         cells = {(r["method"], r["dataset"]): r for r in group}
         lines += [
-            f"### {METRICS[metric]}: {protocol} protocol, {setting}",
+            f"### {METRICS[metric]}: " + (f"{protocol} protocol, " * (protocol != "-")) + setting,
             "",
             "| method | " + " | ".join(datasets) + " | runs | seconds |",
             "|---" * (len(datasets) + 3) + "|",
@@ -64,7 +64,8 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
             lines.append(
                 f"| {method} | "
                 + " | ".join(show(cells.get((method, d))) for d in datasets)
-                + f" | {runs} | {seconds[0]:.1f} - {seconds[-1]:.1f} |"
+                + f" | {runs} | "
+                + (f"{seconds[0]:.1f} - {seconds[-1]:.1f} |" if seconds[-1] else "|")
             )
         lines.append("")
     settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])
