@@ -16,20 +16,20 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from scipy.stats import gmean
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from tqdm import tqdm
 
 from benchmarks.protocols import (
     MISS_FOREST,
+    PAPER_TRAINING,
     PROTOCOLS,
     UCI_ORDER,
     Cell,
     Method,
     Task,
     find_data_dir,
+    run_cells,
 )
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
@@ -38,10 +38,7 @@ RATES = (0.8, 1.0)
 GLIMPSE = 48
 CHECKPOINTS = (100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 
-PAPER = Method("the paper's training", GNRImputer, {
-    "max_iter": 10_000, "learning_rate": 1e-3, "learning_rate_schedule": "constant",
-    "early_stopping": False, "precision": "float32",
-})  # fmt: skip
+PAPER = Method("the paper's training", GNRImputer, {"max_iter": 10_000, **PAPER_TRAINING})
 DEFAULT = Method("defaults", GNRImputer, {"precision": "float32"})
 LOW_PRECISION = Method("defaults, bfloat16", GNRImputer, {"precision": "bfloat16"})
 METHODS = (PAPER, DEFAULT, LOW_PRECISION, MISS_FOREST)
@@ -111,24 +108,19 @@ def main(options: argparse.Namespace) -> None:
         and not (method is PAPER and seed > 0)
         and not ((method is LOW_PRECISION or seed > 0) and (protocol, rate) != ("field", 1.0))
     ]
-    cells = [
-        cell
-        for cell in cells
-        if not records.has(cell.key, cell.method.describe(cell.protocol), cell.seed)
-    ]
-    with tqdm(total=len(cells), desc="curves", unit="cell") as bar:
-        finished = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
-            delayed(run)(cell, data_dir) for cell in cells
-        )
-        for cell, result in finished:
-            params = cell.method.describe(cell.protocol)
-            records.add(cell.key, params, cell.seed, result["rmse"], result["seconds"], None)
-            name = " | ".join([*list(cell.key.values())[:4], str(cell.seed)])
-            points[name] = result["points"]
-            path.write_text(json.dumps(points, indent=0) + "\n")
-            bar.update()
+
+    def keep(cell: Cell, result: dict[str, Any]) -> None:
+        points[name_of(cell)] = result["points"]
+        path.write_text(json.dumps(points, indent=0) + "\n")
+
+    run_cells(cells, records, jobs=options.jobs, data_dir=data_dir, run=run, keep=keep)
     draw(points, options.results / "curves.png")
     print_ratios(records)
+
+
+def name_of(cell: Cell) -> str:
+    """Name the curve of a cell."""
+    return " | ".join([*list(cell.key.values())[:4], str(cell.seed)])
 
 
 def draw(points: dict[str, list[list[float]]], path: Path) -> None:
@@ -145,8 +137,7 @@ def draw(points: dict[str, list[list[float]]], path: Path) -> None:
             for method, colour in ((PAPER, "C0"), (DEFAULT, "C3")):
                 for seed in range(10):
                     cell = Cell(protocol, dataset, rate, method, seed)
-                    name = " | ".join([*list(cell.key.values())[:4], str(seed)])
-                    if len(curve := np.array(points.get(name, [])).reshape(-1, 3)):
+                    if len(curve := np.array(points.get(name_of(cell), [])).reshape(-1, 3)):
                         label = method.label if seed == 0 else None
                         axis.plot(curve[:, 1], curve[:, 2], colour, lw=1, label=label)
             axis.set_xscale("log")

@@ -27,9 +27,15 @@ from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import iterate_samples
-from gnr_sklearn.nn.bounds import normalized_weights, quasi_normal
+from gnr_sklearn.nn.bounds import quasi_normal
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.training import MaskedRows, NegativeBound, RandomBatches
+from gnr_sklearn.nn.training import (
+    MaskedRows,
+    NegativeBound,
+    RandomBatches,
+    keep_freed_memory,
+)
+from gnr_sklearn.vae import expectation
 
 BATCH_SIZE, N_ROWS, N_FEATURES, HIDDEN = 128, 4898, 11, 128
 LATENT_DIM = N_FEATURES - 1
@@ -173,7 +179,7 @@ def bare_loop(rows: MaskedRows, n_steps: int, n_samples: int, precision: torch.d
     model, criterion = GNR(N_FEATURES, LATENT_DIM), NegativeBound()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     generator = torch.Generator().manual_seed(0)
-    torch.empty(31 * 2**20, dtype=torch.uint8)  # as ``ImputationNet`` does
+    keep_freed_memory()
     for batch, _ in RandomBatches(rows, BATCH_SIZE, n_steps, n_steps, seed=0):
         optimizer.zero_grad()
         noise = torch.randn((n_samples, BATCH_SIZE, LATENT_DIM), generator=generator)
@@ -297,8 +303,7 @@ def impute(
     """Average over the samples of each row, in the units of the net."""
     imputed = np.empty(rows.x.shape)
     for chunk, samples in iterate_samples(module, rows, draw, alpha, chunk_size):
-        weights = normalized_weights(samples.log_w).unsqueeze(-1)
-        imputed[chunk] = (weights * samples.x_mean).sum(0).numpy()
+        imputed[chunk] = expectation(samples.log_w, samples.x_mean)
     return imputed
 
 

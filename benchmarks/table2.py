@@ -11,6 +11,7 @@ from benchmarks.protocols import (
     MEAN,
     MICE,
     MISS_FOREST,
+    PAPER_TRAINING,
     PROTOCOLS,
     UCI_ORDER,
     ZERO,
@@ -25,10 +26,7 @@ from gnr_sklearn import GNRImputer
 RATES = (0.2, 0.8, 1.0)
 
 # The paper's training, with its rule for alpha.
-TRAINING = {
-    "learning_rate": 1e-3, "learning_rate_schedule": "constant", "early_stopping": False,
-    "precision": "float32", "n_imputation_samples": 1000,
-}  # fmt: skip
+TRAINING = {**PAPER_TRAINING, "n_imputation_samples": 1000}
 RULE = {"alpha": "auto", "max_iter": 10_000, **TRAINING}
 SHORT = {"max_iter": 2000, "n_importance_samples": 5, **TRAINING}
 DECAY = {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 1.0}

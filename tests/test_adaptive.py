@@ -17,6 +17,7 @@ from gnr_sklearn.nn.bounds import (
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MINIMUM_SCALE
 from gnr_sklearn.nn.training import MaskedRows
+from tests.small_models import make_model, make_rows
 
 N_ROWS, N_FEATURES, LATENT_DIM = 12, 6, 3
 NOISE = 0.4
@@ -24,22 +25,14 @@ NOISE = 0.4
 
 @pytest.fixture
 def rows():
-    rng = np.random.RandomState(0)
-    mask = rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.6
-    mask[0] = True
-    mask[1] = False
-    x = rng.normal(size=mask.shape) * mask
-    return torch.from_numpy(x), torch.from_numpy(mask.astype(float))
+    return make_rows(N_ROWS, N_FEATURES)
 
 
 @pytest.fixture
 def model():
     # What the encoder proposes covers the posterior, but is much wider and knows nothing of it.
-    model = GNR(N_FEATURES, LATENT_DIM, hidden_dims=(8,), decoder="linear", seed=3).double()
-    head = model.encoder.network[-1]
+    model = make_model(N_FEATURES, LATENT_DIM, decoder="linear")
     with torch.no_grad():
-        head.weight *= 0.1
-        head.bias[LATENT_DIM:] = 0.2
         model.data_decoder.raw_scale.fill_(math.log(math.expm1(NOISE - MINIMUM_SCALE)))
     return model
 

@@ -21,30 +21,14 @@ from gnr_sklearn.nn.likelihoods import (
 )
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MINIMUM_SCALE, DataDecoder
+from tests.small_models import make_model, make_rows
 
 N_ROWS, N_FEATURES = 6, 4
 
 
 @pytest.fixture
 def rows():
-    rng = np.random.RandomState(0)
-    mask = rng.uniform(size=(N_ROWS, N_FEATURES)) < 0.6
-    mask[0] = True
-    mask[1] = False
-    x = rng.normal(size=mask.shape) * mask
-    return torch.from_numpy(x), torch.from_numpy(mask.astype(float))
-
-
-def make_model(latent_dim, **params):
-    model = GNR(N_FEATURES, latent_dim, hidden_dims=(8,), seed=3, **params).double()
-    # A proposal that is a little wider than the prior covers any posterior, which makes
-    # importance sampling with many samples exact; that it differs from both, and from row
-    # to row, makes the test see every term.
-    head = model.encoder.network[-1]
-    with torch.no_grad():
-        head.weight *= 0.1
-        head.bias[latent_dim:] = 0.2
-    return model
+    return make_rows(N_ROWS, N_FEATURES)
 
 
 def linear_parameters(model):
@@ -60,7 +44,7 @@ def terms_at(model, rows, n_samples, seed=0):
 
 
 def test_bound_rises_to_the_marginal_likelihood_of_factor_analysis(rows):
-    model = make_model(2, decoder="linear")
+    model = make_model(N_FEATURES, 2, decoder="linear")
     loading, mean, scale = linear_parameters(model)
     covariance = loading @ loading.T + scale**2 * np.eye(N_FEATURES)
     exact = np.zeros(N_ROWS)
@@ -78,7 +62,7 @@ def test_bound_rises_to_the_marginal_likelihood_of_factor_analysis(rows):
 
 
 def test_imputation_is_the_conditional_mean_of_factor_analysis(rows):
-    model = make_model(2, decoder="linear")
+    model = make_model(N_FEATURES, 2, decoder="linear")
     loading, mean, scale = linear_parameters(model)
     covariance = loading @ loading.T + scale**2 * np.eye(N_FEATURES)
     terms = terms_at(model, rows, 2**16)
@@ -97,7 +81,7 @@ def test_imputation_is_the_conditional_mean_of_factor_analysis(rows):
 @pytest.mark.parametrize("observation_scale", ["shared", "feature", "heteroscedastic"])
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
 def test_bound_matches_numerical_integration(rows, decoder, observation_scale, alpha):
-    model = make_model(1, decoder=decoder, observation_scale=observation_scale)
+    model = make_model(N_FEATURES, 1, decoder=decoder, observation_scale=observation_scale)
     grid = np.linspace(-8, 8, 4001)
     with torch.no_grad():
         z = torch.from_numpy(grid)[:, None, None]
@@ -113,7 +97,7 @@ def test_bound_matches_numerical_integration(rows, decoder, observation_scale, a
 
 
 def test_bound_grows_with_the_number_of_samples(rows):
-    model = make_model(3)
+    model = make_model(N_FEATURES, 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         noise = torch.randn((400, 50, N_ROWS, 3), generator=generator, dtype=torch.float64)
@@ -127,7 +111,7 @@ def test_bound_grows_with_the_number_of_samples(rows):
 
 def test_at_alpha_zero_the_objective_is_that_of_miwae(rows):
     """Against MIWAE's bound written out in numpy from its paper."""
-    model = make_model(3)
+    model = make_model(N_FEATURES, 3)
     noise = torch.randn((7, N_ROWS, 3), generator=torch.Generator().manual_seed(0)).double()
     bound = importance_weighted_bound(log_weights(model(*rows, noise), 0.0)).mean()
     bound.backward()
@@ -150,7 +134,7 @@ def test_at_alpha_zero_the_objective_is_that_of_miwae(rows):
 
 
 def test_encoder_sees_neither_the_mask_nor_what_is_missing(rows):
-    model = make_model(2)
+    model = make_model(N_FEATURES, 2)
     x, mask = rows
     noise = torch.zeros((1, N_ROWS, 2), dtype=torch.float64)
     with torch.no_grad():

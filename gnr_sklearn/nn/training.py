@@ -26,6 +26,7 @@ __all__ = [
     "ProgressBar",
     "RandomBatches",
     "SequentialBatches",
+    "keep_freed_memory",
 ]
 
 Batch = tuple[dict[str, Tensor], None]
@@ -223,7 +224,7 @@ def _is_from_raise_statement(error: BaseException) -> bool:
     return dis.opname[code[traceback.tb_lasti]] == "RAISE_VARARGS"
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Make the allocator keep what is freed, where it is glibc's.
 
     A training step frees and allocates the same few megabytes again and again. By default
@@ -360,7 +361,7 @@ class ImputationNet(NeuralNet):
         self, X: MaskedRows, y: None = None, classes: None = None, **fit_params: Any
     ) -> ImputationNet:
         """Train, and raise on Ctrl-C instead of ending quietly."""
-        _keep_freed_memory()
+        keep_freed_memory()
         try:
             super().partial_fit(X, y, classes, **fit_params)
         except _Interrupted:

@@ -1,0 +1,30 @@
+"""Rows and models that are small enough for exact answers."""
+
+import numpy as np
+import torch
+
+from gnr_sklearn.nn.models import GNR
+
+
+def make_rows(n_rows, n_features):
+    """Make rows with holes and their mask; the first is complete, the second has no value."""
+    rng = np.random.RandomState(0)
+    mask = rng.uniform(size=(n_rows, n_features)) < 0.6
+    mask[0] = True
+    mask[1] = False
+    x = rng.normal(size=mask.shape) * mask
+    return torch.from_numpy(x), torch.from_numpy(mask.astype(float))
+
+
+def make_model(n_features, latent_dim, **params):
+    """Make a model whose encoder covers any posterior, being a little wider than the prior.
+
+    That makes importance sampling with many samples exact; that the proposal differs from prior
+    and posterior, and from row to row, makes a test see every term.
+    """
+    model = GNR(n_features, latent_dim, hidden_dims=(8,), seed=3, **params).double()
+    head = model.encoder.network[-1]
+    with torch.no_grad():
+        head.weight *= 0.1
+        head.bias[latent_dim:] = 0.2
+    return model
