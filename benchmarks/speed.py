@@ -25,6 +25,7 @@ from benchmarks.plain import PlainGNR, train
 from benchmarks.protocols import find_data_dir, load
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
+from gnr_sklearn._vae import expectation
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import iterate_samples
 from gnr_sklearn.nn.bounds import quasi_normal
@@ -35,7 +36,6 @@ from gnr_sklearn.nn.training import (
     RandomBatches,
     keep_freed_memory,
 )
-from gnr_sklearn.vae import expectation
 
 BATCH_SIZE, N_ROWS, N_FEATURES, HIDDEN = 128, 4898, 11, 128
 LATENT_DIM = N_FEATURES - 1
@@ -303,7 +303,7 @@ def impute(
     """Average over the samples of each row, in the units of the net."""
     imputed = np.empty(rows.x.shape)
     for chunk, samples in iterate_samples(module, rows, draw, alpha, chunk_size):
-        imputed[chunk] = expectation(samples.log_w, samples.x_mean)
+        imputed[chunk] = expectation(samples.log_w, samples.x_given_z.mean)
     return imputed
 
 

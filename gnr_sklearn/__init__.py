@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gnr_sklearn.classical import MeanImputer, MICEImputer, MissForestImputer
     from gnr_sklearn.gnr import GNRImputer
+    from gnr_sklearn.vae import MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GNRImputer", "MICEImputer", "MeanImputer", "MissForestImputer"]
+__all__ = [
+    "GNRImputer",
+    "MICEImputer",
+    "MIWAEImputer",
+    "MeanImputer",
+    "MissForestImputer",
+    "NotMIWAEImputer",
+    "PSMVAEImputer",
+]
 
 _HOME = {
     "GNRImputer": "gnr",
     "MICEImputer": "classical",
+    "MIWAEImputer": "vae",
     "MeanImputer": "classical",
     "MissForestImputer": "classical",
+    "NotMIWAEImputer": "vae",
+    "PSMVAEImputer": "vae",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -133,26 +134,7 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
         ValueError
             If X has infinite values, nothing observed, or is no numeric table.
         """
-        before = self.__dict__.copy()
-        try:
-            table, observed = self._validate_data(X, reset=True)
-            self._is_empty_feature = ~observed.any(axis=0)
-            if self._is_empty_feature.all():
-                raise ValueError(
-                    "X must have at least one observed value to learn from, but all of its "
-                    f"{table.size} values are missing."
-                )
-            self.indicator_ = None
-            if self.add_indicator:
-                indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
-                self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
-            self._fit(self._modelled_values(table, observed))
-        except BaseException:
-            # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
-            # that was not is still not fitted.
-            self.__dict__ = before
-            raise
-        return self
+        return self._learn(X, self._fit)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Fill in the missing values.
@@ -193,6 +175,29 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
         if self.indicator_ is None:
             return names
         return np.concatenate([names, self.indicator_.get_feature_names_out(names_in)])
+
+    def _learn(self, X: ArrayLike, fit: Callable[[FloatArray], None]) -> Self:
+        """Fit to X by a function of the values of its modelled columns."""
+        before = self.__dict__.copy()
+        try:
+            table, observed = self._validate_data(X, reset=True)
+            self._is_empty_feature = ~observed.any(axis=0)
+            if self._is_empty_feature.all():
+                raise ValueError(
+                    "X must have at least one observed value to learn from, but all of its "
+                    f"{table.size} values are missing."
+                )
+            self.indicator_ = None
+            if self.add_indicator:
+                indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
+                self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
+            fit(self._modelled_values(table, observed))
+        except BaseException:
+            # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
+            # that was not is still not fitted.
+            self.__dict__ = before
+            raise
+        return self
 
     @property
     def _marker_is_nan(self) -> bool:

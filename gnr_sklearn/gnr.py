@@ -7,8 +7,8 @@ from numbers import Real
 from typing import Any, ClassVar, Literal
 
 from gnr_sklearn._base import Interval, StrOptions
+from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.vae import VAEImputer
 
 __all__ = ["GNRImputer"]
 

@@ -5,8 +5,16 @@ import pickle
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MissForestImputer
-from gnr_sklearn.vae import VAEImputer
+from gnr_sklearn import (
+    GNRImputer,
+    MeanImputer,
+    MICEImputer,
+    MissForestImputer,
+    MIWAEImputer,
+    NotMIWAEImputer,
+    PSMVAEImputer,
+)
+from gnr_sklearn._vae import VAEImputer
 
 SMALL_NET = {
     "max_iter": 20,
@@ -22,6 +30,11 @@ IMPUTERS = [
     MissForestImputer(n_estimators=5, max_iter=3, random_state=0),
     GNRImputer(**SMALL_NET),
     GNRImputer(**SMALL_NET, decoder="linear", early_stopping=False, alpha="auto"),
+    GNRImputer(**SMALL_NET, encoder="permutation_invariant"),
+    MIWAEImputer(**SMALL_NET, likelihood="student_t"),
+    NotMIWAEImputer(**SMALL_NET, missing_process="self_masking_known"),
+    NotMIWAEImputer(**SMALL_NET, missing_process="nonlinear"),
+    PSMVAEImputer(**SMALL_NET, n_components=2),
 ]
 
 

@@ -60,9 +60,11 @@ def exact(model, rows):
 def errors(model, rows, sizes, seed):
     bounds, means = exact(model, rows)
     with torch.no_grad():
-        samples = adaptive_importance_sampling(model, *rows, make_rounds(sizes, seed), alpha=0.0)
+        samples = adaptive_importance_sampling(
+            model, MaskedRows(*rows), make_rounds(sizes, seed), alpha=0.0
+        )
     weights = normalized_weights(samples.log_w)
-    imputed = torch.einsum("kb,kbd->bd", weights, samples.x_mean).numpy()
+    imputed = torch.einsum("kb,kbd->bd", weights, samples.x_given_z.mean).numpy()
     bound = importance_weighted_bound(samples.log_w).numpy()
     return np.abs(bound - bounds).max(), np.abs(imputed - means).max()
 
@@ -70,12 +72,13 @@ def errors(model, rows, sizes, seed):
 def test_one_round_is_plain_importance_sampling(model, rows):
     (noise,) = make_rounds([50])
     with torch.no_grad():
-        samples = adaptive_importance_sampling(model, *rows, [noise], alpha=0.7)
+        samples = adaptive_importance_sampling(model, MaskedRows(*rows), [noise], alpha=0.7)
         terms = model(*rows, noise)
     torch.testing.assert_close(samples.log_w, log_weights(terms, 0.7))
-    assert torch.equal(samples.x_mean, terms.x_mean)
+    assert torch.equal(samples.x_given_z.mean, terms.x_given_z.mean)
     assert torch.equal(samples.mask_logits, terms.mask_logits)
-    assert torch.equal(samples.x_scale, terms.x_scale.expand_as(terms.x_mean))
+    scale = terms.x_given_z.scale.expand_as(terms.x_given_z.mean)
+    assert torch.equal(samples.x_given_z.scale, scale)
 
 
 @pytest.mark.parametrize("sizes", [(400, 30_000), (300, 10_000, 20_000), (16, 16, 30_000)])
@@ -114,9 +117,11 @@ def test_adapting_does_no_harm_in_many_dimensions(latent_dim):
             means[name] = []
             for seed in seeds:
                 noise = quasi_normal(sum(sizes), latent_dim, seed).unsqueeze(1)
-                samples = adaptive_importance_sampling(model, x, mask, noise.split(sizes), 0.0)
+                samples = adaptive_importance_sampling(
+                    model, MaskedRows(x, mask), noise.split(sizes), 0.0
+                )
                 weights = normalized_weights(samples.log_w).unsqueeze(-1)
-                means[name].append((weights * samples.x_mean).sum(0))
+                means[name].append((weights * samples.x_given_z.mean).sum(0))
     errors = {
         name: float(torch.stack([(m - means["exact"][0]) ** 2 for m in each]).mean() ** 0.5)
         for name, each in means.items()
@@ -127,12 +132,14 @@ def test_adapting_does_no_harm_in_many_dimensions(latent_dim):
 def test_mask_takes_part_in_the_adaptation(model, rows):
     """With a strong mask term, against plain importance sampling with very many samples."""
     with torch.no_grad():
-        reference = adaptive_importance_sampling(model, *rows, make_rounds([2**18]), alpha=5.0)
+        reference = adaptive_importance_sampling(
+            model, MaskedRows(*rows), make_rounds([2**18]), alpha=5.0
+        )
         samples = adaptive_importance_sampling(
-            model, *rows, make_rounds([64, 64, 2000], seed=1), alpha=5.0
+            model, MaskedRows(*rows), make_rounds([64, 64, 2000], seed=1), alpha=5.0
         )
     means = [
-        torch.einsum("kb,kbd->bd", normalized_weights(s.log_w), s.x_mean)
+        torch.einsum("kb,kbd->bd", normalized_weights(s.log_w), s.x_given_z.mean)
         for s in (reference, samples)
     ]
     torch.testing.assert_close(means[1], means[0], rtol=0, atol=2e-2)
@@ -141,7 +148,9 @@ def test_mask_takes_part_in_the_adaptation(model, rows):
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 3), (16, 16, 16)])
 def test_few_samples(model, rows, sizes):
     with torch.no_grad():
-        samples = adaptive_importance_sampling(model, *rows, make_rounds(sizes), alpha=1.0)
+        samples = adaptive_importance_sampling(
+            model, MaskedRows(*rows), make_rounds(sizes), alpha=1.0
+        )
     assert samples.log_w.shape == (sum(sizes), N_ROWS)
     assert samples.log_w.isfinite().all()
 
@@ -154,27 +163,31 @@ def test_rows_far_from_the_data(model, alpha, size):
     with torch.no_grad():
         samples = adaptive_importance_sampling(
             model.float(),
-            x,
-            torch.ones_like(x),
+            MaskedRows(x, torch.ones_like(x)),
             [noise.float() for noise in make_rounds([64, 64, 64])],
             alpha,
         )
     assert samples.log_w.isfinite().all()
-    assert samples.x_mean.isfinite().all()
+    assert samples.x_given_z.mean.isfinite().all()
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 12, 100])
 def test_chunks_cover_the_rows(model, rows, chunk_size):
     rounds = make_rounds([20, 20])
     with torch.no_grad():
-        whole = adaptive_importance_sampling(model, *rows, rounds, alpha=1.0)
+        whole = adaptive_importance_sampling(model, MaskedRows(*rows), rounds, alpha=1.0)
     chunks = list(iterate_samples(model, MaskedRows(*rows), lambda n: rounds, 1.0, chunk_size))
     n_rows = [len(range(N_ROWS)[chunk]) for chunk, _ in chunks]
     assert sum(n_rows) == N_ROWS
     assert max(n_rows) == min(chunk_size, N_ROWS)
-    for name in whole._fields:
-        joined = torch.cat([getattr(samples, name) for _, samples in chunks], dim=1)
-        torch.testing.assert_close(joined, getattr(whole, name))
+    parts = [samples for _, samples in chunks]
+    for read in (
+        lambda samples: samples.log_w,
+        lambda samples: samples.x_given_z.mean,
+        lambda samples: samples.x_given_z.scale,
+        lambda samples: samples.mask_logits,
+    ):
+        torch.testing.assert_close(torch.cat([read(p) for p in parts], dim=1), read(whole))
 
 
 def test_noise_of_each_row(model, rows):
@@ -184,8 +197,8 @@ def test_noise_of_each_row(model, rows):
     own[1][:, 2] *= 0.5
     with torch.no_grad():
         first, second = (
-            adaptive_importance_sampling(model, *rows, rounds, alpha=1.0)
+            adaptive_importance_sampling(model, MaskedRows(*rows), rounds, alpha=1.0)
             for rounds in (shared, own)
         )
-    changed = (first.x_mean != second.x_mean).any(-1).any(0)
+    changed = (first.x_given_z.mean != second.x_given_z.mean).any(-1).any(0)
     assert changed.tolist() == [i == 2 for i in range(N_ROWS)]

@@ -119,7 +119,7 @@ def test_fit_changes_no_parameter(imputer):
 
 
 def fail_half_way(error):
-    def fit(self, values):
+    def fit(self, *args):
         self.half_trained_ = True
         self.n_iter_ = -1
         self.imputer_ = self.net_ = None

@@ -581,8 +581,9 @@ def test_precision():
     assert not np.array_equal(low.transform(X), full.transform(X))
     # Parameters, bound and imputation are in float32.
     assert {p.dtype for p in low.net_.module_.parameters()} == {torch.float32}
-    for samples in low._iterate_samples(X[:3], low._shared_noise()):
-        assert {part.dtype for part in samples[1]} == {torch.float32}
+    for _, samples in low._iterate_samples(low._rows(X[:3], None), low._shared_noise()):
+        tensors = [samples.log_w, samples.mask_logits, *samples.x_given_z]
+        assert {tensor.dtype for tensor in tensors} == {torch.float32}
     assert low.score(X) == pytest.approx(full.score(X), abs=0.1)
     difference = low.transform(X) - full.transform(X)
     assert np.sqrt(np.mean(difference[np.isnan(X)] ** 2)) < 0.1
@@ -681,7 +682,7 @@ def test_compiled_net_imputes_uncompiled(monkeypatch):
         def __init__(self, module):
             super().__init__()
             self._orig_mod = module
-            self.latent_dim = getattr(module, "latent_dim", None)  # the criterion has none
+            self.noise_dim = getattr(module, "noise_dim", None)  # the criterion has none
 
         def forward(self, *args, **kwargs):
             calls.append(type(self._orig_mod))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnr_sklearn.nn.bounds import log_weights, normalized_weights
-from gnr_sklearn.nn.likelihoods import standard_normal_log_density
+from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
+from gnr_sklearn.nn.likelihoods import Likelihood, standard_normal_log_density
 from gnr_sklearn.nn.training import MaskedRows
 
 __all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
@@ -41,20 +41,38 @@ class WeightedSamples(NamedTuple):
     ----------
     log_w : Tensor of shape (K, B)
         Log importance weights.
-    x_mean, x_scale : Tensor of shape (K, B, d)
-        Mean and standard deviation of x given z.
-    mask_logits : Tensor of shape (K, B, d)
+    x_given_z : Gaussian or StudentT
+        The distribution p(x | z), whose tensors are (K, B, d).
+    mask_logits : Tensor of shape (K, B, d) or None
         Log-odds of P(m = 1 | z), m = 1 meaning observed.
+    x_sample : Tensor of shape (K, B, d) or None
+        Samples of x that the weights rest on.
     """
 
     log_w: Tensor
-    x_mean: Tensor
-    x_scale: Tensor
-    mask_logits: Tensor
+    x_given_z: Likelihood
+    mask_logits: Tensor | None
+    x_sample: Tensor | None
+
+    def rows(self, n_rows: int) -> WeightedSamples:
+        """Return the samples of the first rows."""
+        return WeightedSamples(*(_map(lambda tensor: tensor[:, :n_rows], part) for part in self))
+
+    def draw(self, n_draws: int, generator: torch.Generator) -> Tensor:
+        """Draw rows x by sampling importance resampling, (n_draws, B, d).
+
+        A sample is chosen in proportion to its weight. Its x is the one that its weight rests
+        on, or a draw from p(x | z) where it rests on z alone.
+        """
+        chosen = resample(normalized_weights(self.log_w), n_draws, generator).unsqueeze(-1)
+        if self.x_sample is not None:
+            return self.x_sample.take_along_dim(chosen, dim=0)
+        x_given_z = _map(lambda tensor: tensor.take_along_dim(chosen, dim=0), self.x_given_z)
+        return x_given_z.draw(generator)
 
 
 def adaptive_importance_sampling(
-    model: nn.Module, x: Tensor, mask: Tensor, rounds: Sequence[Tensor], alpha: float
+    model: nn.Module, rows: MaskedRows, rounds: Sequence[Tensor], alpha: float
 ) -> WeightedSamples:
     r"""Sample z for each row from proposals that adapt to it.
 
@@ -73,10 +91,11 @@ def adaptive_importance_sampling(
     Parameters
     ----------
     model : torch.nn.Module
-        Its forward takes x, mask and noise, and returns :class:`Terms`.
-    x, mask : Tensor of shape (B, d)
-        Rows with zeros at their missing values, and 1 where they are observed.
-    rounds : sequence of Tensor of shape (K_r, B, latent_dim) or (K_r, 1, latent_dim)
+        Its forward takes the rows and noise, and returns :class:`Terms`. It may return several
+        samples for each of the noise, next to one another.
+    rows : MaskedRows
+        B rows on the device of the model.
+    rounds : sequence of Tensor of shape (K_r, B, noise_dim) or (K_r, 1, noise_dim)
         Standard normal numbers for the samples of each round.
     alpha : float
         Weight of the mask term.
@@ -93,9 +112,11 @@ def adaptive_importance_sampling(
     # Densities are those of the noise, of which z is an affine function: there, the first
     # proposal is standard normal. What is summed over samples is summed in double precision
     # and rounded, because the order of such sums depends on a row's place in the batch.
-    fresh = rounds[0].expand(-1, len(x), -1)
-    parts = [model(x, mask, fresh)]
-    noise = fresh.double()
+    fresh = rounds[0].expand(-1, len(rows), -1)
+    parts = [model(**rows.tensors, noise=fresh)]
+    # With several samples for each of the noise, the noise is repeated.
+    per_noise = len(parts[0].log_px) // len(fresh)
+    noise = fresh.double().repeat_interleave(per_noise, dim=0)
     proposals: list[Callable[[Tensor], Tensor]] = [standard_normal_log_density]
     log_q = standard_normal_log_density(noise).unsqueeze(0)
     log_w = log_weights(parts[0], alpha).double()
@@ -106,20 +127,34 @@ def adaptive_importance_sampling(
         log_q = torch.cat([log_q, proposals[-1](noise).unsqueeze(0)])
         shifts = standard.double().transpose(0, 1) @ factor.mT
         fresh = (mean + shifts.transpose(0, 1)).to(standard.dtype)
-        parts.append(model(x, mask, fresh))
-        noise = torch.cat([noise, fresh.double()])
-        fresh_q = torch.stack([density(fresh.double()) for density in proposals])
+        parts.append(model(**rows.tensors, noise=fresh))
+        fresh = fresh.double().repeat_interleave(per_noise, dim=0)
+        noise = torch.cat([noise, fresh])
+        fresh_q = torch.stack([density(fresh) for density in proposals])
         log_q = torch.cat([log_q, fresh_q], dim=1)
         log_p = torch.cat([log_p, log_weights(parts[-1], alpha).double() + fresh_q[0]])
         sizes = torch.tensor([len(part) for part in rounds[: len(parts)]]).to(noise)
         log_shares = (sizes / sizes.sum()).log().view(-1, 1, 1)
         log_w = log_p - torch.logsumexp(log_q + log_shares, dim=0)
+    of_each_part = [part.x_given_z for part in parts]
     return WeightedSamples(
-        log_w.to(x.dtype),
-        torch.cat([part.x_mean for part in parts]),
-        torch.cat([part.x_scale.expand_as(part.x_mean) for part in parts]),
-        torch.cat([part.mask_logits for part in parts]),
+        log_w.to(rows.x.dtype),
+        _joined([type(of_x)(*torch.broadcast_tensors(*of_x)) for of_x in of_each_part]),
+        _joined([part.mask_logits for part in parts]),
+        _joined([part.x_sample for part in parts]),
     )
+
+
+def _map(function: Callable[..., Tensor], *parts: Any) -> Any:
+    """Apply a function to tensors, or to those of the same place in tuples; None stays None."""
+    if parts[0] is None or isinstance(parts[0], Tensor):
+        return None if parts[0] is None else function(*parts)
+    return type(parts[0])(*(function(*each) for each in zip(*parts, strict=True)))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Join along the axis of samples."""
+    return _map(lambda *tensors: torch.cat(tensors), *parts)
 
 
 def _fit_gaussian(noise: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,9 +220,11 @@ def iterate_samples(
             # On a CPU, with the last chunk filled up, products of matrices have the same shape
             # for all rows, and round alike.
             n_filled = chunk_size if device.type == "cpu" else n_rows
-            x, mask = (
-                F.pad(batch[name].to(device), (0, 0, 0, n_filled - n_rows))
-                for name in ("x", "mask")
+            filled = MaskedRows(
+                **{
+                    name: F.pad(tensor.to(device), (0, 0, 0, n_filled - n_rows))
+                    for name, tensor in batch.items()
+                }
             )
-            samples = adaptive_importance_sampling(model, x, mask, draw_rounds(n_filled), alpha)
-            yield chunk, WeightedSamples(*(part[:, :n_rows] for part in samples))
+            samples = adaptive_importance_sampling(model, filled, draw_rounds(n_filled), alpha)
+            yield chunk, samples.rows(n_rows)

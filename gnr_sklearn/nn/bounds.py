@@ -26,8 +26,8 @@ def log_weights(terms: Terms, alpha: float) -> Tensor:
 
     .. math::
 
-        \log \hat\omega_k = \log p(x^{obs} \mid z_k) + \alpha \log p(m \mid z_k)
-        + \log p(z_k) - \log q(z_k \mid x^{obs})
+        \log \hat\omega_k = \log p(x^{obs} \mid u, z_k) + \alpha \log p(m \mid u, z_k)
+        + \log p(u \mid z_k) + \log p(z_k) - \log q(z_k \mid x^{obs})
 
     which is eq. 16 of the paper at alpha = 1 and eq. 18 elsewhere.
 
@@ -42,7 +42,7 @@ def log_weights(terms: Terms, alpha: float) -> Tensor:
     -------
     log_w : Tensor of shape (K, B)
     """
-    return terms.log_px + alpha * terms.log_pm + terms.log_pz - terms.log_qz
+    return terms.log_px + alpha * terms.log_pm + terms.log_pu + terms.log_pz - terms.log_qz
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:

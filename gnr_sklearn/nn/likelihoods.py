@@ -1,24 +1,99 @@
-"""Log-densities of rows, summed over the last axis, which are the features."""
+"""Distributions of rows with independent features; log-densities are summed over features."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["bernoulli_log_density", "gaussian_log_density", "standard_normal_log_density"]
+__all__ = [
+    "Gaussian",
+    "Likelihood",
+    "StudentT",
+    "bernoulli_log_density",
+    "standard_normal_log_density",
+]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
-def gaussian_log_density(x: Tensor, mask: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Log of N(x; mean, scale^2) over the features where mask is 1; arguments broadcast."""
-    # What does not depend on the samples of z is kept apart from what does: with a scale that
-    # is a parameter, only three operations are on tensors with an axis of samples.
-    residual = (mean - x) * (mask / scale)
-    normalizer = (mask * (scale.log() + _HALF_LOG_TWO_PI)).sum(-1)
-    return residual.square().sum(-1) * -0.5 - normalizer
+class Gaussian(NamedTuple):
+    """Normal distributions.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (..., d)
+    scale : Tensor, broadcasts against `mean`
+        Standard deviation.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def log_density(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Log-density of x, summed over the features where mask is 1; arguments broadcast."""
+        # What does not depend on the samples of z is kept apart from what does: with a scale that
+        # is a parameter, only three operations are on tensors with an axis of samples.
+        residual = (self.mean - x) * (mask / self.scale)
+        normalizer = (mask * (self.scale.log() + _HALF_LOG_TWO_PI)).sum(-1)
+        return residual.square().sum(-1) * -0.5 - normalizer
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw from the distributions."""
+        return self.mean + self.scale * _normal_like(self.mean, generator)
+
+
+class StudentT(NamedTuple):
+    """Student's t distributions with more than two degrees of freedom.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (..., d)
+    scale : Tensor, broadcasts against `mean`
+        Scale, which is less than the standard deviation.
+    degrees_of_freedom : Tensor, broadcasts against `mean`
+    """
+
+    mean: Tensor
+    scale: Tensor
+    degrees_of_freedom: Tensor
+
+    def log_density(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Log-density of x, summed over the features where mask is 1; arguments broadcast."""
+        half = 0.5 * self.degrees_of_freedom
+        residual = (self.mean - x) * (mask / self.scale)
+        kernel = ((half + 0.5) * torch.log1p(residual.square() / self.degrees_of_freedom)).sum(-1)
+        log_constant = torch.lgamma(half + 0.5) - torch.lgamma(half)
+        log_constant = log_constant - 0.5 * (2.0 * math.pi * half).log() - self.scale.log()
+        return (mask * log_constant).sum(-1) - kernel
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw from the distributions."""
+        # A normal number divided by the root of a chi-squared one over its degrees of freedom
+        # would need gamma numbers, which torch draws from its global random state only. With
+        # uniform U and V, sqrt(nu (U^(-2 / nu) - 1)) cos(2 pi V) has the same distribution [1]_.
+        # .. [1] R. W. Bailey, "Polar Generation of Random Variates with the t-Distribution",
+        #    Mathematics of Computation 62(206), 1994.
+        u, v = (
+            torch.rand(
+                self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device
+            )
+            for _ in range(2)
+        )
+        smallest = torch.finfo(u.dtype).tiny
+        power = -2.0 / self.degrees_of_freedom * u.clamp(min=smallest).log()
+        radius = (self.degrees_of_freedom * torch.expm1(power)).sqrt()
+        return self.mean + self.scale * radius * torch.cos(2.0 * math.pi * v)
+
+
+Likelihood = Gaussian | StudentT
+
+
+def _normal_like(mean: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
 
 
 def standard_normal_log_density(z: Tensor) -> Tensor:

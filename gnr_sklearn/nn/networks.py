@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, get_args
@@ -11,10 +12,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gnr_sklearn.nn.layers import Dense
+from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, StudentT
 
-__all__ = ["DataDecoder", "GaussianEncoder", "ObservationScale", "multilayer_perceptron"]
+__all__ = [
+    "DataDecoder",
+    "GaussianEncoder",
+    "LikelihoodName",
+    "ObservationScale",
+    "PermutationInvariantEncoder",
+    "ZeroFillEncoder",
+    "multilayer_perceptron",
+]
 
 ObservationScale = Literal["shared", "feature", "heteroscedastic"]
+LikelihoodName = Literal["gaussian", "student_t"]
 
 # The log of the posterior scale stays in this range: outside it a sample either
 # coincides with the mean or leaves float32 once it is squared and summed.
@@ -23,6 +34,9 @@ LOG_SCALE_LIMIT = 8.0
 # A column whose observed values hardly vary would drive its noise to zero and the
 # density to infinity. Data are in units of standard deviations here.
 MINIMUM_SCALE = 1e-3
+
+# With fewer, the variance of Student's t distribution is infinite or close to it.
+MINIMUM_DEGREES_OF_FREEDOM = 3.0
 
 
 def multilayer_perceptron(
@@ -51,19 +65,87 @@ def multilayer_perceptron(
 class GaussianEncoder(nn.Module):
     """The variational posterior q(z | x_obs), a Gaussian with diagonal covariance.
 
+    A subclass says what the network sees of a row.
+
     Parameters
     ----------
-    n_features, latent_dim : int
-        Sizes of the input row and of z.
+    n_inputs, latent_dim : int
+        Sizes of what the network sees and of z.
     hidden_dims : sequence of int
         Widths of the hidden layers.
     generator : torch.Generator
         Source of the initial weights.
+    """
 
-    Notes
-    -----
-    The input is the row with zeros at its missing values. The mask itself is no input:
-    the mechanism has to be learned through z (section 4.2 of the paper).
+    def __init__(
+        self,
+        n_inputs: int,
+        latent_dim: int,
+        hidden_dims: Sequence[int],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.network = multilayer_perceptron(n_inputs, hidden_dims, 2 * latent_dim, generator)
+
+    @abstractmethod
+    def represent(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return what the network sees, (batch, n_inputs)."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-scale of z, each (batch, latent_dim).
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Rows with zeros at their missing values.
+        mask : Tensor of shape (batch, n_features)
+            1 where observed, 0 where missing.
+        """
+        # There are as many rows here as there are samples of each in a decoder: too few for a
+        # lower precision to save anything.
+        with torch.autocast(x.device.type, enabled=False):
+            mean, log_scale = self.network(self.represent(x, mask)).chunk(2, dim=-1)
+        return mean, log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+
+
+class ZeroFillEncoder(GaussianEncoder):
+    """The encoder that sees the row with zeros at its missing values.
+
+    The mask itself is no input: the mechanism has to be learned through z (section 4.2 of the
+    paper). The parameters are those of :class:`GaussianEncoder`, `n_inputs` being the number of
+    features.
+    """
+
+    def represent(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the rows."""
+        return x
+
+
+class PermutationInvariantEncoder(GaussianEncoder):
+    r"""The encoder that sees a set of observed cells.
+
+    A row is represented by :math:`\sum_{j: m_j = 1} h(x_j, e_j)`, where the embedding
+    :math:`e_j` of a feature is learned and the layer h is the same for all [1]_. A missing cell
+    adds nothing, and neither the order nor the number of the features matters.
+
+    Parameters
+    ----------
+    n_features, latent_dim : int
+        Sizes of the row and of z.
+    hidden_dims : sequence of int
+        Widths of the hidden layers.
+    generator : torch.Generator
+        Source of the initial weights.
+    embedding_dim : int
+        Size of the embedding of a feature.
+    code_dim : int
+        Size of what represents a row.
+
+    References
+    ----------
+    .. [1] C. Ma, S. Tschiatschek, K. Palla, J. M. Hernandez-Lobato, S. Nowozin, C. Zhang,
+       "EDDI: Efficient Dynamic Discovery of High-Value Information with Partial VAE",
+       ICML 2019.
     """
 
     def __init__(
@@ -72,26 +154,28 @@ class GaussianEncoder(nn.Module):
         latent_dim: int,
         hidden_dims: Sequence[int],
         generator: torch.Generator,
+        embedding_dim: int = 20,
+        code_dim: int = 50,
     ) -> None:
-        super().__init__()
-        self.network = multilayer_perceptron(n_features, hidden_dims, 2 * latent_dim, generator)
+        super().__init__(code_dim, latent_dim, hidden_dims, generator)
+        embedding = torch.empty((n_features, embedding_dim), dtype=torch.float32, device="cpu")
+        self.embedding = nn.Parameter(embedding.normal_(generator=generator))
+        self.code = Dense(embedding_dim + 1, code_dim, generator, tanh=True)
 
-    def forward(self, x_zero_filled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-scale of z, each (batch, latent_dim)."""
-        # There are as many rows here as there are samples of each in a decoder: too few for a
-        # lower precision to save anything.
-        with torch.autocast(x_zero_filled.device.type, enabled=False):
-            mean, log_scale = self.network(x_zero_filled).chunk(2, dim=-1)
-        return mean, log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+    def represent(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the sum of the codes of observed cells."""
+        embedding = self.embedding.expand(len(x), -1, -1)
+        codes = self.code(torch.cat([x.unsqueeze(-1), embedding], dim=-1))
+        return (codes * mask.unsqueeze(-1)).sum(-2)
 
 
 class DataDecoder(nn.Module):
-    """Mean and scale of the Gaussian p(x | z).
+    """The distribution p(x | z), of which features are independent.
 
     Parameters
     ----------
-    latent_dim, n_features : int
-        Sizes of z and of the row.
+    n_inputs, n_features : int
+        Sizes of what is decoded, z and what is given with it, and of the row.
     hidden_dims : sequence of int
         Widths of the hidden layers; empty for a linear decoder.
     observation_scale : {"shared", "feature", "heteroscedastic"}
@@ -99,36 +183,47 @@ class DataDecoder(nn.Module):
         of z.
     generator : torch.Generator
         Source of the initial weights.
+    likelihood : {"gaussian", "student_t"}
+        Family of the distribution. Degrees of freedom are learned as the scale is.
     """
 
     def __init__(
         self,
-        latent_dim: int,
+        n_inputs: int,
         n_features: int,
         hidden_dims: Sequence[int],
         observation_scale: ObservationScale,
         generator: torch.Generator,
+        likelihood: LikelihoodName = "gaussian",
     ) -> None:
         super().__init__()
-        if observation_scale not in get_args(ObservationScale):
-            raise ValueError(
-                f"observation_scale must be one of {get_args(ObservationScale)}, "
-                f"got {observation_scale!r}."
-            )
+        for name, value, allowed in (
+            ("observation_scale", observation_scale, get_args(ObservationScale)),
+            ("likelihood", likelihood, get_args(LikelihoodName)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
         self.n_features = n_features
+        self.likelihood = likelihood
         n_outputs = n_features
+        self.raw_scale = self.raw_degrees_of_freedom = None
         if observation_scale == "heteroscedastic":
-            n_outputs = 2 * n_features
-            self.raw_scale = None
+            n_outputs = (2 if likelihood == "gaussian" else 3) * n_features
         else:
             n_scales = 1 if observation_scale == "shared" else n_features
-            self.raw_scale = nn.Parameter(torch.zeros(n_scales, dtype=torch.float32, device="cpu"))
-        self.network = multilayer_perceptron(latent_dim, hidden_dims, n_outputs, generator)
+            zeros = torch.zeros(n_scales, dtype=torch.float32, device="cpu")
+            self.raw_scale = nn.Parameter(zeros)
+            if likelihood == "student_t":
+                self.raw_degrees_of_freedom = nn.Parameter(zeros.clone())
+        self.network = multilayer_perceptron(n_inputs, hidden_dims, n_outputs, generator)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean (..., n_features) and a scale that broadcasts against it."""
-        outputs = self.network(z)
-        if self.raw_scale is not None:
-            return outputs, F.softplus(self.raw_scale) + MINIMUM_SCALE
-        mean, raw_scale = outputs.split(self.n_features, dim=-1)
-        return mean, F.softplus(raw_scale) + MINIMUM_SCALE
+    def forward(self, z: Tensor) -> Likelihood:
+        """Return the distribution, whose mean is (..., n_features)."""
+        mean = self.network(z)
+        raw = [p for p in (self.raw_scale, self.raw_degrees_of_freedom) if p is not None]
+        if not raw:
+            mean, *raw = mean.split(self.n_features, dim=-1)
+        scale = F.softplus(raw[0]) + MINIMUM_SCALE
+        if self.likelihood == "gaussian":
+            return Gaussian(mean, scale)
+        return StudentT(mean, scale, F.softplus(raw[1]) + MINIMUM_DEGREES_OF_FREEDOM)

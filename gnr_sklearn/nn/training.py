@@ -26,6 +26,7 @@ __all__ = [
     "ProgressBar",
     "RandomBatches",
     "SequentialBatches",
+    "StepwiseNet",
     "keep_freed_memory",
 ]
 
@@ -33,7 +34,7 @@ Batch = tuple[dict[str, Tensor], None]
 
 
 class MaskedRows(Dataset):
-    """Rows and their masks, held in memory as two tensors.
+    """Rows and their masks, held in memory as tensors.
 
     Parameters
     ----------
@@ -41,18 +42,26 @@ class MaskedRows(Dataset):
         Rows with zeros at their missing values.
     mask : Tensor of shape (n, d)
         1 where observed, 0 where missing.
+    u : Tensor of shape (n, auxiliary_dim) or None, default=None
+        What is known of each row beside its values.
     """
 
-    def __init__(self, x: Tensor, mask: Tensor) -> None:
+    def __init__(self, x: Tensor, mask: Tensor, u: Tensor | None = None) -> None:
         self.x = x
         self.mask = mask
+        self.u = u
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: int | slice | Tensor) -> Batch:
         # skorch expects pairs of input and target; there is no target.
-        return {"x": self.x[index], "mask": self.mask[index]}, None
+        return {name: tensor[index] for name, tensor in self.tensors.items()}, None
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by the names that a model knows them by."""
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
 
 
 class HoldOut:
@@ -80,7 +89,7 @@ class HoldOut:
         held_out, kept = order[: self.n_rows], order[self.n_rows :]
         # Whole rows at a time, which with many rows is much faster than indexing by a tensor.
         kept_rows, held_out_rows = (
-            MaskedRows(dataset.x.index_select(0, rows), dataset.mask.index_select(0, rows))
+            MaskedRows(**{name: t.index_select(0, rows) for name, t in dataset.tensors.items()})
             for rows in (kept, held_out)
         )
         return kept_rows, held_out_rows
@@ -238,16 +247,86 @@ class _Interrupted(BaseException):
     """Carries a Ctrl-C past skorch, which ends training quietly on KeyboardInterrupt."""
 
 
-class ImputationNet(NeuralNet):
+class StepwiseNet(NeuralNet):
+    """skorch's net for training that counts steps and has no targets.
+
+    Data are given to ``partial_fit`` as :class:`MaskedRows`.
+
+    Raises
+    ------
+    ValueError
+        From ``partial_fit``, when a loss or a parameter is no longer finite.
+    KeyboardInterrupt
+        From ``partial_fit``, on Ctrl-C. Where a callback raises it, which is how skorch's
+        callbacks ask for an end, training ends quietly instead.
+    """
+
+    def on_batch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Refuse to go on from a loss that is not finite."""
+        super().on_batch_end(net, *args, **kwargs)
+        loss = kwargs["loss"].item()
+        if not math.isfinite(loss):
+            self._raise_diverged(f"loss became {loss}")
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Leave the module ready for use."""
+        super().on_train_end(net, **kwargs)
+        self._set_training(False)
+
+    def _raise_diverged(self, what: str) -> NoReturn:
+        raise ValueError(
+            f"The training {what} at step {self.n_steps}. Lower learning_rate, scale "
+            "the data, or limit the gradient with skorch's GradientNormClipping in callbacks."
+        )
+
+    @property
+    def n_steps(self) -> int:
+        """Optimisation steps taken so far."""
+        return sum("train_loss" in b for epoch in self.history for b in epoch["batches"])
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks, and note whether one of them ends training."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as error:
+            self.stopped_by_callback_ = _is_from_raise_statement(error)
+            raise
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> StepwiseNet:
+        """Train, and tell a Ctrl-C from a callback that ends training."""
+        self.stopped_by_callback_ = False
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt:
+            if self.stopped_by_callback_:
+                raise
+            raise _Interrupted from None
+
+    def partial_fit(
+        self, X: MaskedRows, y: None = None, classes: None = None, **fit_params: Any
+    ) -> StepwiseNet:
+        """Train, and raise on Ctrl-C instead of ending quietly."""
+        keep_freed_memory()
+        try:
+            super().partial_fit(X, y, classes, **fit_params)
+        except _Interrupted:
+            raise KeyboardInterrupt from None
+        # The loss of the last step tells nothing of the parameters that the step led to.
+        if not all(p.isfinite().all() for p in self.module_.parameters()):
+            self._raise_diverged("parameters became infinite or NaN")
+        return self
+
+
+class ImputationNet(StepwiseNet):
     """skorch's net for models whose forward returns :class:`Terms`.
 
     The module is called with the rows, their mask and noise, and the criterion with the
-    terms it returns. Data are given to ``fit`` as :class:`MaskedRows`.
+    terms it returns.
 
     Parameters
     ----------
     module : type or torch.nn.Module
-        The model; it has an attribute ``latent_dim``.
+        The model; its attribute ``noise_dim`` says how many random numbers a sample takes.
     criterion : type
         Maps terms to the loss.
     n_importance_samples : int
@@ -258,14 +337,6 @@ class ImputationNet(NeuralNet):
         What the decoders compute with: torch.float32 or torch.bfloat16.
     **params
         What :class:`skorch.NeuralNet` takes.
-
-    Raises
-    ------
-    ValueError
-        From ``fit``, when the loss is no longer finite.
-    KeyboardInterrupt
-        From ``fit``, on Ctrl-C. Where a callback raises it, which is how skorch's
-        callbacks ask for an end, training ends quietly instead.
     """
 
     def __init__(
@@ -294,7 +365,7 @@ class ImputationNet(NeuralNet):
         training = self.module_.training
         generator = self.generator_ if training else self._noise_generator(offset=1)
         noise = torch.randn(
-            (self.n_importance_samples, len(rows["x"]), self.module_.latent_dim),
+            (self.n_importance_samples, len(rows["x"]), self.module_.noise_dim),
             generator=generator,
             dtype=rows["x"].dtype,
             device=self.device,
@@ -314,59 +385,7 @@ class ImputationNet(NeuralNet):
         super().on_train_begin(net, **kwargs)
         self.generator_ = self._noise_generator()
 
-    def on_batch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
-        """Refuse to go on from a loss that is not finite."""
-        super().on_batch_end(net, *args, **kwargs)
-        loss = kwargs["loss"].item()
-        if not math.isfinite(loss):
-            self._raise_diverged(f"loss became {loss}")
-
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Leave the module ready for use and the net ready for pickling."""
+        """Leave the net ready for pickling."""
         super().on_train_end(net, **kwargs)
         del self.generator_
-        self._set_training(False)
-
-    def _raise_diverged(self, what: str) -> NoReturn:
-        raise ValueError(
-            f"The training {what} at step {self.n_steps}. Lower learning_rate, use "
-            "scaling='observed', or limit the gradient with skorch's GradientNormClipping in "
-            "callbacks."
-        )
-
-    @property
-    def n_steps(self) -> int:
-        """Optimisation steps taken so far."""
-        return sum("train_loss" in b for epoch in self.history for b in epoch["batches"])
-
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks, and note whether one of them ends training."""
-        try:
-            super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as error:
-            self.stopped_by_callback_ = _is_from_raise_statement(error)
-            raise
-
-    def fit_loop(self, *args: Any, **kwargs: Any) -> ImputationNet:
-        """Train, and tell a Ctrl-C from a callback that ends training."""
-        self.stopped_by_callback_ = False
-        try:
-            return super().fit_loop(*args, **kwargs)
-        except KeyboardInterrupt:
-            if self.stopped_by_callback_:
-                raise
-            raise _Interrupted from None
-
-    def partial_fit(
-        self, X: MaskedRows, y: None = None, classes: None = None, **fit_params: Any
-    ) -> ImputationNet:
-        """Train, and raise on Ctrl-C instead of ending quietly."""
-        keep_freed_memory()
-        try:
-            super().partial_fit(X, y, classes, **fit_params)
-        except _Interrupted:
-            raise KeyboardInterrupt from None
-        # The loss of the last step tells nothing of the parameters that the step led to.
-        if not all(p.isfinite().all() for p in self.module_.parameters()):
-            self._raise_diverged("parameters became infinite or NaN")
-        return self

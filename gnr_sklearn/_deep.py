@@ -1,0 +1,178 @@
+"""What imputers that train a torch module have in common, whatever the module."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+
+from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._validation import draw_seed
+from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
+
+__all__ = ["STEPS_PER_EPOCH", "DeepImputer", "callback_of"]
+
+STEPS_PER_EPOCH = 100
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DeepImputer(BoundedImputer):
+    """An imputer that trains a torch module by steps, through skorch.
+
+    A subclass says which net to train, with which parameters, and calls :meth:`_train`.
+    """
+
+    max_iter: int = 1000
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    device: str = "cpu"
+    callbacks: list[Any] | None = None
+    net_params: dict[str, Any] | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BoundedImputer._parameter_constraints,
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "callbacks": [list, None],
+        "net_params": [dict, None],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        batch_size : int, default=128
+            Rows in one optimisation step.
+        device : {"cpu", "cuda", "auto"}, default="cpu"
+            Where to train; "auto" takes a GPU where there is one.
+        callbacks : list of skorch callbacks or None, default=None
+            Called during training; an epoch is 100 optimisation steps.
+        net_params : dict or None, default=None
+            Further parameters of the skorch net, such as
+            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. What the
+            imputer's own parameters decide cannot be set here.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        net_ : skorch.NeuralNet
+            The trained net; ``net_.module_`` is the torch module.
+        n_iter_ : int
+            Optimisation steps taken.
+        history_ : skorch.history.History
+            Losses of each epoch and step.
+        """
+
+    @property
+    @abstractmethod
+    def _net_class(self) -> type[StepwiseNet]:
+        """Class of the skorch net."""
+
+    def _train(
+        self, params: dict[str, Any], rows: MaskedRows, order_seed: int, callbacks: list[Any]
+    ) -> None:
+        """Train the net for `max_iter` steps and keep it.
+
+        Parameters
+        ----------
+        params : dict
+            Parameters of the net beyond those that are the same for all.
+        rows : MaskedRows
+            What to train on.
+        order_seed : int
+            Seed of the order of rows.
+        callbacks : list of skorch callbacks
+            Those of the imputer, called after the user's.
+        """
+        bar = [("progress_bar", ProgressBar(self.max_iter, type(self).__name__))]
+        params = {
+            "optimizer": torch.optim.Adam,
+            "lr": self.learning_rate,
+            "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
+            "batch_size": self.batch_size,
+            "iterator_train": RandomBatches,
+            "iterator_train__n_steps": self.max_iter,
+            "iterator_train__steps_per_epoch": STEPS_PER_EPOCH,
+            "iterator_train__seed": order_seed,
+            "train_split": None,
+            "callbacks": self._user_callbacks() + callbacks + bar * bool(self.verbose),
+            "device": self._choose_device(),
+            # One is for the progress bar; more prints skorch's table of losses as well.
+            "verbose": max(0, self.verbose - 1),
+        } | params
+        net = self._make_net(params)
+        # Not fit, which would initialise once more.
+        net.partial_fit(rows)
+        self.net_ = net
+        self.n_iter_ = net.n_steps
+        self.history_ = net.history
+
+    def _make_net(self, params: dict[str, Any]) -> StepwiseNet:
+        net_params = self.net_params or {}
+        optimizer = net_params.get("optimizer", torch.optim.Adam)
+        others = {"optimizer__foreach", "optimizer__differentiable"} & set(net_params)
+        if optimizer in (torch.optim.Adam, torch.optim.AdamW) and not others:
+            params["optimizer__fused"] = True
+        owned = {name.partition("__")[0] for name in params} - {"optimizer"}
+        for name in net_params:
+            if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
+                raise ValueError(
+                    f"net_params must not hold {name!r}, which {type(self).__name__} sets itself."
+                )
+        try:
+            return self._net_class(**params | net_params).initialize()
+        except (TypeError, ValueError) as error:
+            if not any(name.rpartition("__")[2] in str(error) for name in net_params):
+                raise
+            raise ValueError(
+                f"net_params must hold parameters of a skorch net, got {net_params!r} ({error})."
+            ) from error
+
+    def _user_callbacks(self) -> list[Any]:
+        callbacks = list(self.callbacks or [])
+        for item in callbacks:
+            callback = callback_of(item)
+            if not isinstance(callback, Callback) and not (
+                isinstance(callback, type) and issubclass(callback, Callback)
+            ):
+                raise ValueError(
+                    "callbacks must be a list of skorch callbacks or of (name, callback) pairs, "
+                    f"got {item!r} in it."
+                )
+        return callbacks
+
+    def _choose_device(self) -> str:
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'.")
+        return self.device
+
+    def _draw_seeds(self, n_seeds: int) -> list[int]:
+        """Draw seeds of streams of random numbers, one for each purpose."""
+        sequence = np.random.SeedSequence(draw_seed(self.random_state))
+        return list(map(int, sequence.generate_state(n_seeds)))
+
+    def _values_of(self, X: ArrayLike) -> FloatArray:
+        check_is_fitted(self)
+        return self._modelled_values(*self._validate_data(X, reset=False))
+
+    @property
+    def _module(self) -> Any:
+        # Compiled, it would be compiled anew for the shapes of imputation.
+        return getattr(self.net_.module_, "_orig_mod", self.net_.module_)
+
+    @property
+    def _device(self) -> str:
+        # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
+        return str(self.net_.device)
+
+
+def callback_of(item: Any) -> Any:
+    """Take the callback itself from what may be a pair of name and callback."""
+    return item[1] if isinstance(item, tuple) and len(item) == 2 else item

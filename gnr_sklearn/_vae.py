@@ -1,0 +1,649 @@
+"""The estimator that deep generative imputers share."""
+
+from __future__ import annotations
+
+import numbers
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_array
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EarlyStopping, LRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.quasirandom import SobolEngine
+
+from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
+from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, callback_of
+from gnr_sklearn._validation import draw_seed
+from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
+from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
+from gnr_sklearn.nn.training import HoldOut, ImputationNet, MaskedRows, SequentialBatches
+
+__all__ = ["VAEImputer"]
+
+# The bound of held-out rows is computed once an epoch: this many rows tell it well
+# enough, and their number must not make a fit on many rows slower.
+MAX_HELD_OUT = 1000
+
+# The bound of a row or two says too little to stop by.
+MIN_ROWS_TO_HOLD_OUT = 20
+
+# In the units that the net sees. Squared, summed and divided by the smallest noise, such values
+# still fit into float32.
+LARGEST_VALUE = 1e6
+
+# Samples for imputation come in this many rounds, of which all but the first adapt to the row:
+# more, smaller ones adapt further, but from too few samples, or in too many dimensions, nothing can
+# be learned.
+ROUNDS = 5
+LEAST_ROUND = 16
+MOST_DIMENSIONS = 50
+
+# Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
+# on a GPU. On a CPU the last chunk is filled up, so that none is large, and its rows are a multiple
+# of the numbers that are computed with at once: so all rows are treated alike to the last bit.
+ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
+MOST_ROWS = {"cpu": 128, "cuda": 2**16}
+ROWS_ALIKE = 16
+
+
+def models_mask(imputer: VAEImputer) -> bool:
+    """Tell whether an imputer models which values are missing."""
+    return imputer._models_mask
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class VAEImputer(DeepImputer):
+    """A deep generative model of data and mask, trained by importance weighting.
+
+    A subclass says which torch module to train, with which parameters, and how much the mask
+    counts.
+    """
+
+    latent_dim: int | None = None
+    hidden_dims: int | Sequence[int] = (128, 128)
+    encoder: Literal["zero", "permutation_invariant"] = "zero"
+    embedding_dim: int = 20
+    code_dim: int = 50
+    decoder: Literal["mlp", "linear"] = "mlp"
+    observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
+    n_importance_samples: int = 20
+    n_imputation_samples: int = 160
+    max_iter: int = 1000
+    learning_rate: float = 3e-3
+    learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 500
+    tol: float = 1e-3
+    scaling: Literal["observed"] | None = "observed"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **DeepImputer._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "encoder": [StrOptions({"zero", "permutation_invariant"})],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "code_dim": [Interval(Integral, 1, None, closed="left")],
+        "decoder": [StrOptions({"mlp", "linear"})],
+        "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "scaling": [StrOptions({"observed"}), None],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        latent_dim : int or None, default=None
+            Size of the latent variable z; None for the number of features less one, and
+            at least 1.
+        hidden_dims : int or sequence of int, default=(128, 128)
+            Widths of the hidden layers of the encoder and of each decoder.
+        encoder : {"zero", "permutation_invariant"}, default="zero"
+            What the encoder sees of a row: its values with 0 for what is missing, or the set of
+            its observed cells, to which a missing one adds nothing.
+        embedding_dim, code_dim : int, default=20 and 50
+            Sizes of the embedding of a feature and of the code of a row in the
+            permutation-invariant encoder.
+        decoder : {"mlp", "linear"}, default="mlp"
+            Whether the decoders have hidden layers or are affine in z. With a linear
+            decoder the data model is factor analysis.
+        observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
+            Standard deviation of x given z: one number, one for each feature, or a
+            network's function of z.
+        n_importance_samples : int, default=20
+            Samples of z for each row in training, K in eq. 15.
+        n_imputation_samples : int, default=160
+            Samples of z for each row in imputation and scoring, L in eq. 20. For
+            imputation they are drawn in up to five rounds that adapt to the row, where z has
+            no more than 50 dimensions.
+        max_iter : int, default=1000
+            Optimisation steps at most. What a fit costs does not depend on the number of
+            rows.
+        learning_rate : float, default=3e-3
+            Step size of Adam, at first.
+        learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
+            or stays what it is. Falling, it gets as far in half the steps. An LRScheduler among
+            the callbacks takes its place.
+        early_stopping : bool, default=True
+            Whether to hold rows out, to stop when their bound no longer rises, and to
+            keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
+            none are held out.
+        validation_fraction : float, default=0.1
+            Fraction of the rows to hold out, at most 1000 rows.
+        n_iter_no_change : int, default=500
+            Stop after this many steps without improvement, rounded up to hundreds.
+        tol : float, default=1e-3
+            Least improvement of the held-out bound that counts, in nats for one row.
+        scaling : {"observed"} or None, default="observed"
+            Whether to centre and scale each feature by the mean and standard deviation
+            of its observed values, or to take the data as they are. The starting point
+            of the encoder is 0 in place of what is missing, so that None suits data
+            where 0 is a sensible value.
+        precision : {"auto", "float32", "bfloat16"}, default="auto"
+            Numbers that the decoders compute with in training; parameters, the encoder,
+            log-densities and all of imputation are in float32. "auto" takes bfloat16 where
+            the device has matrix units for it: a GPU, or a processor with AMX.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        latent_dim_ : int
+            Size of the latent variable.
+        alpha_ : float
+            Weight of the mask term.
+        lower_bound_ : float
+            The objective of training, the mean over rows of eq. 15: that of the held-out
+            rows at the parameters kept with early stopping, else the average over the last
+            epoch. It holds the trained alpha and scaled data; to compare imputers, use
+            `score`.
+        """
+
+    @property
+    @abstractmethod
+    def _module_class(self) -> type[nn.Module]:
+        """Class of the torch module."""
+
+    @property
+    def _net_class(self) -> type[ImputationNet]:
+        return ImputationNet
+
+    _models_mask: ClassVar[bool] = True
+
+    def _module_params(self) -> dict[str, Any]:
+        """Parameters of the torch module that not all models have."""
+        return {}
+
+    def _mask_weight(self, observed_fraction: float) -> float:
+        """Choose the weight of the mask term, alpha in eq. 18."""
+        return 1.0
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> Self:
+        """Learn from the observed values and from where they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            Complete numbers that are known of each row beside X and are not imputed: the
+            auxiliary variable u of the paper. Given here, all other methods need those of their
+            rows too. In a Pipeline it is passed on by metadata routing.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            If X has infinite values, nothing observed, or is no numeric table, if side_info has
+            missing values or another number of rows, or if the training diverges.
+        """
+        return self._learn(X, lambda values: self._fit(values, side_info))
+
+    def transform(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
+        """Fill in the missing values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with the features of `fit`.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        X_imputed : ndarray of shape (n_samples, n_features_out)
+            X with its observed values unchanged and no missing ones; float32 for float32
+            input, else float64.
+        """
+        check_is_fitted(self)
+        table, observed = self._validate_data(X, reset=False)
+        values = self._modelled_values(table, observed)
+        side = self._check_side_info(side_info, len(values))
+        has_missing = np.isnan(values).any(axis=1)
+        if has_missing.any():
+            values[has_missing] = self._impute(values[has_missing], side[has_missing])
+        return self._assemble(table, observed, values)
+
+    def fit_transform(
+        self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None
+    ) -> FloatArray:
+        """Fit to X and fill in its missing values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        X_imputed : ndarray of shape (n_samples, n_features_out)
+            See :meth:`transform`.
+        """
+        return self.fit(X, y, side_info).transform(X, side_info)
+
+    def score_samples(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
+        r"""Lower bound of the log-likelihood of each row and its mask.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_samples,)
+            :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation
+            (eq. 15 to 17), in nats, as a density in the units of X.
+
+        Notes
+        -----
+        All samples are drawn by the encoder: those that adapt to the row would make the bound one
+        in the limit only.
+
+        The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
+        with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
+        is never positive the smallest alpha would look best. Training at alpha = 1 maximises
+        this very bound: it compares models, such as latent sizes and decoders, but among
+        alphas it tends to choose 1, whichever imputes best. At alpha = 0 the mask decoder is
+        not trained, and the bound is that of a random one.
+        """
+        values, rows = self._rows_of(X, side_info)
+        bound = np.empty(len(rows))
+        one_round = self._shared_noise(self.n_imputation_samples)
+        for chunk, samples in self._iterate_samples(rows, one_round, alpha=1.0):
+            # Rounded for the same reason as in ``expectation``.
+            bound[chunk] = importance_weighted_bound(samples.log_w.double()).float().cpu().numpy()
+        # From the density of scaled values to that of the user's.
+        return bound - (~np.isnan(values) * np.log(self._scale)).sum(axis=1)
+
+    def score(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> float:
+        """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        bound : float
+            See :meth:`score_samples`; higher is better.
+        """
+        return float(self.score_samples(X, side_info).mean())
+
+    @available_if(models_mask)
+    def predict_mask_proba(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
+        """Probability that each value is observed, given the row and its mask.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_features)
+            E[P(m = 1 | z) | x_obs, m], by the weights of eq. 20. It is 0 for features
+            that had no observed value in `fit`.
+        """
+        _, rows = self._rows_of(X, side_info)
+        proba = np.zeros((len(rows), self.n_features_in_))
+        modelled = np.flatnonzero(~self._is_empty_feature)
+        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
+            assert samples.mask_logits is not None
+            proba[chunk, modelled] = expectation(
+                samples.log_w, samples.mask_logits.double().sigmoid()
+            )
+        # The weights of a row sum to 1 only up to rounding.
+        return np.clip(proba, 0.0, 1.0)
+
+    def effective_sample_size(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
+        r"""Count the equally weighted samples that those of each row are worth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        size : ndarray of shape (n_samples,)
+            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
+            `n_imputation_samples`. Where it is below ten or so, more samples give another
+            imputation.
+        """
+        _, rows = self._rows_of(X, side_info)
+        size = np.empty(len(rows))
+        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
+            weights = normalized_weights(samples.log_w.double())
+            size[chunk] = (1.0 / weights.square().sum(0)).float().cpu().numpy()
+        return size
+
+    def encode(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
+        """Mean of the variational posterior q(z | x_obs).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples, latent_dim_)
+        """
+        _, rows = self._rows_of(X, side_info)
+        with torch.inference_mode():
+            mean, _ = self._module.encoder(rows.x.to(self._device), rows.mask.to(self._device))
+        return mean.cpu().numpy().astype(np.float64)
+
+    def sample(
+        self,
+        X: ArrayLike,
+        n_draws: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+        side_info: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Draw multiple imputations by sampling importance resampling.
+
+        For each row and draw, one of `n_imputation_samples` samples of z is chosen in
+        proportion to its weight in eq. 20, and the missing values are drawn from p(x | z).
+        At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
+        gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
+        little more than the noise of p(x | z).
+        The parameters of the model are held fixed, so that the uncertainty about them is not
+        in the draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with missing values.
+        n_draws : int, default=5
+            Number of completed data sets.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws. None gives other draws each time.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        draws : ndarray of shape (n_draws, n_samples, n_features_out)
+            Completed data sets, each with the columns that `transform` returns.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_draws, numbers.Integral) or n_draws < 1:
+            raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
+        table, observed = self._validate_data(X, reset=False)
+        values = self._modelled_values(table, observed)
+        side = self._check_side_info(side_info, len(values))
+        completed = np.repeat(values[np.newaxis], n_draws, axis=0)
+        has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
+        generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
+
+        def independent_noise(n_rows: int) -> Sequence[Tensor]:
+            shape = (self.n_imputation_samples, n_rows, self._module.noise_dim)
+            noise = torch.randn(
+                shape, generator=generator, dtype=torch.float32, device=self._device
+            )
+            return noise.split(self._round_size)
+
+        rows = self._rows(values[has_missing], side[has_missing])
+        for chunk, samples in self._iterate_samples(rows, independent_noise):
+            draws = samples.draw(n_draws, generator).cpu().numpy()
+            completed[:, has_missing[chunk]] = self._to_data_units(draws)
+        return np.stack([self._assemble(table, observed, draw) for draw in completed])
+
+    def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
+        n_rows, n_features = values.shape
+        self._fit_limits()
+        hidden_dims = self._check_hidden_dims()
+        precision = self._choose_precision(self._choose_device())
+        self._n_side_features = None if side_info is None else np.shape(side_info)[-1]
+        side = self._check_side_info(side_info, n_rows)
+        self._center, self._scale = self._location_and_scale(values)
+        *seeds, self._noise_seed = self._draw_seeds(5)
+        module_seed, noise_seed, order_seed, split_seed = seeds
+        self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
+        if self.latent_dim_ + n_features > SobolEngine.MAXDIM:
+            raise ValueError(
+                f"latent_dim must be at most {SobolEngine.MAXDIM - n_features} for {n_features} "
+                f"features, got {self.latent_dim_}."
+            )
+        self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
+        rows = self._rows_to_fit(values, side)
+        module_params = {
+            "n_features": n_features,
+            "latent_dim": self.latent_dim_,
+            "hidden_dims": hidden_dims,
+            "encoder": self.encoder,
+            "embedding_dim": self.embedding_dim,
+            "code_dim": self.code_dim,
+            "decoder": self.decoder,
+            "observation_scale": self.observation_scale,
+            "auxiliary_dim": 0 if rows.u is None else rows.u.shape[1],
+            "seed": module_seed,
+            **self._module_params(),
+        }
+        n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
+        early_stopping = self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT and n_held_out >= 1
+        params = {
+            "module": self._module_class,
+            **{f"module__{name}": value for name, value in module_params.items()},
+            "criterion__alpha": self.alpha_,
+            "n_importance_samples": self.n_importance_samples,
+            "seed": noise_seed,
+            "iterator_valid": SequentialBatches,
+            "iterator_valid__batch_size": MAX_HELD_OUT,
+            "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
+            "precision": precision,
+        }
+        self._train(params, rows, order_seed, self._own_callbacks(early_stopping))
+        losses = [
+            epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
+        ]
+        stopping = dict(self.net_.callbacks_).get("early_stopping")
+        kept = stopping.best_epoch_ if stopping else len(losses)
+        # A callback may have ended training before anything was recorded.
+        self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+
+    def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
+        imputed = np.empty_like(values)
+        rows = self._rows(values, side)
+        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
+            imputed[chunk] = self._to_data_units(expectation(samples.log_w, samples.x_given_z.mean))
+        return imputed
+
+    def _own_callbacks(self, early_stopping: bool) -> list[Any]:
+        callbacks: list[Any] = []
+        theirs = map(callback_of, self.callbacks or [])
+        has_schedule = any(isinstance(item, LRScheduler) for item in theirs)
+        if self.learning_rate_schedule == "cosine" and not has_schedule:
+            schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
+            callbacks.append(("learning_rate_schedule", schedule))
+        if early_stopping:
+            stopping = EarlyStopping(
+                patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
+                threshold=self.tol,
+                threshold_mode="abs",
+                load_best=True,
+            )
+            callbacks.append(("early_stopping", stopping))
+        return callbacks
+
+    def _check_hidden_dims(self) -> tuple[int, ...]:
+        widths = np.atleast_1d(np.asarray(self.hidden_dims))
+        if widths.ndim != 1 or widths.dtype.kind not in "iu" or (widths < 1).any():
+            raise ValueError(
+                "hidden_dims must be an int or a non-empty sequence of ints, each at least 1, "
+                f"got {self.hidden_dims!r}."
+            )
+        return tuple(int(width) for width in widths)
+
+    def _choose_precision(self, device: str) -> torch.dtype:
+        if self.precision != "auto":
+            return getattr(torch, self.precision)
+        if device == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+        # Older releases of torch cannot tell.
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+
+    def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if self.scaling is None:
+            if np.nanmax(np.abs(values)) > LARGEST_VALUE:
+                raise ValueError(
+                    "scaling must be 'observed' for data as large as these: without it, values "
+                    f"must lie within {LARGEST_VALUE:g} of 0, got {np.nanmax(np.abs(values)):g}."
+                )
+            return np.zeros(values.shape[1]), np.ones(values.shape[1])
+        # It passes over NaN, and takes 1 for the scale of a constant feature.
+        scaler = StandardScaler().fit(values)
+        return scaler.mean_, scaler.scale_
+
+    def _check_side_info(self, side_info: ArrayLike | None, n_rows: int) -> FloatArray:
+        """Return complete numbers with a row for each of X; without side_info, no columns."""
+        expected = self._n_side_features
+        if (side_info is None) != (expected is None):
+            raise ValueError(
+                "side_info must be given to all methods if it was given to fit, and else to none; "
+                f"it was {'not ' * (expected is None)}given to fit."
+            )
+        if side_info is None:
+            return np.empty((n_rows, 0))
+        side = check_array(side_info, dtype=np.float64, input_name="side_info")
+        if side.shape != (n_rows, expected):
+            raise ValueError(
+                f"side_info must have {n_rows} rows, as X has, and {expected} columns, as in fit, "
+                f"got shape {side.shape}."
+            )
+        return side
+
+    def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
+        """Return the values of X as given, and the rows that the net sees."""
+        values = self._values_of(X)
+        return values, self._rows(values, self._check_side_info(side_info, len(values)))
+
+    def _rows_to_fit(self, values: FloatArray, side: FloatArray) -> MaskedRows:
+        """Learn how to build the auxiliary variable, and return the rows to train on."""
+        self._side_scaler = StandardScaler().fit(side) if side.size else None
+        return self._rows(values, side)
+
+    def _rows(self, values: FloatArray, side: FloatArray | None) -> MaskedRows:
+        """Return the rows that the net sees."""
+        return self._masked_rows(values, self._scaled_side_info(side))
+
+    def _scaled_side_info(self, side: FloatArray | None) -> FloatArray | None:
+        if self._side_scaler is None:
+            return None
+        return np.clip(self._side_scaler.transform(side), -LARGEST_VALUE, LARGEST_VALUE)
+
+    def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
+        x = np.nan_to_num(self._scaled(values), copy=False).astype(np.float32)
+        mask = (~np.isnan(values)).astype(np.float32)
+        known = None if u is None else torch.from_numpy(u.astype(np.float32))
+        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask), known)
+
+    def _scaled(self, values: FloatArray) -> FloatArray:
+        scaled = values - self._center
+        scaled /= self._scale
+        return np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled)
+
+    def _to_data_units(self, scaled: FloatArray) -> FloatArray:
+        return self._clip(scaled.astype(np.float64) * self._scale + self._center)
+
+    @property
+    def _round_size(self) -> int:
+        if self._module.noise_dim > MOST_DIMENSIONS:
+            return self.n_imputation_samples
+        return max(LEAST_ROUND, -(-self.n_imputation_samples // ROUNDS))
+
+    def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
+        # The same for all rows, so that what is imputed in one row depends neither on
+        # its neighbours nor on their order.
+        noise = quasi_normal(self.n_imputation_samples, self._module.noise_dim, self._noise_seed)
+        noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
+        rounds = noise.split(round_size or self._round_size)
+        return lambda n_rows: rounds
+
+    def _iterate_samples(
+        self,
+        rows: MaskedRows,
+        draw_rounds: Callable[[int], Sequence[Tensor]],
+        alpha: float | None = None,
+    ) -> Iterator[tuple[slice, WeightedSamples]]:
+        widest = max(len(parameter) for parameter in self._module.parameters())
+        kind = torch.device(self._device).type
+        # Layers compute one round at a time; what they give is kept of all samples.
+        kept = self.n_imputation_samples * rows.x.shape[1]
+        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // max(self._round_size * widest, kept))
+        return iterate_samples(
+            self._module,
+            rows,
+            draw_rounds,
+            self.alpha_ if alpha is None else alpha,
+            chunk_size=max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE,
+        )
+
+
+def expectation(log_w: Tensor, quantity: Tensor) -> NDArray[Any]:
+    """Average over samples by their self-normalised weights (eq. 20)."""
+    # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
+    weights = normalized_weights(log_w.double()).unsqueeze(-1)
+    return (weights * quantity).sum(0).to(log_w.dtype).cpu().numpy()
