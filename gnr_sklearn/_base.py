@@ -23,12 +23,21 @@ from gnr_sklearn._validation import feature_limits, without_pandas_na
 # used nowhere else in this package; tests/test_base.py notices when they change.
 from sklearn.base import _fit_context as fit_context  # isort: skip
 from sklearn.utils._param_validation import (  # isort: skip
+    HasMethods as HasMethods,
     Interval as Interval,
     MissingValues,
     StrOptions as StrOptions,
 )
 
-__all__ = ["BaseImputer", "BoundedImputer", "FloatArray", "Interval", "StrOptions", "fit_context"]
+__all__ = [
+    "BaseImputer",
+    "BoundedImputer",
+    "FloatArray",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "fit_context",
+]
 
 # Of numpy and pandas, for strings, dates and other objects; scikit-learn passes them on.
 _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or", "promoted")

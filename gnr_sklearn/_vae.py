@@ -458,7 +458,7 @@ class VAEImputer(DeepImputer):
         self._n_side_features = None if side_info is None else np.shape(side_info)[-1]
         side = self._check_side_info(side_info, n_rows)
         self._center, self._scale = self._location_and_scale(values)
-        *seeds, self._noise_seed = self._draw_seeds(5)
+        *seeds, self._noise_seed, prior_seed = self._draw_seeds(6)
         module_seed, noise_seed, order_seed, split_seed = seeds
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         if self.latent_dim_ + n_features > SobolEngine.MAXDIM:
@@ -467,7 +467,7 @@ class VAEImputer(DeepImputer):
                 f"features, got {self.latent_dim_}."
             )
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
-        rows = self._rows_to_fit(values, side)
+        rows = self._masked_rows(values, self._fit_auxiliary(values, side, prior_seed))
         module_params = {
             "n_features": n_features,
             "latent_dim": self.latent_dim_,
@@ -505,7 +505,7 @@ class VAEImputer(DeepImputer):
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         imputed = np.empty_like(values)
-        rows = self._rows(values, side)
+        rows = self._rows(values, np.empty((len(values), 0)) if side is None else side)
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
             imputed[chunk] = self._to_data_units(expectation(samples.log_w, samples.x_given_z.mean))
         return imputed
@@ -580,25 +580,26 @@ class VAEImputer(DeepImputer):
         values = self._values_of(X)
         return values, self._rows(values, self._check_side_info(side_info, len(values)))
 
-    def _rows_to_fit(self, values: FloatArray, side: FloatArray) -> MaskedRows:
-        """Learn how to build the auxiliary variable, and return the rows to train on."""
+    def _fit_auxiliary(self, values: FloatArray, side: FloatArray, seed: int) -> list[FloatArray]:
+        """Learn what the auxiliary variable is made of, and return its parts for these rows."""
         self._side_scaler = StandardScaler().fit(side) if side.size else None
-        return self._rows(values, side)
+        return VAEImputer._auxiliary(self, values, side)
 
-    def _rows(self, values: FloatArray, side: FloatArray | None) -> MaskedRows:
-        """Return the rows that the net sees."""
-        return self._masked_rows(values, self._scaled_side_info(side))
-
-    def _scaled_side_info(self, side: FloatArray | None) -> FloatArray | None:
+    def _auxiliary(self, values: FloatArray, side: FloatArray) -> list[FloatArray]:
+        """Return the parts of the auxiliary variable, each a matrix with a row for each row."""
         if self._side_scaler is None:
-            return None
-        return np.clip(self._side_scaler.transform(side), -LARGEST_VALUE, LARGEST_VALUE)
+            return []
+        return [np.clip(self._side_scaler.transform(side), -LARGEST_VALUE, LARGEST_VALUE)]
 
-    def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
+    def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
+        """Return rows as the net sees them."""
+        return self._masked_rows(values, self._auxiliary(values, side))
+
+    def _masked_rows(self, values: FloatArray, auxiliary: list[FloatArray]) -> MaskedRows:
         x = np.nan_to_num(self._scaled(values), copy=False).astype(np.float32)
         mask = (~np.isnan(values)).astype(np.float32)
-        known = None if u is None else torch.from_numpy(u.astype(np.float32))
-        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask), known)
+        u = torch.from_numpy(np.hstack(auxiliary).astype(np.float32)) if auxiliary else None
+        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask), u)
 
     def _scaled(self, values: FloatArray) -> FloatArray:
         scaled = values - self._center

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
-from gnr_sklearn._base import Interval, StrOptions
+import numpy as np
+
+from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
+from gnr_sklearn._prior import PriorPredictions
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.nn.models import GNR
 
@@ -56,7 +59,11 @@ class GNRImputer(VAEImputer):
     training maximises :math:`\log \frac 1K \sum_k \hat\omega_k` averaged over rows (eq. 15
     to 19 of [1]_), and a missing value is imputed by
     :math:`\sum_l \hat\omega_l E[x \mid z_l] / \sum_l \hat\omega_l` over L samples (eq. 20).
-    The auxiliary variable u of the paper is left out, as it allows.
+
+    With `prior` or `side_info` the decoders also see an auxiliary variable u that is known for
+    each row, :math:`p(x \mid u, z)` and :math:`p(m \mid u, z)`, and the weights have the term
+    :math:`\log p(u \mid z)` of a Gaussian (eq. 13 to 16). Features that are part of u are generated
+    by p(u | z) alone. The score is then that of u as well, and cannot be compared between priors.
 
     The encoder does not see the mask, and its proposal has a diagonal covariance. So samples for
     imputation are drawn in rounds: the first by the encoder, each later one by a Gaussian that is
@@ -94,10 +101,12 @@ class GNRImputer(VAEImputer):
     """
 
     alpha: float | Literal["auto"] = 1.0
+    prior: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "prior": [StrOptions({"low_sparsity"}), HasMethods(["fit", "transform"]), None],
     }
 
     _parameter_docs: ClassVar[str] = """
@@ -108,11 +117,46 @@ class GNRImputer(VAEImputer):
             make the model explain the mask first. "auto" chooses among the paper's 0.01, 1
             and 100 by the fraction of values missing: up to 0.125, up to 0.225, and above.
             The paper only says that the best alpha grows with it; the limits are ours.
+        prior : None, "low_sparsity" or imputer, default=None
+            What the auxiliary variable u of eq. 9 to 14 is built from, beside `side_info`:
+            nothing; the half of the features, rounded down, with the fewest missing values; or
+            what an imputer predicts for each cell from the other cells of its row. The imputer
+            is fitted four times, three of them to two thirds of the rows, so that the model is
+            trained on predictions for rows that they were not made from; `transform` calls it
+            once for each feature.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        prior_ : estimator or None
+            The fitted imputer of `prior`.
         """
 
     @property
     def _module_class(self) -> type[GNR]:
         return GNR
+
+    def _module_params(self) -> dict[str, Any]:
+        return {"auxiliary_features": self._auxiliary_features}
+
+    def _fit_auxiliary(self, values: FloatArray, side: FloatArray, seed: int) -> list[FloatArray]:
+        parts = super()._fit_auxiliary(values, side, seed)
+        self._auxiliary_features: tuple[int, ...] = ()
+        self._predictions = self.prior_ = None
+        if isinstance(self.prior, str):
+            n_missing = np.isnan(values).sum(axis=0)
+            most_observed = np.argsort(n_missing, kind="stable")[: values.shape[1] // 2]
+            self._auxiliary_features = tuple(sorted(most_observed.tolist()))
+        elif self.prior is not None:
+            self._predictions = PriorPredictions(self.prior, seed)
+            parts.append(self._scaled(self._predictions.fit_predict(values)))
+            self.prior_ = self._predictions.imputer
+        return parts
+
+    def _auxiliary(self, values: FloatArray, side: FloatArray) -> list[FloatArray]:
+        parts = super()._auxiliary(values, side)
+        if self._predictions is not None:
+            parts.append(self._scaled(self._predictions.predict(values)))
+        return parts
 
     def _mask_weight(self, observed_fraction: float) -> float:
         if self.alpha != "auto":
