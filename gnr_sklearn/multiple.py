@@ -1,0 +1,699 @@
+"""Multiple imputation: completed data sets drawn, a model fitted to each, and the fits pooled.
+
+One completed data set, or the mean of many, treats imputed values as if they had been observed:
+standard errors come out too small. Several draws of the missing values show how much the result
+depends on them, and Rubin's rules (:func:`pool`) add that to the standard errors.
+:func:`draw_imputations` draws with any imputer that has a ``sample``, and :func:`fit_pooled` does
+all of it for scikit-learn's linear models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student_t
+from sklearn.base import clone, is_classifier
+from sklearn.linear_model import LinearRegression
+
+from gnr_sklearn._coefficients import (
+    bootstrap_variances,
+    check_variances,
+    coefficients_of,
+    final_step_names,
+    least_squares_variances,
+    mark_classes,
+    resample_rows,
+    residual_degrees_of_freedom,
+    stack,
+)
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    RandomStateLike,
+    as_generator,
+    check_matrix,
+    check_number,
+)
+
+# scikit-learn's own way of taking rows of arrays and of any kind of frame; private there.
+from sklearn.utils import _safe_indexing as take_rows  # isort: skip
+
+__all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
+
+FloatArray = NDArray[np.float64]
+Estimate = float | FloatArray
+
+CoefficientVariance = Callable[[Any, FloatArray, NDArray[Any]], tuple[ArrayLike, ArrayLike | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class PooledEstimate:
+    """What Rubin's rules make of the estimates from several completed data sets.
+
+    :func:`pool` makes it. Each attribute but ``n_draws`` is a float where the estimate is one
+    number, and else an array of its shape.
+
+    Attributes
+    ----------
+    estimate : float or ndarray
+        Mean of the estimates.
+    within_variance : float or ndarray
+        Mean of their squared standard errors: what the variance would be were nothing missing.
+    between_variance : float or ndarray
+        Sample variance of the estimates over the draws.
+    total_variance : float or ndarray
+        Squared standard error of the pooled estimate.
+    degrees_of_freedom : float or ndarray
+        Of Student's t distribution for ``(estimate - truth) / standard_error``.
+    fraction_missing_information : float or ndarray
+        From 0 to 1.
+    n_draws : int
+        Number of completed data sets.
+    """
+
+    estimate: Estimate
+    within_variance: Estimate
+    between_variance: Estimate
+    total_variance: Estimate
+    degrees_of_freedom: Estimate
+    fraction_missing_information: Estimate
+    n_draws: int
+
+    @property
+    def standard_error(self) -> Estimate:
+        """Square root of the total variance, in units of the estimate."""
+        return _plain(np.sqrt(self.total_variance))
+
+    def confidence_interval(self, level: float = 0.95) -> tuple[Estimate, Estimate]:
+        """Give the interval estimate -+ t * standard_error, by Student's t.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Coverage, between 0 and 1, both excluded.
+
+        Returns
+        -------
+        lower, upper : float or ndarray
+            Infinite where there are no degrees of freedom.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``level`` is not such a number.
+
+        Examples
+        --------
+        >>> from gnr_sklearn.multiple import pool
+        >>> lower, upper = pool([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]).confidence_interval(0.9)
+        >>> round(lower, 2), round(upper, 2)
+        (-0.96, 4.96)
+        """
+        if not 0 < check_number(level, "level", 0, 1) < 1:
+            raise ValueError(f"level must be more than 0 and less than 1, got {level!r}.")
+        degrees = np.asarray(self.degrees_of_freedom)
+        # With few degrees of freedom the quantile goes to infinity, and scipy ends in NaN.
+        with np.errstate(all="ignore"):
+            quantile = student_t.isf((1.0 - level) / 2.0, degrees)
+        quantile = np.where(np.isnan(quantile), np.inf, quantile)
+        half_width = quantile * np.asarray(self.standard_error)
+        return _plain(self.estimate - half_width), _plain(self.estimate + half_width)
+
+
+def pool(
+    estimates: ArrayLike,
+    variances: ArrayLike,
+    *,
+    complete_degrees_of_freedom: ArrayLike | None = None,
+) -> PooledEstimate:
+    r"""Pool estimates from several completed data sets by Rubin's rules.
+
+    With estimates :math:`Q_1, \dots, Q_m` and variances :math:`U_1, \dots, U_m`,
+
+    .. math::
+
+        \bar Q = \frac 1m \sum_l Q_l, \quad
+        W = \frac 1m \sum_l U_l, \quad
+        B = \frac 1{m - 1} \sum_l (Q_l - \bar Q)^2, \quad
+        T = W + \left(1 + \frac 1m\right) B.
+
+    Parameters
+    ----------
+    estimates : array-like of shape (n_draws,) or (n_draws, ...)
+        The estimate from each completed data set; at least 2 draws. Arrays are pooled element
+        by element.
+    variances : array-like of the shape of `estimates`
+        Its squared standard error in that data set, as if nothing had been missing; 0 or more.
+    complete_degrees_of_freedom : float, array-like of shape (...) or None, default=None
+        Degrees of freedom that the estimate would have were nothing missing, such as n - p - 1
+        for least squares with an intercept. None is infinity.
+
+    Returns
+    -------
+    pooled : PooledEstimate
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 draws, the shapes differ, numbers are not finite, or variances
+        are negative or degrees of freedom not positive.
+
+    Notes
+    -----
+    With :math:`\lambda = (1 + 1/m) B / T`, the share of the total variance that is due to the
+    missing values, the degrees of freedom are those of Barnard & Rubin (1999),
+
+    .. math::
+
+        \nu = \left(\frac 1{\nu_m} + \frac 1{\nu_{obs}}\right)^{-1}, \quad
+        \nu_m = \frac{m - 1}{\lambda^2}, \quad
+        \nu_{obs} = \frac{\nu_{com} + 1}{\nu_{com} + 3} \nu_{com} (1 - \lambda),
+
+    which is :math:`\nu_m` (Rubin 1987, eq. 3.1.6) where :math:`\nu_{com}`, those of the complete
+    data, is infinite. Where all estimates are equal they are :math:`\nu_{com}` itself, so that
+    nothing changes where nothing is missing. Where W = 0 < B and :math:`\nu_{com}` is finite they
+    are 0, the limit of the formula, and the confidence interval is infinite.
+
+    The fraction of missing information is Rubin's (1987, eq. 3.1.10),
+
+    .. math::
+
+        \gamma = \frac{r + 2 / (\nu_m + 3)}{r + 1}, \quad r = \left(1 + \frac 1m\right) \frac BW,
+
+    with his own :math:`\nu_m`: 0 where B = 0, and 1 in the limit where W = 0 < B. R's mice calls
+    :math:`\lambda = r / (r + 1)` ``lambda``, to which :math:`\gamma` falls as m grows, and puts
+    the :math:`\nu` of Barnard & Rubin into the formula for its ``fmi``, which therefore is higher
+    where :math:`\nu_{com}` is small.
+
+    References
+    ----------
+    Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. Wiley, ch. 3.
+
+    Barnard, J. & Rubin, D. B. (1999). Small-sample degrees of freedom with multiple imputation.
+    Biometrika 86, 948-955.
+
+    Examples
+    --------
+    >>> from gnr_sklearn.multiple import pool
+    >>> pooled = pool([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], complete_degrees_of_freedom=10)
+    >>> pooled.estimate, round(pooled.total_variance, 3)
+    (2.0, 2.333)
+    >>> round(pooled.degrees_of_freedom, 3), round(pooled.fraction_missing_information, 3)
+    (2.278, 0.665)
+    """
+    draws, squared_errors = _as_floats(estimates, "estimates"), _as_floats(variances, "variances")
+    if draws.ndim < 1 or len(draws) < 2:
+        raise ValueError(
+            f"estimates must hold at least 2 draws along the first axis, got shape {draws.shape}."
+        )
+    if draws.shape != squared_errors.shape:
+        raise ValueError(
+            f"variances must have the shape of estimates, {draws.shape}, "
+            f"got {squared_errors.shape}."
+        )
+    if (squared_errors < 0).any():
+        raise ValueError(f"variances must be 0 or more, got {squared_errors.min():g}.")
+    shape = draws.shape[1:]
+    complete = _check_degrees_of_freedom(complete_degrees_of_freedom, shape)
+
+    n_draws = len(draws)
+    # The mean of equal numbers may be off by rounding, and then they would seem to vary.
+    estimate = np.clip(draws.mean(axis=0), draws.min(axis=0), draws.max(axis=0))
+    within = squared_errors.mean(axis=0)
+    between = ((draws - estimate) ** 2).sum(axis=0) / (n_draws - 1)
+    due_to_missing = (1.0 + 1.0 / n_draws) * between
+    total = within + due_to_missing
+
+    # In terms of shares of T and of reciprocals of degrees of freedom nothing is infinite but what
+    # has to be.
+    varies = between > 0
+    share_within = np.divide(within, total, out=np.ones(shape), where=varies)
+    share_between = np.divide(due_to_missing, total, out=np.zeros(shape), where=varies)
+    per_rubin = share_between**2 / (n_draws - 1)
+    with np.errstate(all="ignore"):
+        per_complete = 1.0 / complete
+        per_observed = (1.0 + 3.0 * per_complete) / (1.0 + per_complete) * per_complete
+        per_observed = np.where(per_complete > 0, per_observed / share_within, 0.0)
+        degrees = np.where(varies, 1.0 / (per_rubin + per_observed), complete)
+    missing = (2.0 * per_rubin + share_between * (1.0 + per_rubin)) / (1.0 + 3.0 * per_rubin)
+    return PooledEstimate(
+        estimate=_plain(estimate),
+        within_variance=_plain(within),
+        between_variance=_plain(between),
+        total_variance=_plain(total),
+        degrees_of_freedom=_plain(degrees),
+        fraction_missing_information=_plain(missing),
+        n_draws=n_draws,
+    )
+
+
+def draw_imputations(
+    imputer: Any,
+    X: ArrayLike | DataFrameLike,
+    n_draws: int = 20,
+    *,
+    bootstrap: bool = False,
+    random_state: RandomStateLike = None,
+) -> NDArray[np.floating]:
+    """Fit an imputer to X, and draw completed data sets from it.
+
+    Parameters
+    ----------
+    imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
+        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is.
+    X : array-like or DataFrame of shape (n, d)
+        Numbers with missing cells.
+    n_draws : int, default=20
+        Number of completed data sets.
+    bootstrap : bool, default=False
+        Whether the draws hold the uncertainty about the imputer's parameters. If False, one fit
+        serves all draws: they differ by the spread of the missing values given the parameters
+        alone, and the between variance of what is computed from them is too small ("improper"
+        imputation, Rubin 1987, ch. 4). If True, each draw comes from an imputer fitted anew, to
+        rows drawn from X with replacement, which takes `n_draws` times as long.
+    random_state : int, numpy Generator, numpy RandomState or None, default=None
+        Where chance comes from. None takes fresh entropy, not numpy's global state.
+
+    Returns
+    -------
+    draws : ndarray of shape (n_draws, n, d_out)
+        Completed data sets: all rows of X, in order, with the columns that the imputer's
+        ``transform`` returns.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described, the imputer does not give finite numbers of that shape,
+        or a column of X has so few observed cells that resamples keep losing all of them.
+
+    Notes
+    -----
+    Parameters fitted to a bootstrap resample take the place of a draw from their posterior, to
+    which they are equivalent in large samples (Little & Rubin 2019, ch. 10; Efron 1994). Amelia's
+    imputations are made so as well (Honaker & King 2010).
+
+    Resamples without any observed cell in a column that has some in X are drawn anew; where the
+    imputer has ``add_indicator=True`` so are those that leave a column complete that is not in X.
+
+    With ``bootstrap=False`` a ``random_state`` of the imputer is kept, and where it is None it is
+    set from the `random_state` given here. With ``bootstrap=True`` each fit gets its own.
+
+    References
+    ----------
+    Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. Wiley.
+
+    Efron, B. (1994). Missing data, imputation, and the bootstrap. Journal of the American
+    Statistical Association 89, 463-475.
+
+    Honaker, J. & King, G. (2010). What to do about missing values in time-series cross-section
+    data. American Journal of Political Science 54, 561-581.
+
+    Little, R. J. A. & Rubin, D. B. (2019). Statistical Analysis with Missing Data, 3rd ed. Wiley.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn import GNRImputer
+    >>> from gnr_sklearn.multiple import draw_imputations
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> X[::4, 1] = np.nan
+    >>> draws = draw_imputations(GNRImputer(max_iter=20, hidden_dims=8), X, 5, random_state=0)
+    >>> draws.shape
+    (5, 50, 3)
+    >>> bool((draws[0, ::4, 1] != draws[1, ::4, 1]).all())
+    True
+    """
+    n_draws = _check_count(n_draws, "n_draws", 1)
+    _check_flag(bootstrap, "bootstrap")
+    _check_imputer(imputer)
+    rng = as_generator(random_state)
+    return _fit_and_sample(imputer, X, n_draws, bootstrap, rng)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class PooledFit:
+    """A linear model fitted to several completed data sets; :func:`fit_pooled` makes it.
+
+    Attributes
+    ----------
+    coef_ : PooledEstimate
+        Of the shape of the estimator's ``coef_``: (p,), or (n_targets, p) or (n_classes, p).
+    intercept_ : PooledEstimate or None
+        Of the shape of the estimator's ``intercept_``; None where there is none.
+    feature_names_ : ndarray of str objects or None
+        The columns that the coefficients belong to; None where a step of a Pipeline does not tell.
+    estimators_ : list
+        The estimator as fitted to each completed data set, of length n_draws. The mean of their
+        predictions is the pooled prediction.
+    imputers_ : list
+        The fitted imputer; with ``bootstrap=True``, that of each draw.
+    """
+
+    coef_: PooledEstimate
+    intercept_: PooledEstimate | None
+    feature_names_: NDArray[Any] | None
+    estimators_: list[Any]
+    imputers_: list[Any]
+
+
+def fit_pooled(
+    estimator: Any,
+    imputer: Any,
+    X: ArrayLike | DataFrameLike,
+    y: ArrayLike,
+    n_draws: int = 20,
+    *,
+    bootstrap: bool = False,
+    impute_with_y: bool = False,
+    coefficient_variance: CoefficientVariance | None = None,
+    complete_degrees_of_freedom: float | None = None,
+    n_bootstrap: int = 200,
+    random_state: RandomStateLike = None,
+) -> PooledFit:
+    """Fit a linear model to data with missing cells, by multiple imputation.
+
+    The imputer is fitted to X, completed data sets are drawn from it, the estimator is fitted to
+    each of them, and the coefficients are pooled by Rubin's rules (:func:`pool`).
+
+    By default the imputer's parameters are held fixed over the draws, so that the between
+    variance leaves out the uncertainty of the imputation model, and standard errors are too small,
+    the more so the fewer rows there are. With ``bootstrap=True`` it is in them.
+
+    Parameters
+    ----------
+    estimator : estimator with ``coef_`` once fitted
+        A linear regressor or classifier, or a Pipeline whose last step is one. It is cloned.
+    imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
+        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned and fitted, also if it is fitted.
+    X : array-like or DataFrame of shape (n, d)
+        Numbers with missing cells. The estimator is given float64 arrays, whatever X is.
+    y : array-like of shape (n,) or (n, n_targets)
+        The targets, none missing.
+    n_draws : int, default=20
+        Number of completed data sets, at least 2.
+    bootstrap : bool, default=False
+        Whether to fit the imputer anew to a bootstrap resample of the rows for each draw; see
+        :func:`draw_imputations`. It has nothing to do with `n_bootstrap`.
+    impute_with_y : bool, default=False
+        Whether the imputer is given the columns [y, X] instead of X, with y as numbers (for a
+        classifier a column of zeros and ones for each class but the first). See the notes.
+    coefficient_variance : callable or None, default=None
+        ``coefficient_variance(fitted_estimator, X_completed, y) -> (coef_variance,
+        intercept_variance)``: the squared standard errors of ``coef_`` and of ``intercept_`` in one
+        completed data set, of their shapes; None in second place leaves the intercept out of the
+        result. For a Pipeline, the first argument is the whole of it. If this is None: for a
+        LinearRegression those of ordinary least squares, ``s^2 diag((Z'Z)^-1)`` with Z the columns
+        with that of the intercept, of pseudo-inverses where they are collinear; for all else, and
+        if its coefficients must be positive, the variance over bootstrap resamples of the rows of
+        the completed data set.
+    complete_degrees_of_freedom : float or None, default=None
+        Degrees of freedom of the coefficients were nothing missing; see :func:`pool`. None is
+        n - p - 1 (n - p without intercept) where the variances are those of ordinary least squares,
+        with p the rank of the centred columns (``rank_``), and else infinity.
+    n_bootstrap : int, default=200
+        Number of resamples for one variance, at least 2, so that the estimator is fitted
+        ``n_draws * (n_bootstrap + 1)`` times. Resamples in which a class of a classifier is missing
+        are drawn anew.
+    random_state : int, numpy Generator, numpy RandomState or None, default=None
+        Where chance comes from. None takes fresh entropy, not numpy's global state. It also seeds
+        every ``random_state`` of the estimator that is None. With an int, the completed data sets
+        are those of :func:`draw_imputations`.
+
+    Returns
+    -------
+    fit : PooledFit
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described, if the estimator has no ``coef_`` once fitted, or if the
+        columns that its coefficients belong to are not the same in all completed data sets, as
+        where a step selects columns.
+
+    Notes
+    -----
+    Values imputed from X alone know nothing of y, and the coefficients of columns with missing
+    cells come out too close to 0: an imputation model must hold what the analysis relates
+    (Little & Rubin 2019, ch. 10). ``impute_with_y=True`` is for that, where the coefficients are
+    what is asked for, and not predictions for new rows. The imputer's own parameters then count
+    the columns of y first: give bounds for them too.
+
+    The coefficients must mean the same in each data set: not those of principal components, say.
+    The variance over resamples of a penalised estimator, such as Ridge, is about its own mean: the
+    bias that comes from the penalty is not in the intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from gnr_sklearn import GNRImputer
+    >>> from gnr_sklearn.multiple import fit_pooled
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 2))
+    >>> y = X @ [1.0, 2.0] + rng.normal(size=100)
+    >>> X[::4, 0] = np.nan
+    >>> imputer = GNRImputer(max_iter=20, hidden_dims=8)
+    >>> fit = fit_pooled(
+    ...     LinearRegression(), imputer, X, y, 5, impute_with_y=True, random_state=0
+    ... )
+    >>> fit.feature_names_.tolist(), fit.coef_.estimate.shape
+    (['x0', 'x1'], (2,))
+    >>> lower, upper = fit.coef_.confidence_interval()
+    >>> bool(lower[1] < 2.0 < upper[1])
+    True
+    """
+    n_draws = _check_count(n_draws, "n_draws", 2)
+    n_bootstrap = _check_count(n_bootstrap, "n_bootstrap", 2)
+    _check_flag(bootstrap, "bootstrap")
+    _check_flag(impute_with_y, "impute_with_y")
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be an estimator with a fit method, got {estimator!r}.")
+    _check_imputer(imputer)
+    if not (coefficient_variance is None or callable(coefficient_variance)):
+        raise TypeError(
+            "coefficient_variance must be None or a function of the fitted estimator, X and y, "
+            f"got {coefficient_variance!r}."
+        )
+    degrees = complete_degrees_of_freedom
+    _check_degrees_of_freedom(degrees, ())
+    values = check_matrix(X, "X")
+    targets = _check_targets(y, len(values))
+    rng = as_generator(random_state)
+
+    table: Any = X
+    names, n_known = _input_names(X, values.shape[1]), 0
+    if impute_with_y:
+        known = _numeric_targets(targets, estimator, imputer)
+        table, n_known = np.hstack([known, values]), known.shape[1]
+        names = [f"y{k}" for k in range(n_known)] + names
+    draws, imputers = _fit_and_sample(imputer, table, n_draws, bootstrap, rng)
+    if hasattr(imputers[0], "get_feature_names_out"):
+        names = imputers[0].get_feature_names_out(names)
+    # The columns of y come first, and without gaps, so that no imputer drops or marks them.
+    draws = draws[:, :, n_known:].astype(np.float64)
+    columns = np.asarray(names[n_known:], dtype=object)
+
+    model = _seeded_clone(estimator, rng, every=False)
+    if coefficient_variance is not None:
+        variance_of = coefficient_variance
+    elif type(model) is LinearRegression and not model.positive:
+        variance_of = least_squares_variances
+    else:
+        variance_of = partial(bootstrap_variances, n_bootstrap=n_bootstrap, rng=rng)
+
+    estimators, coefficients, variances = [], [], []
+    for completed in draws:
+        fitted = clone(model).fit(completed, targets)
+        estimators.append(fitted)
+        coefficients.append(coefficients_of(fitted))
+        _check_same_columns(estimators[0], fitted, columns)
+        variance = variance_of(fitted, completed, targets)
+        variances.append(check_variances(variance, coefficients[-1]))
+    if variance_of is least_squares_variances and degrees is None:
+        degrees = min(residual_degrees_of_freedom(each, len(values)) for each in estimators)
+
+    coefs, intercepts = stack(coefficients)
+    coef_variances, intercept_variances = stack(variances)
+    intercept = None
+    if intercepts is not None and intercept_variances is not None:
+        intercept = pool(intercepts, intercept_variances, complete_degrees_of_freedom=degrees)
+    return PooledFit(
+        coef_=pool(coefs, coef_variances, complete_degrees_of_freedom=degrees),
+        intercept_=intercept,
+        feature_names_=final_step_names(estimators[0], columns),
+        estimators_=estimators,
+        imputers_=imputers,
+    )
+
+
+def _fit_and_sample(
+    imputer: Any, X: Any, n_draws: int, bootstrap: bool, rng: np.random.Generator
+) -> tuple[NDArray[np.floating], list[Any]]:
+    """Draw completed data sets, and give the imputers that they come from."""
+    values = check_matrix(X, "X")
+    if not bootstrap:
+        fitted = _seeded_clone(imputer, rng, every=False).fit(X)
+        return _sample(fitted, X, (n_draws, len(values)), rng), [fitted]
+    required = _required_cells(imputer, values)
+    draws, imputers = [], []
+    for _ in range(n_draws):
+        rows = resample_rows(
+            required,
+            rng,
+            "X must have enough observed cells in each column (and missing ones, if they get an "
+            "indicator) for resamples to have some of all, with bootstrap=True",
+        )
+        fitted = _seeded_clone(imputer, rng, every=True).fit(take_rows(X, rows))
+        draws.append(_sample(fitted, X, (1, len(values)), rng)[0])
+        imputers.append(fitted)
+    widths = sorted({draw.shape[1] for draw in draws})
+    if len(widths) > 1:
+        raise ValueError(
+            "imputer must give as many columns whichever rows it is fitted to, for "
+            f"bootstrap=True, got {widths}."
+        )
+    return np.stack(draws), imputers
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31 - 1))
+
+
+def _seeded_clone(estimator: Any, rng: np.random.Generator, *, every: bool) -> Any:
+    """Clone, and seed every random_state in it, or those that are None.
+
+    Where they are None, scikit-learn's estimators would advance numpy's global state.
+    """
+    copy = clone(estimator)
+    names = [
+        name
+        for name, value in copy.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and (every or value is None)
+    ]
+    return copy.set_params(**{name: _seed(rng) for name in sorted(names)})
+
+
+def _sample(
+    imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.floating]:
+    draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=_seed(rng)))
+    if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind != "f":
+        raise ValueError(
+            f"imputer.sample must give floats of shape {(*shape, 'd_out')}, got {draws.dtype} of "
+            f"shape {draws.shape}."
+        )
+    if not np.isfinite(draws).all():
+        raise ValueError("imputer.sample must give finite numbers, which it does not.")
+    return draws
+
+
+def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Mark cells of which each column must keep one, for the imputer to give the same columns."""
+    missing = np.isnan(values)
+    marker = getattr(imputer, "missing_values", np.nan)
+    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
+        missing |= values == values.dtype.type(marker)
+    required = ~missing[:, ~missing.all(axis=0)]
+    if getattr(imputer, "add_indicator", False):
+        required = np.hstack([required, missing[:, missing.any(axis=0)]])
+    return required
+
+
+def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArray:
+    """Give y as columns for the imputer: zeros and ones for the classes of a classifier."""
+    if is_classifier(estimator):
+        columns = mark_classes(y)[:, 1:].astype(np.float64)
+    else:
+        columns = _as_floats(y, "y").reshape(len(y), -1)
+    if (columns == getattr(imputer, "missing_values", np.nan)).any():
+        raise ValueError(
+            "imputer.missing_values must not be a number that is in y, for impute_with_y=True, "
+            f"got {imputer.missing_values!r}."
+        )
+    return columns
+
+
+def _input_names(X: Any, n_features: int) -> list[str]:
+    """Give a frame's names of columns, or scikit-learn's for what has none."""
+    names = list(getattr(X, "columns", []))
+    if names and all(isinstance(name, str) for name in names):
+        return names
+    return [f"x{j}" for j in range(n_features)]
+
+
+def _as_floats(values: ArrayLike, name: str) -> FloatArray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}.") from error
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinite values.")
+    return array
+
+
+def _check_degrees_of_freedom(value: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray:
+    array = np.asarray(np.inf if value is None else value)
+    if array.dtype.kind not in "iuf" or not (array > 0).all():
+        raise ValueError(
+            f"complete_degrees_of_freedom must be None or positive numbers, got {value!r}."
+        )
+    try:
+        return np.broadcast_to(array.astype(np.float64), shape)
+    except ValueError as error:
+        raise ValueError(
+            f"complete_degrees_of_freedom must be one number, or as many as estimates, {shape}, "
+            f"got shape {array.shape}."
+        ) from error
+
+
+def _check_count(value: int, name: str, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an int, got {value!r}.")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}.")
+    return int(value)
+
+
+def _check_imputer(imputer: Any) -> None:
+    if isinstance(imputer, type) or not (hasattr(imputer, "fit") and hasattr(imputer, "sample")):
+        raise TypeError(
+            "imputer must be an imputer with the methods fit and sample, such as GNRImputer(), "
+            f"got {imputer!r}."
+        )
+
+
+def _check_same_columns(first: Any, fitted: Any, columns: NDArray[Any]) -> None:
+    expected, names = (final_step_names(each, columns) for each in (first, fitted))
+    if expected is not None and names is not None and not np.array_equal(expected, names):
+        raise ValueError(
+            "estimator must use the same columns in every completed data set for their "
+            f"coefficients to be pooled, got {expected.tolist()} and {names.tolist()}."
+        )
+
+
+def _check_flag(value: bool, name: str) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:
+    targets = np.asarray(y)
+    if targets.ndim not in (1, 2) or len(targets) != n_rows:
+        raise ValueError(
+            f"y must have one row for each of the {n_rows} rows of X, in one or two dimensions, "
+            f"got shape {targets.shape}."
+        )
+    if targets.dtype.kind == "f" and not np.isfinite(targets).all():
+        raise ValueError("y must be finite, got NaN or infinite values.")
+    return targets
+
+
+def _plain(array: ArrayLike) -> Estimate:
+    """Turn an array without dimensions into a float."""
+    values = np.asarray(array)
+    return values if values.ndim else float(values)
