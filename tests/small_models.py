@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
 
 
@@ -16,15 +17,27 @@ def make_rows(n_rows, n_features):
     return torch.from_numpy(x), torch.from_numpy(mask.astype(float))
 
 
-def make_model(n_features, latent_dim, **params):
+def make_model(n_features, latent_dim, model_class=GNR, **params):
     """Make a model whose encoder covers any posterior, being a little wider than the prior.
 
     That makes importance sampling with many samples exact; that the proposal differs from prior
     and posterior, and from row to row, makes a test see every term.
     """
-    model = GNR(n_features, latent_dim, hidden_dims=(8,), seed=3, **params).double()
+    model = model_class(n_features, latent_dim, hidden_dims=(8,), seed=3, **params).double()
     head = model.encoder.network[-1]
     with torch.no_grad():
         head.weight *= 0.1
         head.bias[latent_dim:] = 0.2
     return model
+
+
+def terms_at(model, rows, n_samples, seed=0, **known):
+    """Compute the terms of a model at quasi-random samples that all rows share."""
+    noise = quasi_normal(n_samples, model.noise_dim, seed).unsqueeze(1)
+    with torch.no_grad():
+        return model(*rows, noise, **known)
+
+
+def bound_of(terms, alpha=1.0):
+    """Compute the bound of each row."""
+    return importance_weighted_bound(log_weights(terms, alpha)).numpy()
