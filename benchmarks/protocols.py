@@ -7,10 +7,11 @@ protocol the imputer gets the raw table with its holes.
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,20 @@ from sklearn.impute import SimpleImputer
 from tqdm import tqdm
 
 from benchmarks.records import RecordFile
-from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MissForestImputer
+from gnr_sklearn import MeanImputer, MICEImputer, MissForestImputer
+from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.datasets import UCI_DATASETS, load_uci
 from gnr_sklearn.metrics import imputation_rmse, mask_auc
 from gnr_sklearn.missingness import SelfMasking, ampute
 
 PROTOCOLS = ("paper", "field")
+RATES = (0.2, 0.8, 1.0)
 UCI_ORDER = ("wine_white", "abalone", "banknote", "yeast", "wine_red", "concrete")
 assert set(UCI_ORDER) == set(UCI_DATASETS)
+
+# The paper on not-MIWAE reports 1.69 for filling in the mean, where all eight columns give 1.73 and
+# these seven 1.69: three of them get holes then, not four.
+YEAST_OF_SEVEN = "yeast without pox"
 
 
 class ZeroImputer(SimpleImputer):
@@ -50,10 +57,11 @@ class Method:
     imputer: type
     params: dict[str, Any] = field(default_factory=dict)
     protocols: tuple[str, ...] = PROTOCOLS
+    rates: tuple[float, ...] = RATES
 
     def make(self, protocol: str, seed: int) -> Any:
         params = dict(self.params)
-        if issubclass(self.imputer, GNRImputer) and protocol == "paper":
+        if issubclass(self.imputer, VAEImputer) and protocol == "paper":
             params["scaling"] = None
         return self.imputer(random_state=seed, **params)
 
@@ -147,6 +155,9 @@ def load(dataset: str, data_dir: Path | None) -> np.ndarray:
     """Complete data, from scikit-learn or UCI."""
     if dataset == "diabetes":
         return load_diabetes(scaled=False).data
+    if dataset == YEAST_OF_SEVEN:
+        yeast = load_uci("yeast", data_dir)
+        return np.delete(yeast.data, yeast.feature_names.index("pox"), axis=1)
     return load_uci(dataset, data_dir).data
 
 
@@ -163,6 +174,23 @@ def _run(cell: Cell, data_dir: Path | None) -> tuple[Cell, dict[str, Any]]:
     # Two processes of one thread each get more done than one of two.
     torch.set_num_threads(1)
     return cell, cell.run(data_dir)
+
+
+def cells_of(
+    methods: Iterable[Method], options: argparse.Namespace, n_seeds: int, labels: Iterable[str]
+) -> list[Cell]:
+    """List the cells that the command line asks for, seed by seed; by default those of labels."""
+    wanted = options.methods or labels
+    return [
+        Cell(protocol, dataset, rate, method, seed)
+        for seed in range(options.seeds or n_seeds)
+        for method in methods
+        if method.label in wanted
+        for rate in options.rates or method.rates
+        for dataset in options.datasets or UCI_ORDER
+        for protocol in options.protocols or PROTOCOLS
+        if protocol in method.protocols and rate in method.rates
+    ]
 
 
 def run_cells(

@@ -12,18 +12,16 @@ from benchmarks.protocols import (
     MICE,
     MISS_FOREST,
     PAPER_TRAINING,
-    PROTOCOLS,
-    UCI_ORDER,
+    RATES,
     ZERO,
     Cell,
     Method,
+    cells_of,
     find_data_dir,
     run_cells,
 )
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
-
-RATES = (0.2, 0.8, 1.0)
 
 # The paper's training, with its rule for alpha.
 TRAINING = {**PAPER_TRAINING, "n_imputation_samples": 1000}
@@ -69,22 +67,11 @@ def paper_value(cell: Cell) -> float | None:
 
 def main(options: argparse.Namespace) -> None:
     """Run the chosen cells; those on record are skipped."""
-    data_dir = find_data_dir(options.data_dir)
-    labels = options.methods or [method.label for method in METHODS[:5]]
-    cells = [
-        Cell(protocol, dataset, rate, method, seed)
-        for seed in range(options.seeds or 5)
-        for method in METHODS
-        if method.label in labels
-        for rate in options.rates or RATES
-        for dataset in options.datasets or UCI_ORDER
-        for protocol in options.protocols or PROTOCOLS
-        if protocol in method.protocols
-    ]
+    labels = [method.label for method in METHODS[:5]]
     run_cells(
-        cells,
+        cells_of(METHODS, options, 5, labels),
         RecordFile("table2", options.results),
         jobs=options.jobs,
-        data_dir=data_dir,
+        data_dir=find_data_dir(options.data_dir),
         paper=paper_value,
     )
