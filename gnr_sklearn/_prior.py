@@ -32,6 +32,8 @@ class PriorPredictions:
     """
 
     def __init__(self, imputer: Any, seed: int) -> None:
+        if isinstance(imputer, type):
+            raise TypeError(f"prior must be an instance of an imputer, got the class {imputer!r}.")
         self.imputer = clone(imputer)
         self.seed = seed
         params = self.imputer.get_params()

@@ -1,0 +1,278 @@
+"""The auxiliary variable u: what an imputer predicts, features themselves, and side information."""
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+
+from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MIWAEImputer, NotMIWAEImputer
+from gnr_sklearn._prior import N_FOLDS, PriorPredictions
+from gnr_sklearn.metrics import imputation_rmse
+
+QUICK = {
+    "hidden_dims": 16,
+    "n_importance_samples": 5,
+    "n_imputation_samples": 64,
+    "max_iter": 40,
+    "random_state": 0,
+}
+
+
+def table(n_rows=120, n_features=4, seed=0):
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n_rows, 1)) + 0.5 * rng.normal(size=(n_rows, n_features))
+    X[rng.uniform(size=X.shape) < np.linspace(0.5, 0.1, n_features)] = np.nan
+    return X
+
+
+class Recorder(TransformerMixin, BaseEstimator):
+    """Fill in the mean of the other cells of the row, and remember what was asked for."""
+
+    fitted_rows: ClassVar[list] = []
+
+    def __init__(self, *, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        self.rows_ = {tuple(np.nan_to_num(row)) for row in X}
+        Recorder.fitted_rows.append(self.rows_)
+        return self
+
+    def transform(self, X):
+        means = np.nan_to_num(np.nanmean(np.column_stack([X, np.zeros(len(X))]), axis=1))
+        return np.where(np.isnan(X), means[:, None], X)
+
+
+# Predictions
+
+
+def test_a_cell_is_predicted_from_the_other_cells_of_its_row():
+    X = table()
+    predictions = PriorPredictions(Recorder(), 0)
+    predictions.fit_predict(X)
+    before = predictions.predict(X)
+    changed = X.copy()
+    changed[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, 100.0)
+    after = predictions.predict(changed)
+    assert_array_equal(after[:, 1], before[:, 1])
+    assert (
+        after[~np.isnan(X[:, 1])][:, [0, 2, 3]] != before[~np.isnan(X[:, 1])][:, [0, 2, 3]]
+    ).all()
+
+
+def test_rows_to_train_on_are_predicted_by_imputers_that_have_not_seen_them():
+    X = table()
+    Recorder.fitted_rows.clear()
+    asked = []
+
+    class Spy(Recorder):
+        def transform(self, X):
+            asked.append((self.rows_, X))
+            return super().transform(X)
+
+    predictions = PriorPredictions(Spy(), 0)
+    out_of_sample = predictions.fit_predict(X)
+    assert len(Recorder.fitted_rows) == 1 + N_FOLDS
+    assert len(Recorder.fitted_rows[0]) == len(X)
+    assert [len(rows) for rows in Recorder.fitted_rows[1:]] == [len(X) * 2 // 3] * N_FOLDS
+    n_asked = 0
+    for rows, hidden in asked:
+        column = np.isnan(hidden).all(axis=0).argmax()
+        known = {tuple(np.delete(row, column)) for row in rows}
+        for row in hidden[~np.isnan(np.delete(hidden, column, axis=1)).all(axis=1)]:
+            assert tuple(np.nan_to_num(np.delete(row, column))) not in known
+            n_asked += 1
+    assert n_asked > 3 * len(X)
+    assert np.isfinite(out_of_sample).all()
+
+
+def test_predictions_of_a_regression_are_its_conditional_means():
+    """Out of sample, the error at observed cells is that of a regression, not 0."""
+    rng = np.random.RandomState(0)
+    X = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=3000)
+    X[rng.uniform(size=X.shape) < 0.1] = np.nan
+    predictions = PriorPredictions(MICEImputer(), 0).fit_predict(X)
+    both = ~np.isnan(X).any(axis=1)
+    residual = (X - predictions)[both]
+    np.testing.assert_allclose(residual.std(axis=0), 0.6, rtol=0.05)
+    np.testing.assert_allclose(predictions[both][:, 0], 0.8 * X[both, 1], atol=0.1)
+
+
+def test_few_rows_and_columns_that_a_fold_knows_nothing_of():
+    X = table(8)
+    X[:, 0] = np.nan
+    X[3, 0] = 5.0  # one observed value: two of three folds have it, one has not
+    predictions = PriorPredictions(MICEImputer(), 0)
+    assert np.isfinite(predictions.fit_predict(X)).all()
+    assert np.isfinite(PriorPredictions(MICEImputer(), 0).fit_predict(X[3:5])).all()
+
+
+class Dropping(Recorder):
+    def transform(self, X):
+        return super().transform(X)[:, 1:]
+
+
+class Leaving(Recorder):
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize("prior", [Dropping(), Leaving()])
+def test_imputers_that_do_not_fill_in_what_they_are_given(prior):
+    with pytest.raises(ValueError, match="prior must be an imputer that returns the columns"):
+        GNRImputer(**QUICK, prior=prior).fit(table())
+
+
+@pytest.mark.parametrize("prior", ["high_sparsity", 3, [], MeanImputer])
+def test_wrong_priors(prior):
+    with pytest.raises((ValueError, TypeError), match=r"prior"):
+        GNRImputer(**QUICK, prior=prior).fit(table())
+
+
+# GNR with a prior
+
+
+def test_the_prior_is_cloned_and_seeded_by_the_imputer():
+    X = table()
+    prior = Recorder()
+    first = GNRImputer(**QUICK, prior=prior).fit(X)
+    assert not hasattr(prior, "rows_")
+    assert prior.random_state is None
+    assert isinstance(first.prior_.random_state, int)
+    assert GNRImputer(**QUICK, prior=Recorder(random_state=7)).fit(X).prior_.random_state == 7
+    assert GNRImputer(**QUICK).fit(X).prior_ is None
+
+
+def test_a_grid_search_reaches_into_the_prior():
+    imputer = GNRImputer(**QUICK, prior=KNNImputer())
+    clone(imputer).set_params(prior__n_neighbors=2)
+    assert imputer.get_params()["prior__n_neighbors"] == 5
+
+
+def test_a_good_prior_helps_where_there_is_little_time_to_train():
+    rng = np.random.RandomState(0)
+    complete = rng.normal(size=(600, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(600, 6))
+    X = complete.copy()
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    errors = {
+        prior: imputation_rmse(
+            complete,
+            GNRImputer(**QUICK | {"max_iter": 150}, prior=prior).fit_transform(X),
+            np.isnan(X),
+        )
+        for prior in (None, MICEImputer())
+    }
+    without, with_prior = errors.values()
+    assert with_prior < 0.8 * without
+
+
+def test_low_sparsity_takes_the_features_with_the_fewest_missing_values():
+    X = table(n_features=5)
+    counts = np.isnan(X).sum(axis=0)
+    assert sorted(counts, reverse=True) == counts.tolist()
+    imputer = GNRImputer(**QUICK, prior="low_sparsity").fit(X)
+    assert imputer.net_.module_.auxiliary_features == (3, 4)
+    order = [4, 0, 3, 1, 2]
+    permuted = GNRImputer(**QUICK, prior="low_sparsity").fit(X[:, order])
+    assert permuted.net_.module_.auxiliary_features == (0, 2)
+    # The mask and the score are those of the whole row, and u alone is no row of one feature.
+    assert imputer.predict_mask_proba(X).shape == X.shape
+    assert np.isfinite(imputer.score(X))
+    alone = GNRImputer(**QUICK, prior="low_sparsity").fit(X[:, :1])
+    assert_array_equal(alone.transform(X[:, :1]), GNRImputer(**QUICK).fit_transform(X[:, :1]))
+
+
+# Side information
+
+
+def informed(n_rows=800, seed=0):
+    """Columns that nothing tells anything of but two more columns that are not to be imputed."""
+    rng = np.random.RandomState(seed)
+    side = rng.normal(size=(n_rows, 2)) * [10.0, 0.1] + [100.0, 0.0]
+    complete = (side - [100.0, 0.0]) / [10.0, 0.1] @ rng.normal(size=(2, 3))
+    complete += 0.1 * rng.normal(size=(n_rows, 3))
+    X = complete.copy()
+    X[rng.uniform(size=(n_rows, 3)) < [0.6, 0.6, 0.6]] = np.nan
+    return complete, X, side
+
+
+@pytest.mark.parametrize("imputer_class", [GNRImputer, MIWAEImputer, NotMIWAEImputer])
+def test_side_information_is_used(imputer_class):
+    complete, X, side = informed()
+    imputer = imputer_class(**QUICK | {"max_iter": 400, "learning_rate": 0.01})
+    with_side = imputation_rmse(complete, imputer.fit_transform(X, side_info=side), np.isnan(X))
+    without = imputation_rmse(complete, clone(imputer).fit_transform(X), np.isnan(X))
+    assert with_side < 0.5 * without
+
+
+def test_every_method_takes_side_information():
+    _, X, side = informed(60)
+    imputer = GNRImputer(**QUICK).fit(X, side_info=side)
+    other = side + 5.0
+    calls = {
+        "transform": lambda **k: imputer.transform(X, **k),
+        "score_samples": lambda **k: imputer.score_samples(X, **k),
+        "score": lambda **k: np.array(imputer.score(X, **k)),
+        "predict_mask_proba": lambda **k: imputer.predict_mask_proba(X, **k),
+        "effective_sample_size": lambda **k: imputer.effective_sample_size(X, **k),
+        "sample": lambda **k: imputer.sample(X, 2, random_state=0, **k),
+    }
+    for name, call in calls.items():
+        assert (call(side_info=side) != call(side_info=other)).any(), name
+        assert_array_equal(call(side_info=side.tolist()), call(side_info=pd.DataFrame(side)))
+        with pytest.raises(ValueError, match="side_info must be given to all methods"):
+            call()
+    assert imputer.encode(X, side_info=side).shape == (60, 2)
+    plain = GNRImputer(**QUICK).fit(X)
+    with pytest.raises(ValueError, match="it was not given to fit"):
+        plain.transform(X, side_info=side)
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    _, X, side = informed(60)
+    imputer = GNRImputer(**QUICK, prior=MICEImputer()).fit(X, side_info=side)
+    whole = imputer.transform(X, side_info=side)
+    order = np.random.RandomState(1).permutation(60)[:17]
+    np.testing.assert_allclose(imputer.transform(X[order], side_info=side[order]), whole[order])
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (np.zeros((59, 2)), "side_info must have 60 rows"),
+        (np.full((60, 2), np.nan), "side_info contains NaN"),
+        (np.full((60, 2), np.inf), "side_info contains infinity"),
+        (np.zeros(60), "2D array"),
+        (np.full((60, 1), "a"), "could not convert"),
+    ],
+)
+def test_wrong_side_information(side, message):
+    _, X, _ = informed(60)
+    imputer = GNRImputer(**QUICK)
+    with pytest.raises(ValueError, match=message):
+        imputer.fit(X, side_info=side)
+    assert not hasattr(imputer, "net_")
+    fitted = imputer.fit(X, side_info=np.zeros((60, 2)))
+    with pytest.raises(ValueError, match=message):
+        fitted.transform(X, side_info=side)
+
+
+def test_side_information_reaches_an_imputer_in_a_pipeline():
+    complete, X, side = informed(80)
+    y = complete.sum(axis=1)
+    with sklearn.config_context(enable_metadata_routing=True):
+        imputer = GNRImputer(**QUICK)
+        imputer.set_fit_request(side_info=True).set_transform_request(side_info=True)
+        pipeline = Pipeline([("impute", imputer), ("model", LinearRegression())])
+        pipeline.fit(X, y, side_info=side)
+        predicted = pipeline.predict(X, side_info=side)
+    imputed = GNRImputer(**QUICK).fit(X, side_info=side).transform(X, side_info=side)
+    expected = LinearRegression().fit(imputed, y).predict(imputed)
+    np.testing.assert_allclose(predicted, expected)
