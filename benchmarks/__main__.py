@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.records import RESULTS
 
-NAMES = ("quickstart", "table2", "deep", "speed", "curves", "scale", "peers", "report")
+NAMES = ("quickstart", "table2", "deep", "coverage", "speed", "curves", "scale", "peers", "report")
 
 
 def main() -> None:
