@@ -29,7 +29,7 @@ PPCA = Method(
     "not-MIWAE, PPCA, known sign",
     NotMIWAEImputer,
     {
-        "decoder": "linear", "missing_process": "self_masking_known", "max_iter": 10_000,
+        "decoder": "linear", "missing_process": "self_masking_known", "max_iter": 15_000,
         "learning_rate": 0.01, "early_stopping": False,
     },
     rates=RATES[2:],
