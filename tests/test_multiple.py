@@ -83,7 +83,7 @@ class NormalImputer(BaseEstimator):
 
 
 # What comes of it can be compared with closed forms: the imputer is the same for all targets.
-fit_pooled_from_x = partial(fit_pooled, impute_with_y=False)
+pool_from_x = partial(fit_pooled, impute_with_y=False)
 
 
 class GivenDraws(BaseEstimator):
@@ -473,7 +473,7 @@ def test_least_squares(bootstrap, as_frame):
     X, y = make_regression()
     table = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b"]) if as_frame else X
     options = {"bootstrap": bootstrap, "random_state": 0}
-    fit = fit_pooled_from_x(LinearRegression(), NormalImputer(), table, y, 7, **options)
+    fit = pool_from_x(LinearRegression(), NormalImputer(), table, y, 7, **options)
     expected = pooled_by_hand(draw_imputations(NormalImputer(), table, 7, **options), y)
     assert_same(fit.coef_, expected, slice(0, 2))
     assert_same(fit.intercept_, expected, 2)
@@ -487,7 +487,7 @@ def test_least_squares(bootstrap, as_frame):
 
 def test_least_squares_without_intercept():
     X, y = make_regression()
-    fit = fit_pooled_from_x(
+    fit = pool_from_x(
         LinearRegression(fit_intercept=False), NormalImputer(), X, y, 5, random_state=0
     )
     draws = draw_imputations(NormalImputer(), X, 5, random_state=0)
@@ -498,17 +498,13 @@ def test_least_squares_without_intercept():
 def test_least_squares_of_several_targets():
     X, y = make_regression()
     targets = np.column_stack([y, X[:, 1] + np.sin(10 * y)])
-    fit = fit_pooled_from_x(LinearRegression(), NormalImputer(), X, targets, 4, random_state=0)
+    fit = pool_from_x(LinearRegression(), NormalImputer(), X, targets, 4, random_state=0)
     assert fit.coef_.estimate.shape == (2, 2)
     for k in range(2):
-        one = fit_pooled_from_x(
-            LinearRegression(), NormalImputer(), X, targets[:, k], 4, random_state=0
-        )
+        one = pool_from_x(LinearRegression(), NormalImputer(), X, targets[:, k], 4, random_state=0)
         assert_same(one.coef_, fit.coef_, k)
         assert_same(one.intercept_, fit.intercept_, k)
-    column = fit_pooled_from_x(
-        LinearRegression(), NormalImputer(), X, targets[:, :1], 4, random_state=0
-    )
+    column = pool_from_x(LinearRegression(), NormalImputer(), X, targets[:, :1], 4, random_state=0)
     assert column.coef_.estimate.shape == (1, 2)
     assert_same(column.coef_, fit.coef_, slice(0, 1))
 
@@ -517,7 +513,7 @@ def test_nothing_missing_is_ordinary_least_squares():
     X, y = make_regression(50, missing=0.0)
     # In other units, and far from 0.
     X = X * [1e-2, 1e2] + [5.0, 1e4]
-    fit = fit_pooled_from_x(LinearRegression(), NormalImputer(), X, y, 2)
+    fit = pool_from_x(LinearRegression(), NormalImputer(), X, y, 2)
     beta, variance = least_squares(X - X.mean(axis=0), y)
     assert_allclose(fit.coef_.estimate, beta[:2], rtol=1e-6)
     assert_allclose(fit.coef_.total_variance, variance[:2], rtol=1e-6)
@@ -532,8 +528,8 @@ def test_collinear_columns():
     """A column of zeros, as of an imputer that keeps empty ones, and one that is there twice."""
     X, y = make_regression(60, missing=0.0)
     wide = np.column_stack([X[:, 0], np.zeros(60), X[:, 1], X[:, 1]])
-    fit = fit_pooled_from_x(LinearRegression(), NormalImputer(), wide, y, 2)
-    plain = fit_pooled_from_x(LinearRegression(), NormalImputer(), X, y, 2)
+    fit = pool_from_x(LinearRegression(), NormalImputer(), wide, y, 2)
+    plain = pool_from_x(LinearRegression(), NormalImputer(), X, y, 2)
     assert_allclose(fit.coef_.estimate[:2], [plain.coef_.estimate[0], 0.0], atol=1e-12)
     assert_allclose(fit.coef_.standard_error[:2], [plain.coef_.standard_error[0], 0.0])
     # Each of the twins has half of the coefficient.
@@ -693,7 +689,7 @@ def test_variances_of_ones_own():
         return np.array([1.0, 4.0]), 9.0
 
     model = make_pipeline(StandardScaler(), LinearRegression())
-    fit = fit_pooled_from_x(
+    fit = pool_from_x(
         model, NormalImputer(), X, y, 3, coefficient_variance=variance, random_state=0
     )
     assert_array_equal(fit.coef_.within_variance, [1.0, 4.0])
@@ -706,7 +702,7 @@ def test_variances_of_ones_own():
     def coef_only(fitted, completed, targets):
         return [1.0, 4.0], None
 
-    fit = fit_pooled_from_x(model, NormalImputer(), X, y, 3, coefficient_variance=coef_only)
+    fit = pool_from_x(model, NormalImputer(), X, y, 3, coefficient_variance=coef_only)
     assert fit.intercept_ is None
 
 
@@ -733,7 +729,7 @@ def test_coefficients_of_different_columns_are_not_pooled():
     imputer = GivenDraws(np.stack([columns, columns[:, ::-1]]))
     model = make_pipeline(SelectKBest(f_regression, k=1), LinearRegression())
     with pytest.raises(ValueError, match=r"^estimator must use the same .* \['x0'\] and \['x1'\]"):
-        fit_pooled_from_x(model, imputer, columns, y, 2, n_bootstrap=2)
+        pool_from_x(model, imputer, columns, y, 2, n_bootstrap=2)
 
 
 def test_coefficients_of_changing_number_are_not_pooled():
@@ -746,7 +742,7 @@ def test_coefficients_of_changing_number_are_not_pooled():
     draws = np.random.default_rng(0).standard_normal((2, 9, 2))
     draws[:, 0, 0] = [-1.0, 1.0]
     with pytest.raises(ValueError, match=r"^estimator must have coef_ of one shape"):
-        fit_pooled_from_x(
+        pool_from_x(
             Fickle(),
             GivenDraws(draws),
             draws[0],
