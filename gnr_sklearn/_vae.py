@@ -288,12 +288,14 @@ class VAEImputer(DeepImputer):
         All samples are drawn by the encoder: those that adapt to the row would make the bound one
         in the limit only.
 
-        The mask term counts fully (alpha = 1), whatever alpha the imputer was trained
+        In :class:`GNRImputer` the mask term counts fully (alpha = 1), whatever alpha it was trained
         with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
         is never positive the smallest alpha would look best. Training at alpha = 1 maximises
         this very bound: it compares models, such as latent sizes and decoders, but among
         alphas it tends to choose 1, whichever imputes best. At alpha = 0 the mask decoder is
         not trained, and the bound is that of a random one.
+
+        In :class:`MIWAEImputer` there is no mask term.
         """
         values, rows = self._rows_of(X, side_info)
         bound = np.empty(len(rows))
@@ -404,7 +406,8 @@ class VAEImputer(DeepImputer):
         """Draw multiple imputations by sampling importance resampling.
 
         For each row and draw, one of `n_imputation_samples` samples of z is chosen in
-        proportion to its weight in eq. 20, and the missing values are drawn from p(x | z).
+        proportion to its weight in eq. 20, and the missing values are drawn from p(x | z), or
+        are those that were sampled with z where the weight rests on them.
         At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
         gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
         little more than the noise of p(x | z).

@@ -100,6 +100,9 @@ class MIWAEImputer(VAEImputer):
     def _module_params(self) -> dict[str, Any]:
         return {"likelihood": self.likelihood}
 
+    def _mask_weight(self, observed_fraction: float) -> float:
+        return 0.0
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _SelectionImputer(VAEImputer):
@@ -263,7 +266,8 @@ class PSMVAEImputer(_SelectionImputer):
         w_k = \sum_r p(r) \, p(x^{obs} \mid z_k, r) \, p(m \mid x^{obs}, x_{k r}^{mis}, r)
         \frac{p(z_k)}{q(z_k \mid x^{obs})} .
 
-    The time of a fit grows with the number of categories.
+    Each of the samples of z comes with each category, so that time and memory grow with their
+    number.
 
     References
     ----------
