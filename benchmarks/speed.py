@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.plain import PlainGNR, train
@@ -294,7 +294,7 @@ def measure_transform(
 
 
 def impute(
-    module: nn.Module,
+    module: GNR,
     rows: MaskedRows,
     draw: Callable[[int], list[Tensor]],
     chunk_size: int,
@@ -307,7 +307,7 @@ def impute(
     return imputed
 
 
-def plain_copy(module: nn.Module) -> PlainGNR:
+def plain_copy(module: GNR) -> PlainGNR:
     """Plain torch's module with the weights of a trained one."""
     n_features = module.encoder.network[0].weight.shape[1]  # type: ignore[union-attr, index]
     plain = PlainGNR(n_features, module.latent_dim)  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ def plain_copy(module: nn.Module) -> PlainGNR:
     return plain
 
 
-def plain_order(module: nn.Module) -> list[Tensor]:
+def plain_order(module: GNR) -> list[Tensor]:
     """Parameters of a trained module in the order of ``PlainGNR``."""
     named = dict(module.named_parameters())
     scale = named.pop("data_decoder.raw_scale")

@@ -174,6 +174,8 @@ class VAEImputer(DeepImputer):
             `score`.
         """
 
+    _models_mask: ClassVar[bool] = True
+
     @property
     @abstractmethod
     def _module_class(self) -> type[nn.Module]:
@@ -182,8 +184,6 @@ class VAEImputer(DeepImputer):
     @property
     def _net_class(self) -> type[ImputationNet]:
         return ImputationNet
-
-    _models_mask: ClassVar[bool] = True
 
     def _module_params(self) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
@@ -636,7 +636,8 @@ class VAEImputer(DeepImputer):
         kind = torch.device(self._device).type
         # Layers compute one round at a time; what they give is kept of all samples.
         kept = self.n_imputation_samples * rows.x.shape[1]
-        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // max(self._round_size * widest, kept))
+        most = self._module.terms_per_noise * max(self._round_size * widest, kept)
+        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // most)
         return iterate_samples(
             self._module,
             rows,

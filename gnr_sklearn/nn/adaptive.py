@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
 from gnr_sklearn.nn.likelihoods import Likelihood, standard_normal_log_density
+from gnr_sklearn.nn.models import LatentVariableModel
 from gnr_sklearn.nn.training import MaskedRows
 
 __all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
@@ -72,7 +73,7 @@ class WeightedSamples(NamedTuple):
 
 
 def adaptive_importance_sampling(
-    model: nn.Module, rows: MaskedRows, rounds: Sequence[Tensor], alpha: float
+    model: LatentVariableModel, rows: MaskedRows, rounds: Sequence[Tensor], alpha: float
 ) -> WeightedSamples:
     r"""Sample z for each row from proposals that adapt to it.
 
@@ -90,9 +91,9 @@ def adaptive_importance_sampling(
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Its forward takes the rows and noise, and returns :class:`Terms`. It may return several
-        samples for each of the noise, next to one another.
+    model : LatentVariableModel
+        The model. Where it returns several terms for each of the noise, they are next to one
+        another.
     rows : MaskedRows
         B rows on the device of the model.
     rounds : sequence of Tensor of shape (K_r, B, noise_dim) or (K_r, 1, noise_dim)
@@ -114,9 +115,7 @@ def adaptive_importance_sampling(
     # and rounded, because the order of such sums depends on a row's place in the batch.
     fresh = rounds[0].expand(-1, len(rows), -1)
     parts = [model(**rows.tensors, noise=fresh)]
-    # With several samples for each of the noise, the noise is repeated.
-    per_noise = len(parts[0].log_px) // len(fresh)
-    noise = fresh.double().repeat_interleave(per_noise, dim=0)
+    noise = fresh.double().repeat_interleave(model.terms_per_noise, dim=0)
     proposals: list[Callable[[Tensor], Tensor]] = [standard_normal_log_density]
     log_q = standard_normal_log_density(noise).unsqueeze(0)
     log_w = log_weights(parts[0], alpha).double()
@@ -128,7 +127,7 @@ def adaptive_importance_sampling(
         shifts = standard.double().transpose(0, 1) @ factor.mT
         fresh = (mean + shifts.transpose(0, 1)).to(standard.dtype)
         parts.append(model(**rows.tensors, noise=fresh))
-        fresh = fresh.double().repeat_interleave(per_noise, dim=0)
+        fresh = fresh.double().repeat_interleave(model.terms_per_noise, dim=0)
         noise = torch.cat([noise, fresh])
         fresh_q = torch.stack([density(fresh) for density in proposals])
         log_q = torch.cat([log_q, fresh_q], dim=1)
@@ -182,7 +181,7 @@ def _gaussian_log_density(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor
 
 
 def iterate_samples(
-    model: nn.Module,
+    model: LatentVariableModel,
     rows: MaskedRows,
     draw_rounds: Callable[[int], Sequence[Tensor]],
     alpha: float,
@@ -192,7 +191,7 @@ def iterate_samples(
 
     Parameters
     ----------
-    model : torch.nn.Module
+    model : LatentVariableModel
         The model, in evaluation mode.
     rows : MaskedRows
         The rows, on any device.

@@ -118,7 +118,9 @@ class LatentVariableModel(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+        # How many random numbers a sample takes, and how many terms come of it.
         self.noise_dim = latent_dim
+        self.terms_per_noise = 1
         self.decoder_dims = tuple(hidden_dims) if decoder == "mlp" else ()
         self.auxiliary_features = tuple(auxiliary_features)
         self.encoder: GaussianEncoder = (
@@ -364,7 +366,7 @@ class PSMVAE(LatentVariableModel):
             n_features, latent_dim, generator, n_categories=n_components - 1, **networks
         )
         self.noise_dim = latent_dim + n_features
-        self.n_components = n_components
+        self.n_components = self.terms_per_noise = n_components
         hidden_dims = networks.get("hidden_dims", (128, 128))
         self.missing_processes = nn.ModuleList(
             MissingProcess(
