@@ -309,7 +309,7 @@ def impute(
 
 def plain_copy(module: GNR) -> PlainGNR:
     """Plain torch's module with the weights of a trained one."""
-    n_features = module.encoder.network[0].weight.shape[1]  # type: ignore[union-attr, index]
+    n_features = module.encoder.network[0].weight.shape[1]  # type: ignore[index]
     plain = PlainGNR(n_features, module.latent_dim)  # type: ignore[arg-type]
     pairs = zip(plain.parameters(), plain_order(module), strict=True)
     with torch.no_grad():
