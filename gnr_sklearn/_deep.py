@@ -26,7 +26,8 @@ STEPS_PER_EPOCH = 100
 class DeepImputer(BoundedImputer):
     """An imputer that trains a torch module by steps, through skorch.
 
-    A subclass says which net to train, with which parameters, and calls :meth:`_train`.
+    A subclass says which net to train, with which parameters, and calls :meth:`_make_net` and
+    :meth:`_train`.
     """
 
     max_iter: int = 1000
@@ -73,17 +74,15 @@ class DeepImputer(BoundedImputer):
     def _net_class(self) -> type[StepwiseNet]:
         """Class of the skorch net."""
 
-    def _train(
-        self, params: dict[str, Any], rows: MaskedRows, order_seed: int, callbacks: list[Any]
-    ) -> None:
-        """Train the net for `max_iter` steps and keep it.
+    def _make_net(
+        self, params: dict[str, Any], order_seed: int, callbacks: list[Any]
+    ) -> StepwiseNet:
+        """Make a net that is ready to be trained.
 
         Parameters
         ----------
         params : dict
             Parameters of the net beyond those that are the same for all.
-        rows : MaskedRows
-            What to train on.
         order_seed : int
             Seed of the order of rows.
         callbacks : list of skorch callbacks
@@ -105,14 +104,6 @@ class DeepImputer(BoundedImputer):
             # One is for the progress bar; more prints skorch's table of losses as well.
             "verbose": max(0, self.verbose - 1),
         } | params
-        net = self._make_net(params)
-        # Not fit, which would initialise once more.
-        net.partial_fit(rows)
-        self.net_ = net
-        self.n_iter_ = net.n_steps
-        self.history_ = net.history
-
-    def _make_net(self, params: dict[str, Any]) -> StepwiseNet:
         net_params = self.net_params or {}
         optimizer = net_params.get("optimizer", torch.optim.Adam)
         others = {"optimizer__foreach", "optimizer__differentiable"} & set(net_params)
@@ -132,6 +123,14 @@ class DeepImputer(BoundedImputer):
             raise ValueError(
                 f"net_params must hold parameters of a skorch net, got {net_params!r} ({error})."
             ) from error
+
+    def _train(self, net: StepwiseNet, rows: MaskedRows) -> None:
+        """Train a net for `max_iter` steps and keep it."""
+        # Not fit, which would initialise once more.
+        net.partial_fit(rows)
+        self.net_ = net
+        self.n_iter_ = net.n_steps
+        self.history_ = net.history
 
     def _user_callbacks(self) -> list[Any]:
         callbacks = list(self.callbacks or [])

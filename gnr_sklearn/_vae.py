@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping, LRScheduler
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.quasirandom import SobolEngine
 
+from gnr_sklearn._auxiliary import AuxiliaryVariable
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
 from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, callback_of
 from gnr_sklearn._validation import draw_seed
@@ -54,6 +54,9 @@ MOST_DIMENSIONS = 50
 ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 ROWS_ALIKE = 16
+
+# In the encoder a row takes a code for each of its features.
+ENCODED_ROWS = 4096
 
 
 def models_mask(imputer: VAEImputer) -> bool:
@@ -124,14 +127,14 @@ class VAEImputer(DeepImputer):
             Whether the decoders have hidden layers or are affine in z. With a linear
             decoder the data model is factor analysis.
         observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
-            Standard deviation of x given z: one number, one for each feature, or a
-            network's function of z.
+            Scale of x given z, the standard deviation of a Gaussian: one number, one for each
+            feature, or a network's function of z.
         n_importance_samples : int, default=20
-            Samples of z for each row in training, K in eq. 15.
+            Samples of z for each row in training.
         n_imputation_samples : int, default=160
-            Samples of z for each row in imputation and scoring, L in eq. 20. For
-            imputation they are drawn in up to five rounds that adapt to the row, where z has
-            no more than 50 dimensions.
+            Samples of z for each row in imputation and scoring. For imputation they are drawn
+            in up to five rounds that adapt to the row, unless z, with missing values that are
+            sampled with it, has more than 50 dimensions.
         max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
@@ -166,15 +169,16 @@ class VAEImputer(DeepImputer):
         latent_dim_ : int
             Size of the latent variable.
         alpha_ : float
-            Weight of the mask term.
+            Weight of the mask term; 0 without one.
         lower_bound_ : float
-            The objective of training, the mean over rows of eq. 15: that of the held-out
+            The objective of training, the mean over rows of the bound: that of the held-out
             rows at the parameters kept with early stopping, else the average over the last
             epoch. It holds the trained alpha and scaled data; to compare imputers, use
             `score`.
         """
 
     _models_mask: ClassVar[bool] = True
+    _samples_values: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -185,15 +189,21 @@ class VAEImputer(DeepImputer):
     def _net_class(self) -> type[ImputationNet]:
         return ImputationNet
 
-    def _module_params(self) -> dict[str, Any]:
+    def _module_params(self, values: FloatArray) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
         return {}
+
+    @property
+    def _prior_imputer(self) -> Any | None:
+        """An imputer whose predictions belong to the auxiliary variable."""
+        return None
 
     def _mask_weight(self, observed_fraction: float) -> float:
         """Choose the weight of the mask term, alpha in eq. 18."""
         return 1.0
 
-    @fit_context(prefer_skip_nested_validation=True)
+    # A prior is checked as well, which its user configured.
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> Self:
         """Learn from the observed values and from where they are.
 
@@ -205,8 +215,10 @@ class VAEImputer(DeepImputer):
             Ignored, present for scikit-learn's interface.
         side_info : array-like of shape (n_samples, n_side_features) or None, default=None
             Complete numbers that are known of each row beside X and are not imputed: the
-            auxiliary variable u of the paper. Given here, all other methods need those of their
-            rows too. In a Pipeline it is passed on by metadata routing.
+            auxiliary variable u of Chen et al. (2023), a Gaussian given z that the decoders see
+            beside z, and the encoder does not. Given here, all other methods need those of their
+            rows too, in the same order of columns, and the score is that of u as well, in
+            standard units. In a Pipeline it is passed on by metadata routing.
 
         Returns
         -------
@@ -240,7 +252,7 @@ class VAEImputer(DeepImputer):
         check_is_fitted(self)
         table, observed = self._validate_data(X, reset=False)
         values = self._modelled_values(table, observed)
-        side = self._check_side_info(side_info, len(values))
+        side = self._auxiliary.check(side_info, len(values))
         has_missing = np.isnan(values).any(axis=1)
         if has_missing.any():
             values[has_missing] = self._impute(values[has_missing], side[has_missing])
@@ -280,8 +292,8 @@ class VAEImputer(DeepImputer):
         Returns
         -------
         bound : ndarray of shape (n_samples,)
-            :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation
-            (eq. 15 to 17), in nats, as a density in the units of X.
+            :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation,
+            in nats, as a density in the units of X.
 
         Notes
         -----
@@ -339,8 +351,9 @@ class VAEImputer(DeepImputer):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_features)
-            E[P(m = 1 | z) | x_obs, m], by the weights of eq. 20. It is 0 for features
-            that had no observed value in `fit`.
+            The mean of P(m = 1 | z) over the samples of z that impute the row, or of P(m = 1 | x)
+            in a model where values decide. It is 0 for features that had no observed value in
+            `fit`.
         """
         _, rows = self._rows_of(X, side_info)
         proba = np.zeros((len(rows), self.n_features_in_))
@@ -367,8 +380,8 @@ class VAEImputer(DeepImputer):
         -------
         size : ndarray of shape (n_samples,)
             :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
-            `n_imputation_samples`. Where it is below ten or so, more samples give another
-            imputation.
+            `n_imputation_samples`, for each category of a mixture. Where it is below ten or so,
+            more samples give another imputation.
         """
         _, rows = self._rows_of(X, side_info)
         size = np.empty(len(rows))
@@ -391,10 +404,18 @@ class VAEImputer(DeepImputer):
         -------
         z : ndarray of shape (n_samples, latent_dim_)
         """
-        _, rows = self._rows_of(X, side_info)
+        values = self._values_of(X)
+        self._auxiliary.check(side_info, len(values))
+        # The encoder sees nothing of the auxiliary variable.
+        rows = self._masked_rows(values, None)
+        z = np.empty((len(rows), self.latent_dim_))
         with torch.inference_mode():
-            mean, _ = self._module.encoder(rows.x.to(self._device), rows.mask.to(self._device))
-        return mean.cpu().numpy().astype(np.float64)
+            for start in range(0, len(rows), ENCODED_ROWS):
+                chunk = slice(start, start + ENCODED_ROWS)
+                batch, _ = rows[chunk]
+                mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
+                z[chunk] = mean.cpu().numpy()
+        return z
 
     def sample(
         self,
@@ -406,8 +427,9 @@ class VAEImputer(DeepImputer):
         """Draw multiple imputations by sampling importance resampling.
 
         For each row and draw, one of `n_imputation_samples` samples of z is chosen in
-        proportion to its weight in eq. 20, and the missing values are drawn from p(x | z), or
-        are those that were sampled with z where the weight rests on them.
+        proportion to its weight, and the missing values are drawn from p(x | z). Where missing
+        values are sampled with z, the weight rests on them: then they are the draw, and each
+        draw has samples of its own.
         At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
         gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
         little more than the noise of p(x | z).
@@ -431,11 +453,11 @@ class VAEImputer(DeepImputer):
             Completed data sets, each with the columns that `transform` returns.
         """
         check_is_fitted(self)
-        if not isinstance(n_draws, numbers.Integral) or n_draws < 1:
+        if not isinstance(n_draws, numbers.Integral) or isinstance(n_draws, bool) or n_draws < 1:
             raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
         table, observed = self._validate_data(X, reset=False)
         values = self._modelled_values(table, observed)
-        side = self._check_side_info(side_info, len(values))
+        side = self._auxiliary.check(side_info, len(values))
         completed = np.repeat(values[np.newaxis], n_draws, axis=0)
         has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
         generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
@@ -448,9 +470,14 @@ class VAEImputer(DeepImputer):
             return noise.split(self._round_size)
 
         rows = self._rows(values[has_missing], side[has_missing])
-        for chunk, samples in self._iterate_samples(rows, independent_noise):
-            draws = samples.draw(n_draws, generator).cpu().numpy()
-            completed[:, has_missing[chunk]] = self._to_data_units(draws)
+        # Where missing values are among what is sampled, draws from the same samples would often
+        # be the same.
+        n_at_once = 1 if self._samples_values else n_draws
+        for first in range(0, n_draws, n_at_once):
+            for chunk, samples in self._iterate_samples(rows, independent_noise):
+                draws = samples.draw(n_at_once, generator).cpu().numpy()
+                these = slice(first, first + n_at_once)
+                completed[these, has_missing[chunk]] = self._to_data_units(draws)
         return np.stack([self._assemble(table, observed, draw) for draw in completed])
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
@@ -458,19 +485,18 @@ class VAEImputer(DeepImputer):
         self._fit_limits()
         hidden_dims = self._check_hidden_dims()
         precision = self._choose_precision(self._choose_device())
-        self._n_side_features = None if side_info is None else np.shape(side_info)[-1]
-        side = self._check_side_info(side_info, n_rows)
-        self._center, self._scale = self._location_and_scale(values)
         *seeds, self._noise_seed, prior_seed = self._draw_seeds(6)
         module_seed, noise_seed, order_seed, split_seed = seeds
+        self._auxiliary = AuxiliaryVariable(side_info, n_rows, self._prior_imputer, prior_seed)
+        self._center, self._scale = self._location_and_scale(values)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
-        if self.latent_dim_ + n_features > SobolEngine.MAXDIM:
+        largest = SobolEngine.MAXDIM - n_features * self._samples_values
+        if self.latent_dim_ > largest:
             raise ValueError(
-                f"latent_dim must be at most {SobolEngine.MAXDIM - n_features} for {n_features} "
-                f"features, got {self.latent_dim_}."
+                f"latent_dim must be at most {largest}, got {self.latent_dim_} for {n_features} "
+                "features."
             )
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
-        rows = self._masked_rows(values, self._fit_auxiliary(values, side, prior_seed))
         module_params = {
             "n_features": n_features,
             "latent_dim": self.latent_dim_,
@@ -480,9 +506,9 @@ class VAEImputer(DeepImputer):
             "code_dim": self.code_dim,
             "decoder": self.decoder,
             "observation_scale": self.observation_scale,
-            "auxiliary_dim": 0 if rows.u is None else rows.u.shape[1],
+            "auxiliary_dim": self._auxiliary.dimension(n_features),
             "seed": module_seed,
-            **self._module_params(),
+            **self._module_params(values),
         }
         n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
         early_stopping = self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT and n_held_out >= 1
@@ -497,7 +523,10 @@ class VAEImputer(DeepImputer):
             "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "precision": precision,
         }
-        self._train(params, rows, order_seed, self._own_callbacks(early_stopping))
+        net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
+        side = self._auxiliary.check(side_info, n_rows)
+        u = self._auxiliary.fit_transform(values, side, self._center, self._scale)
+        self._train(net, self._masked_rows(values, u))
         losses = [
             epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
         ]
@@ -560,49 +589,23 @@ class VAEImputer(DeepImputer):
         scaler = StandardScaler().fit(values)
         return scaler.mean_, scaler.scale_
 
-    def _check_side_info(self, side_info: ArrayLike | None, n_rows: int) -> FloatArray:
-        """Return complete numbers with a row for each of X; without side_info, no columns."""
-        expected = self._n_side_features
-        if (side_info is None) != (expected is None):
-            raise ValueError(
-                "side_info must be given to all methods if it was given to fit, and else to none; "
-                f"it was {'not ' * (expected is None)}given to fit."
-            )
-        if side_info is None:
-            return np.empty((n_rows, 0))
-        side = check_array(side_info, dtype=np.float64, input_name="side_info")
-        if side.shape != (n_rows, expected):
-            raise ValueError(
-                f"side_info must have {n_rows} rows, as X has, and {expected} columns, as in fit, "
-                f"got shape {side.shape}."
-            )
-        return side
-
     def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
         """Return the values of X as given, and the rows that the net sees."""
         values = self._values_of(X)
-        return values, self._rows(values, self._check_side_info(side_info, len(values)))
-
-    def _fit_auxiliary(self, values: FloatArray, side: FloatArray, seed: int) -> list[FloatArray]:
-        """Learn what the auxiliary variable is made of, and return its parts for these rows."""
-        self._side_scaler = StandardScaler().fit(side) if side.size else None
-        return VAEImputer._auxiliary(self, values, side)
-
-    def _auxiliary(self, values: FloatArray, side: FloatArray) -> list[FloatArray]:
-        """Return the parts of the auxiliary variable, each a matrix with a row for each row."""
-        if self._side_scaler is None:
-            return []
-        return [np.clip(self._side_scaler.transform(side), -LARGEST_VALUE, LARGEST_VALUE)]
+        return values, self._rows(values, self._auxiliary.check(side_info, len(values)))
 
     def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
         """Return rows as the net sees them."""
-        return self._masked_rows(values, self._auxiliary(values, side))
+        u = self._auxiliary.transform(values, side, self._center, self._scale)
+        return self._masked_rows(values, u)
 
-    def _masked_rows(self, values: FloatArray, auxiliary: list[FloatArray]) -> MaskedRows:
+    def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
         x = np.nan_to_num(self._scaled(values), copy=False).astype(np.float32)
         mask = (~np.isnan(values)).astype(np.float32)
-        u = torch.from_numpy(np.hstack(auxiliary).astype(np.float32)) if auxiliary else None
-        return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask), u)
+        if u is None:
+            return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask))
+        u = np.clip(u, -LARGEST_VALUE, LARGEST_VALUE).astype(np.float32)
+        return MaskedRows(*map(torch.from_numpy, (x, mask, u)))
 
     def _scaled(self, values: FloatArray) -> FloatArray:
         scaled = values - self._center

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ __all__ = [
     "feature_limits",
     "observed_mean_and_std",
     "replace_cells",
+    "seed_random_states",
     "without_pandas_na",
 ]
 
@@ -125,6 +126,19 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     if random_state is None:
         random_state = int(np.random.SeedSequence().generate_state(1)[0])
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool = False) -> Any:
+    """Seed each ``random_state`` in an estimator that is None, or every one, and return it.
+
+    Where they are None, scikit-learn's estimators advance numpy's global random state.
+    """
+    names = [
+        name
+        for name, value in estimator.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and (every or value is None)
+    ]
+    return estimator.set_params(**{name: draw() for name in sorted(names)})
 
 
 def feature_limits(

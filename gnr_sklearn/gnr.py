@@ -7,9 +7,9 @@ from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
-from gnr_sklearn._prior import PriorPredictions
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.nn.models import GNR
 
@@ -44,6 +44,9 @@ class GNRImputer(VAEImputer):
 
     See Also
     --------
+    MIWAEImputer : The model of the values alone.
+    NotMIWAEImputer : Values that decide themselves whether they are seen.
+    PSMVAEImputer : A mixture of such models.
     MICEImputer : Chained linear regressions; fast, for data missing at random.
     MissForestImputer : Chained random forests; non-linear, for data missing at random.
 
@@ -60,10 +63,11 @@ class GNRImputer(VAEImputer):
     to 19 of [1]_), and a missing value is imputed by
     :math:`\sum_l \hat\omega_l E[x \mid z_l] / \sum_l \hat\omega_l` over L samples (eq. 20).
 
-    With `prior` or `side_info` the decoders also see an auxiliary variable u that is known for
-    each row, :math:`p(x \mid u, z)` and :math:`p(m \mid u, z)`, and the weights have the term
-    :math:`\log p(u \mid z)` of a Gaussian (eq. 13 to 16). Features that are part of u are generated
-    by p(u | z) alone. The score is then that of u as well, and cannot be compared between priors.
+    With `prior` or `side_info` the decoders also see an auxiliary variable u,
+    :math:`p(x \mid u, z)` and :math:`p(m \mid u, z)`, and the weights have the term
+    :math:`\log p(u \mid z)` of a Gaussian (eq. 13 to 16). Features that are part of u, and their
+    masks, are generated from z alone; the decoders of the others see 0 for what is missing of them.
+    The score is then that of u as well, in standard units, and cannot be compared between priors.
 
     The encoder does not see the mask, and its proposal has a diagonal covariance. So samples for
     imputation are drawn in rounds: the first by the encoder, each later one by a Gaussian that is
@@ -106,7 +110,11 @@ class GNRImputer(VAEImputer):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "prior": [StrOptions({"low_sparsity"}), HasMethods(["fit", "transform"]), None],
+        "prior": [
+            StrOptions({"low_sparsity"}),
+            HasMethods(["fit", "transform", "get_params"]),
+            None,
+        ],
     }
 
     _parameter_docs: ClassVar[str] = """
@@ -122,8 +130,9 @@ class GNRImputer(VAEImputer):
             nothing; the half of the features, rounded down, with the fewest missing values; or
             what an imputer predicts for each cell from the other cells of its row. The imputer
             is fitted four times, three of them to two thirds of the rows, so that the model is
-            trained on predictions for rows that they were not made from; `transform` calls it
-            once for each feature.
+            trained on predictions for rows that they were not made from; `transform` calls its
+            `transform` once for each feature, which must give the same each time and for each
+            row alone.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -135,28 +144,21 @@ class GNRImputer(VAEImputer):
     def _module_class(self) -> type[GNR]:
         return GNR
 
-    def _module_params(self) -> dict[str, Any]:
-        return {"auxiliary_features": self._auxiliary_features}
+    def _module_params(self, values: FloatArray) -> dict[str, Any]:
+        if self.prior != "low_sparsity":
+            return {}
+        n_missing = np.isnan(values).sum(axis=0)
+        most_observed = np.argsort(n_missing, kind="stable")[: values.shape[1] // 2]
+        return {"auxiliary_features": tuple(sorted(most_observed.tolist()))}
 
-    def _fit_auxiliary(self, values: FloatArray, side: FloatArray, seed: int) -> list[FloatArray]:
-        parts = super()._fit_auxiliary(values, side, seed)
-        self._auxiliary_features: tuple[int, ...] = ()
-        self._predictions = self.prior_ = None
-        if isinstance(self.prior, str):
-            n_missing = np.isnan(values).sum(axis=0)
-            most_observed = np.argsort(n_missing, kind="stable")[: values.shape[1] // 2]
-            self._auxiliary_features = tuple(sorted(most_observed.tolist()))
-        elif self.prior is not None:
-            self._predictions = PriorPredictions(self.prior, seed)
-            parts.append(self._scaled(self._predictions.fit_predict(values)))
-            self.prior_ = self._predictions.imputer
-        return parts
+    @property
+    def _prior_imputer(self) -> Any | None:
+        return None if isinstance(self.prior, str) else self.prior
 
-    def _auxiliary(self, values: FloatArray, side: FloatArray) -> list[FloatArray]:
-        parts = super()._auxiliary(values, side)
-        if self._predictions is not None:
-            parts.append(self._scaled(self._predictions.predict(values)))
-        return parts
+    def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
+        super()._fit(values, side_info)
+        predictions = self._auxiliary.predictions
+        self.prior_ = None if predictions is None else predictions.imputer
 
     def _mask_weight(self, observed_fraction: float) -> float:
         if self.alpha != "auto":

@@ -37,6 +37,7 @@ from gnr_sklearn._validation import (
     RandomStateLike,
     as_generator,
     check_matrix,
+    seed_random_states,
 )
 
 # scikit-learn's own way of taking rows of arrays and of any kind of frame; private there.
@@ -293,7 +294,7 @@ def fit_pooled(
     draws = draws[:, :, n_known:].astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)
 
-    model = _seeded_clone(estimator, rng, every=False)
+    model = seed_random_states(clone(estimator), partial(_seed, rng))
     if coefficient_variance is not None:
         variance_of = coefficient_variance
     elif type(model) is LinearRegression and not model.positive:
@@ -332,7 +333,7 @@ def _fit_and_sample(
     """Draw completed data sets, and give the imputers that they come from."""
     values = check_matrix(X, "X")
     if not bootstrap:
-        fitted = _seeded_clone(imputer, rng, every=False).fit(X)
+        fitted = seed_random_states(clone(imputer), partial(_seed, rng)).fit(X)
         return _sample(fitted, X, (n_draws, len(values)), rng), [fitted]
     required = _required_cells(imputer, values)
     draws, imputers = [], []
@@ -343,7 +344,8 @@ def _fit_and_sample(
             "X must have enough observed cells in each column (and missing ones, if they get an "
             "indicator) for resamples to have some of all, with bootstrap=True",
         )
-        fitted = _seeded_clone(imputer, rng, every=True).fit(take_rows(X, rows))
+        fresh = seed_random_states(clone(imputer), partial(_seed, rng), every=True)
+        fitted = fresh.fit(take_rows(X, rows))
         draws.append(_sample(fitted, X, (1, len(values)), rng)[0])
         imputers.append(fitted)
     widths = sorted({draw.shape[1] for draw in draws})
@@ -357,20 +359,6 @@ def _fit_and_sample(
 
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31 - 1))
-
-
-def _seeded_clone(estimator: Any, rng: np.random.Generator, *, every: bool) -> Any:
-    """Clone, and seed every random_state in it, or those that are None.
-
-    Where they are None, scikit-learn's estimators would advance numpy's global state.
-    """
-    copy = clone(estimator)
-    names = [
-        name
-        for name, value in copy.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and (every or value is None)
-    ]
-    return copy.set_params(**{name: _seed(rng) for name in sorted(names)})
 
 
 def _sample(
@@ -458,6 +446,10 @@ def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:
             f"y must have one row for each of the {n_rows} rows of X, in one or two dimensions, "
             f"got shape {targets.shape}."
         )
-    if targets.dtype.kind == "f" and not np.isfinite(targets).all():
-        raise ValueError("y must be finite, got NaN or infinite values.")
+    if targets.dtype.kind == "O":
+        missing = any(value is None or value != value for value in targets.ravel())
+    else:
+        missing = targets.dtype.kind == "f" and not np.isfinite(targets).all()
+    if missing:
+        raise ValueError("y must be finite and have no missing values.")
     return targets

@@ -6,14 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.impute import KNNImputer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import functional as F
 
-from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MIWAEImputer, NotMIWAEImputer
-from gnr_sklearn._prior import N_FOLDS, PriorPredictions
+from gnr_sklearn import (
+    GNRImputer,
+    MeanImputer,
+    MICEImputer,
+    MissForestImputer,
+    MIWAEImputer,
+    NotMIWAEImputer,
+)
+from gnr_sklearn._auxiliary import N_FOLDS, PriorPredictions
+from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
 
 QUICK = {
@@ -126,7 +139,7 @@ class Leaving(Recorder):
 
 @pytest.mark.parametrize("prior", [Dropping(), Leaving()])
 def test_imputers_that_do_not_fill_in_what_they_are_given(prior):
-    with pytest.raises(ValueError, match="prior must be an imputer that returns the columns"):
+    with pytest.raises(ValueError, match="prior must be an imputer that"):
         GNRImputer(**QUICK, prior=prior).fit(table())
 
 
@@ -151,9 +164,92 @@ def test_the_prior_is_cloned_and_seeded_by_the_imputer():
 
 
 def test_a_grid_search_reaches_into_the_prior():
-    imputer = GNRImputer(**QUICK, prior=KNNImputer())
-    clone(imputer).set_params(prior__n_neighbors=2)
-    assert imputer.get_params()["prior__n_neighbors"] == 5
+    imputer = GNRImputer(**QUICK | {"max_iter": 5}, prior=KNNImputer())
+    search = GridSearchCV(imputer, {"prior__n_neighbors": [2, 9]}, cv=2).fit(table())
+    assert search.best_estimator_.prior_.n_neighbors in {2, 9}
+    assert imputer.prior.n_neighbors == 5
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (MICEImputer(max_iter=-3), "'max_iter' parameter of MICEImputer must be"),
+        (SimpleImputer(strategy="foo"), "'strategy' parameter of SimpleImputer must be"),
+        (GNRImputer(max_iter=-5), "'max_iter' parameter of GNRImputer must be"),
+    ],
+)
+def test_parameters_of_the_prior_are_checked(prior, message):
+    with pytest.raises(ValueError, match=message):
+        GNRImputer(**QUICK, prior=prior).fit(table())
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        IterativeImputer(RandomForestRegressor(2), max_iter=1, tol=1.0),
+        make_pipeline(StandardScaler(), MissForestImputer(n_estimators=2, max_iter=1)),
+    ],
+)
+def test_randomness_within_the_prior_comes_from_the_seed(prior):
+    X = table(40)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = (GNRImputer(**QUICK, prior=prior).fit(X) for _ in range(2))
+    assert_array_equal(first.transform(X), second.transform(X))
+    assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_the_prior_is_given_nan_whatever_marks_missing_values():
+    X = table()
+    marked = np.where(np.isnan(X), -1.0, X)
+    params = QUICK | {"missing_values": -1}
+    imputed = GNRImputer(**params, prior=MeanImputer(missing_values=-1)).fit_transform(marked)
+    assert_array_equal(imputed, GNRImputer(**QUICK, prior=MeanImputer()).fit_transform(X))
+
+
+def test_draws_of_complete_rows():
+    X = table()
+    imputer = GNRImputer(**QUICK, prior=MeanImputer()).fit(X)
+    complete = np.nan_to_num(X)
+    assert_array_equal(imputer.sample(complete, 2), [complete, complete])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"net_params": {"lr": 3}}, "net_params must not hold 'lr'"),
+        ({"net_params": {"foo": 3}}, "net_params must hold parameters of a skorch net"),
+        ({"callbacks": [3]}, "callbacks must be"),
+    ],
+)
+def test_wrong_parameters_are_found_before_the_prior_is_fitted(params, message):
+    Recorder.fitted_rows.clear()
+    with pytest.raises(ValueError, match=message):
+        GNRImputer(**QUICK | params, prior=Recorder()).fit(table())
+    assert not Recorder.fitted_rows
+
+
+def test_a_mask_that_depends_on_nothing_cannot_be_predicted():
+    """Where u has holes it must not give them away to the decoder of the mask."""
+    rng = np.random.RandomState(0)
+    complete = np.sign(rng.normal(size=(1500, 4)))  # never 0
+    X = np.where(rng.uniform(size=complete.shape) < [0.5, 0.5, 0.25, 0.25], np.nan, complete)
+    imputer = GNRImputer(
+        **QUICK | {"max_iter": 400, "learning_rate": 0.01}, prior="low_sparsity"
+    ).fit(X[:1000])
+    module = imputer.net_.module_
+    assert module.auxiliary_features.tolist() == [2, 3]
+    rows = imputer._rows(X[1000:], np.empty((500, 0)))
+    # From the prior of z, so that no weight holds the mask.
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        noise = torch.randn((50, 500, 3), generator=generator)
+        logits = module(rows.x, rows.mask, noise).mask_logits
+        log_p = -F.binary_cross_entropy_with_logits(
+            logits, rows.mask.expand_as(logits), reduction="none"
+        )
+    entropy = 0.25 * np.log(0.25) + 0.75 * np.log(0.75)
+    found = log_p.mean((0, 1))[2:].numpy()
+    assert (found < entropy + 0.05).all()
 
 
 def test_a_good_prior_helps_where_there_is_little_time_to_train():
@@ -178,10 +274,10 @@ def test_low_sparsity_takes_the_features_with_the_fewest_missing_values():
     counts = np.isnan(X).sum(axis=0)
     assert sorted(counts, reverse=True) == counts.tolist()
     imputer = GNRImputer(**QUICK, prior="low_sparsity").fit(X)
-    assert imputer.net_.module_.auxiliary_features == (3, 4)
+    assert imputer.net_.module_.auxiliary_features.tolist() == [3, 4]
     order = [4, 0, 3, 1, 2]
     permuted = GNRImputer(**QUICK, prior="low_sparsity").fit(X[:, order])
-    assert permuted.net_.module_.auxiliary_features == (0, 2)
+    assert permuted.net_.module_.auxiliary_features.tolist() == [0, 2]
     # The mask and the score are those of the whole row, and u alone is no row of one feature.
     assert imputer.predict_mask_proba(X).shape == X.shape
     assert np.isfinite(imputer.score(X))
@@ -247,10 +343,13 @@ def test_a_row_does_not_depend_on_its_neighbours():
     ("side", "message"),
     [
         (np.zeros((59, 2)), "side_info must have 60 rows"),
-        (np.full((60, 2), np.nan), "side_info contains NaN"),
-        (np.full((60, 2), np.inf), "side_info contains infinity"),
-        (np.zeros(60), "2D array"),
-        (np.full((60, 1), "a"), "could not convert"),
+        (np.full((60, 2), np.nan), "side_info must be a complete .*NaN"),
+        (np.full((60, 2), np.inf), "side_info must be a complete .*infinity"),
+        (np.zeros(60), "side_info must be a complete numeric"),
+        (np.full((60, 1), "a"), "side_info must be a complete numeric"),
+        (5, "side_info must be a complete numeric"),
+        ([[1.0, 2.0], [3.0]], "side_info must be a complete numeric"),
+        (np.zeros((60, 2, 1)), "side_info must be a complete numeric"),
     ],
 )
 def test_wrong_side_information(side, message):

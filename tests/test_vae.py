@@ -164,6 +164,46 @@ def test_student_t_draws_come_from_its_distribution():
     assert kstest(draws, "t", args=(of.degrees_of_freedom.item(),)).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("imputer_class", [NotMIWAEImputer, PSMVAEImputer])
+def test_draws_of_a_cell_are_all_different(imputer_class):
+    """Though the weights of samples that hold missing values gather on few of them."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 1)) + 0.3 * rng.normal(size=(40, 12))
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    imputer = imputer_class(**QUICK).fit(X)
+    draws = imputer.sample(X, 20, random_state=0)[:, np.isnan(X)]
+    assert all(len(np.unique(cell)) == 20 for cell in draws.T)
+
+
+def test_a_default_device_of_torch_does_not_matter():
+    _, X, _ = selected_data(40)
+    expected = NotMIWAEImputer(**QUICK).fit_transform(X)
+    torch.set_default_device("meta")
+    try:
+        imputed = NotMIWAEImputer(**QUICK).fit_transform(X)
+    finally:
+        torch.set_default_device("cpu")
+    np.testing.assert_array_equal(imputed, expected)
+
+
+def test_many_columns():
+    """More than there are dimensions of quasi-random numbers for z and missing values."""
+    X = np.zeros((4, 10_700))
+    X[0, 0] = np.nan
+    params = QUICK | {"max_iter": 1, "latent_dim": 10_699, "hidden_dims": 2}
+    assert MIWAEImputer(**params | {"n_imputation_samples": 2}).fit(X).latent_dim_ == 10_699
+    with pytest.raises(ValueError, match="latent_dim must be at most 10501, got 10699"):
+        NotMIWAEImputer(**params).fit(X)
+
+
+def test_encoding_in_chunks(monkeypatch):
+    _, X, _ = selected_data(60)
+    imputer = MIWAEImputer(**QUICK, encoder="permutation_invariant").fit(X)
+    whole = imputer.encode(X)
+    monkeypatch.setattr("gnr_sklearn._vae.ENCODED_ROWS", 7)
+    np.testing.assert_allclose(imputer.encode(X), whole, atol=1e-5)
+
+
 def test_directions_of_each_feature():
     """What is said to be missing below is imputed low, whatever the data's order of columns."""
     rng = np.random.RandomState(0)
@@ -185,7 +225,16 @@ def test_directions_of_each_feature():
 
 
 @pytest.mark.parametrize(
-    "direction", ["up", ["above"], ["above", "down", "below"], [1, -1, 1], 1.0, [["above"] * 3]]
+    "direction",
+    [
+        "up",
+        ["above"],
+        ["above", "down", "below"],
+        [1, -1, 1],
+        1.0,
+        [["above"] * 3],
+        [["above"], []],
+    ],
 )
 def test_wrong_directions(direction):
     X = np.random.RandomState(0).normal(size=(30, 3))

@@ -132,7 +132,7 @@ def adaptive_importance_sampling(
         fresh_q = torch.stack([density(fresh) for density in proposals])
         log_q = torch.cat([log_q, fresh_q], dim=1)
         log_p = torch.cat([log_p, log_weights(parts[-1], alpha).double() + fresh_q[0]])
-        sizes = torch.tensor([len(part) for part in rounds[: len(parts)]]).to(noise)
+        sizes = noise.new_tensor([len(part) for part in rounds[: len(parts)]])
         log_shares = (sizes / sizes.sum()).log().view(-1, 1, 1)
         log_w = log_p - torch.logsumexp(log_q + log_shares, dim=0)
     of_each_part = [part.x_given_z for part in parts]

@@ -121,8 +121,11 @@ class LatentVariableModel(nn.Module):
         # How many random numbers a sample takes, and how many terms come of it.
         self.noise_dim = latent_dim
         self.terms_per_noise = 1
-        self.decoder_dims = tuple(hidden_dims) if decoder == "mlp" else ()
-        self.auxiliary_features = tuple(auxiliary_features)
+        self.hidden_dims = tuple(hidden_dims)
+        self.decoder_dims = self.hidden_dims if decoder == "mlp" else ()
+        features = torch.tensor(tuple(auxiliary_features), dtype=torch.int64, device="cpu")
+        self.auxiliary_features: Tensor
+        self.register_buffer("auxiliary_features", features)
         self.encoder: GaussianEncoder = (
             ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator)
             if encoder == "zero"
@@ -130,7 +133,9 @@ class LatentVariableModel(nn.Module):
                 n_features, latent_dim, hidden_dims, generator, embedding_dim, code_dim
             )
         )
-        n_auxiliary = auxiliary_dim + len(self.auxiliary_features)
+        if len(features) and likelihood != "gaussian":
+            raise ValueError("likelihood must be 'gaussian' where features are part of u.")
+        n_auxiliary = auxiliary_dim + len(features)
         self.joint_dim = latent_dim + n_auxiliary + n_categories
         self.data_decoder = DataDecoder(
             self.joint_dim, n_features, self.decoder_dims, observation_scale, generator, likelihood
@@ -175,7 +180,7 @@ class LatentVariableModel(nn.Module):
         parts = [z]
         log_pu: Tensor | float = 0.0
         if self.prior_network is not None:
-            features = list(self.auxiliary_features)
+            features = self.auxiliary_features
             known, u_mask = x[:, features], mask[:, features]
             if u is not None:
                 known, u_mask = (
@@ -190,9 +195,9 @@ class LatentVariableModel(nn.Module):
         joint = torch.cat(parts, dim=-1) if len(parts) > 1 else z
         x_given_z = self.data_decoder(joint)
         in_x = mask
-        if self.auxiliary_features:
-            in_x = mask.index_fill(-1, torch.tensor(features, device=mask.device), 0.0)
-            x_given_z = _with_features(x_given_z, u_given_z, features)
+        if len(self.auxiliary_features):
+            in_x = mask.index_fill(-1, self.auxiliary_features, 0.0)
+            x_given_z = _with_features(x_given_z, u_given_z, self.auxiliary_features)
         terms = Terms(
             log_px=x_given_z.log_density(x, in_x),
             log_pm=0.0,
@@ -206,7 +211,7 @@ class LatentVariableModel(nn.Module):
         return joint, terms
 
 
-def _with_features(x_given_z: Gaussian, u_given_z: Gaussian, features: list[int]) -> Gaussian:
+def _with_features(x_given_z: Likelihood, u_given_z: Likelihood, features: Tensor) -> Gaussian:
     """Take the distribution of some features from that of u, whose last ones they are."""
     mean = x_given_z.mean.clone()
     scale = x_given_z.scale.expand_as(mean).clone()
@@ -245,8 +250,8 @@ class GNR(LatentVariableModel):
         p(x, m, u, z) = p(x \mid u, z) \, p(m \mid u, z) \, p(u \mid z) \, p(z)
 
     Data and mask are two modalities with a decoder each, side by side: a Gaussian p(x | u, z)
-    with independent features and a Bernoulli p(m | u, z). The encoder q(z | x_obs) never sees
-    the mask of what it is given zeros for.
+    with independent features and a Bernoulli p(m | u, z). The mask of features that are part of u
+    is decoded from z alone.
 
     Parameters
     ----------
@@ -264,17 +269,52 @@ class GNR(LatentVariableModel):
         self.mask_decoder = multilayer_perceptron(
             self.joint_dim, self.decoder_dims, n_features, generator
         )
+        self.prior_mask_decoder = None
+        if n_of_u := len(self.auxiliary_features):
+            self.prior_mask_decoder = multilayer_perceptron(
+                latent_dim, self.decoder_dims, n_of_u, generator
+            )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         joint, terms = self.decode_data(x, mask, noise, u)
         mask_logits = self.mask_decoder(joint)
+        if self.prior_mask_decoder is not None:
+            # A hole in u shows in u: what sees u would have nothing to predict.
+            of_u = self.prior_mask_decoder(joint[..., : self.latent_dim])
+            mask_logits = mask_logits.index_copy(-1, self.auxiliary_features, of_u)
         return terms._replace(
             log_pm=bernoulli_log_density(mask, mask_logits), mask_logits=mask_logits
         )
 
 
-class NotMIWAE(LatentVariableModel):
+class SelectionModel(LatentVariableModel):
+    """A model that samples what is missing, by numbers that follow those of z in the noise."""
+
+    def __init__(
+        self, n_features: int, latent_dim: int, generator: torch.Generator, **networks: Any
+    ) -> None:
+        if networks.get("likelihood", "gaussian") != "gaussian":
+            raise ValueError("likelihood must be 'gaussian' in a model that samples x.")
+        super().__init__(n_features, latent_dim, generator, **networks)
+        self.noise_dim = latent_dim + n_features
+
+    def sample_missing(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        u: Tensor | None,
+        categories: Tensor | None = None,
+    ) -> tuple[Terms, Tensor]:
+        """Return the log-terms without a mask, and samples of x, (K, B, d)."""
+        z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
+        _, terms = self.decode_data(x, mask, z_noise, u, categories)
+        x_given_z = terms.x_given_z
+        return terms, mask * x + (1.0 - mask) * (x_given_z.mean + x_given_z.scale * x_noise)
+
+
+class NotMIWAE(SelectionModel):
     r"""The selection model p(x, m, z) = p(m | x) p(x | z) p(z).
 
     What is missing is sampled, :math:`x^{mis} \sim p(x^{mis} \mid z)`, by numbers that follow those
@@ -307,10 +347,8 @@ class NotMIWAE(LatentVariableModel):
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, **networks)
-        self.noise_dim = latent_dim + n_features
-        hidden_dims = networks.get("hidden_dims", (128, 128))
         self.missing_process = MissingProcess(
-            missing_process, n_features, hidden_dims[:1], generator, missing_direction
+            missing_process, n_features, self.hidden_dims[:1], generator, missing_direction
         )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
@@ -318,9 +356,7 @@ class NotMIWAE(LatentVariableModel):
 
         The noise is of shape (K, B, latent_dim + d) or (K, 1, latent_dim + d).
         """
-        z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
-        _, terms = self.decode_data(x, mask, z_noise, u)
-        x_sample = mask * x + (1.0 - mask) * _normal(terms.x_given_z, x_noise)
+        terms, x_sample = self.sample_missing(x, mask, noise, u)
         mask_logits = self.missing_process(x_sample)
         return terms._replace(
             log_pm=bernoulli_log_density(mask, mask_logits),
@@ -329,7 +365,7 @@ class NotMIWAE(LatentVariableModel):
         )
 
 
-class PSMVAE(LatentVariableModel):
+class PSMVAE(SelectionModel):
     r"""The pattern-set mixture model p(r) p(z) p(x | z, r) p(m | x, r).
 
     The category r of a row is summed out: each sample of z comes once with each category, as if
@@ -365,12 +401,10 @@ class PSMVAE(LatentVariableModel):
         super().__init__(
             n_features, latent_dim, generator, n_categories=n_components - 1, **networks
         )
-        self.noise_dim = latent_dim + n_features
         self.n_components = self.terms_per_noise = n_components
-        hidden_dims = networks.get("hidden_dims", (128, 128))
         self.missing_processes = nn.ModuleList(
             MissingProcess(
-                missing_process, n_features, hidden_dims[:1], generator, missing_direction
+                missing_process, n_features, self.hidden_dims[:1], generator, missing_direction
             )
             for _ in range(n_components)
         )
@@ -385,12 +419,10 @@ class PSMVAE(LatentVariableModel):
         """
         n_components, n_samples = self.n_components, len(noise)
         noise = noise.repeat_interleave(n_components, dim=0)
-        z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
         # The first category is told by zeros in all columns.
         codes = torch.eye(n_components, dtype=x.dtype, device=x.device)[:, 1:]
         categories = codes.repeat(n_samples, 1).unsqueeze(1) if n_components > 1 else None
-        _, terms = self.decode_data(x, mask, z_noise, u, categories)
-        x_sample = mask * x + (1.0 - mask) * _normal(terms.x_given_z, x_noise)
+        terms, x_sample = self.sample_missing(x, mask, noise, u, categories)
         of_each = x_sample.unflatten(0, (n_samples, n_components)).unbind(1)
         logits = [
             process(each) for process, each in zip(self.missing_processes, of_each, strict=True)
@@ -404,8 +436,3 @@ class PSMVAE(LatentVariableModel):
             mask_logits=mask_logits,
             x_sample=x_sample,
         )
-
-
-def _normal(x_given_z: Likelihood, noise: Tensor) -> Tensor:
-    """Turn standard normal numbers into samples of a Gaussian p(x | z)."""
-    return x_given_z.mean + x_given_z.scale * noise

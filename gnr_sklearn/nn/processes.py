@@ -69,7 +69,7 @@ class MissingProcess(nn.Module):
         self.slope = nn.Parameter(slope if kind == "self_masking" else slope.fill_(RAW_SLOPE))
         zeros = torch.zeros(n_features, dtype=torch.float32, device="cpu")
         self.threshold = nn.Parameter(zeros)
-        signs = torch.ones_like(zeros) if direction is None else zeros + torch.tensor(direction)
+        signs = torch.tensor(direction or [1] * n_features, dtype=torch.float32, device="cpu")
         self.direction: Tensor
         self.register_buffer("direction", signs)
 
