@@ -72,7 +72,7 @@ def main(options: argparse.Namespace) -> None:
     """Run the repetitions that are not on record."""
     records = RecordFile("coverage", options.results)
     todo = []
-    for method in options.methods or IMPUTERS:
+    for method in [m for m in (*IMPUTERS, BOOTSTRAP) if m in (options.methods or IMPUTERS)]:
         for slope in SLOPES:
             key = {"protocol": "-", "dataset": "one factor", "setting": f"slope {slope}"}
             key |= {"method": method}
