@@ -1,13 +1,13 @@
 """Other imputers on the same tables with the same masks: seconds, memory and error.
 
-Field protocol, self-masking at 80%. A table is split at random into training rows (80%) and new
-rows (20%). Each imputer is fitted to the raw training rows with their holes, in a process of its
-own on one core, in an environment of its own where it is not among what this package needs anyway,
-and then imputes the new rows. What is measured:
+Field protocol, self-masking, at 80% unless other rates are asked for. A table is split at random
+into training rows (80%) and new rows (20%). Each imputer is fitted to the raw training rows with
+their holes, in a process of its own on one core, in an environment of its own where it is not among
+what this package needs anyway, and then imputes the new rows. What is measured:
 
 - ``seconds_fit``: fitting. Where that imputes the training rows on its way (IterativeImputer,
-  miceforest and GAIN), it is the seconds of both.
-- ``seconds_transform``: imputing the new rows. GAIN trains anew to do so.
+  miceforest and hyperimpute's GAIN), it is the seconds of both.
+- ``seconds_transform``: imputing the new rows. hyperimpute's GAIN trains anew to do so.
 - ``memory_mib``: the highest memory above what the process held before fit, while it fits and
   imputes the training rows and the new ones.
 - ``rmse`` and ``rmse_new_rows``: the error of the training rows and of the new ones.
@@ -16,9 +16,10 @@ Seconds are those of the processor, as other work on the machine does not length
 core they are what passes where there is no other work.
 
 Every imputer has its defaults, or what its documentation starts with where there is no default.
-KNNImputer, MIWAE and not-MIWAE depend on the units and do not see to them. They, and GAIN, which
-does, get columns standardised by the mean and standard deviation of what is observed in the
-training rows, and what they impute is taken back to the units of the table.
+KNNImputer, hyperimpute's MIWAE and notmiwae-pytorch depend on the units and do not see to them.
+They, and hyperimpute's GAIN, which does, get columns standardised by mean and standard deviation
+of what is observed in the training rows, and what they impute is taken back to the units of the
+table.
 
 Environments are kept in the folder of the environment variable ``GNR_PEERS_DIR``, or among the
 temporary files. What could not be installed or run is told in ``peers_failures.txt``, beside
@@ -39,14 +40,14 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-RATE = 0.8
+RATES = (0.8,)
 NEW_ROWS = 0.2
 DATASETS = ("wine_white", "concrete")
 LONGEST = 3600  # seconds that a measurement may take
@@ -232,6 +233,7 @@ PEERS = (
     ),
     Peer("MICE", ours("MICEImputer"), "MICEImputer()"),
     Peer("GNR", ours("GNRImputer"), "GNRImputer()"),
+    Peer("GAIN", ours("GAINImputer"), "GAINImputer()"),
     Peer(
         "miceforest",
         MiceForest,
@@ -279,6 +281,7 @@ def main(options: argparse.Namespace) -> None:
     run_peers(
         [peer for peer in PEERS if peer.name in names],
         options.datasets or DATASETS,
+        options.rates or RATES,
         range(options.seeds or 1),
         options.results,
         find_data_dir(options.data_dir),
@@ -287,7 +290,8 @@ def main(options: argparse.Namespace) -> None:
 
 def run_peers(
     peers: list[Peer],
-    datasets: tuple[str, ...] | list[str],
+    datasets: Sequence[str],
+    rates: Sequence[float],
     seeds: range,
     results: Path,
     data_dir: Path | None,
@@ -299,10 +303,11 @@ def run_peers(
     failures = results / "peers_failures.txt"
     for peer in peers:
         todo = [
-            (dataset, seed)
+            (dataset, rate, seed)
             for dataset in datasets
+            for rate in rates
             for seed in seeds
-            if not records.has(record_key(peer, dataset, METRICS[-1]), peer.settings, seed)
+            if not records.has(record_key(peer, dataset, rate, METRICS[-1]), peer.settings, seed)
         ]
         if not todo:
             print(f"{peer.label}: on record", flush=True)
@@ -313,27 +318,27 @@ def run_peers(
             note(failures, peer.label, "install", reason(error))
             continue
         note(failures, peer.label, "install", None)
-        for dataset, seed in todo:
-            place = f"run on {dataset}, seed {seed}"
+        for dataset, rate, seed in todo:
+            place = f"run on {dataset}, {rate:.0%}, seed {seed}"
             try:
-                values = measure_in_process(peer, python, dataset, seed, data_dir)
+                values = measure_in_process(peer, python, dataset, rate, seed, data_dir)
             # A ValueError says that what was imputed is not a complete table.
             except (subprocess.SubprocessError, ValueError) as error:
                 note(failures, peer.label, place, reason(error))
                 continue
             note(failures, peer.label, place, None)
-            print(f"{peer.label}, {dataset}, seed {seed}: {values}", flush=True)
+            print(f"{peer.label}, {dataset}, {rate:.0%}, seed {seed}: {values}", flush=True)
             for metric in METRICS:
-                key = record_key(peer, dataset, metric)
+                key = record_key(peer, dataset, rate, metric)
                 seconds = values["seconds_fit"]
                 records.add(key, peer.settings, seed, values[metric], seconds, None)
 
 
-def record_key(peer: Peer, dataset: str, metric: str) -> dict[str, str]:
+def record_key(peer: Peer, dataset: str, rate: float, metric: str) -> dict[str, str]:
     return {
         "protocol": "field",
         "dataset": dataset,
-        "setting": f"{RATE:.0%}",
+        "setting": f"{rate:.0%}",
         "method": peer.label,
         "metric": metric,
     }
@@ -365,7 +370,7 @@ def environment(peer: Peer) -> Path:
 
 
 def measure_in_process(
-    peer: Peer, python: Path, dataset: str, seed: int, data_dir: Path | None
+    peer: Peer, python: Path, dataset: str, rate: float, seed: int, data_dir: Path | None
 ) -> dict[str, float]:
     """Run the measurement in the peer's environment, and compare with the complete table."""
     from sklearn.model_selection import train_test_split
@@ -375,7 +380,7 @@ def measure_in_process(
     from gnr_sklearn.missingness import SelfMasking, ampute
 
     complete = load(dataset, data_dir)
-    X = ampute(complete, SelfMasking(RATE), random_state=seed)
+    X = ampute(complete, SelfMasking(rate), random_state=seed)
     training, new = train_test_split(np.arange(len(X)), test_size=NEW_ROWS, random_state=seed)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "holes.npz", Path(folder) / "imputed.npz"

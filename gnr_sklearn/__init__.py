@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gnr_sklearn.classical import MeanImputer, MICEImputer, MissForestImputer
+    from gnr_sklearn.gan import GAINImputer
     from gnr_sklearn.gnr import GNRImputer
     from gnr_sklearn.vae import MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "GAINImputer",
     "GNRImputer",
     "MICEImputer",
     "MIWAEImputer",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "GAINImputer": "gan",
     "GNRImputer": "gnr",
     "MICEImputer": "classical",
     "MIWAEImputer": "vae",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._validation import draw_seed
@@ -32,7 +33,8 @@ class DeepImputer(BoundedImputer):
 
     max_iter: int = 1000
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
     device: str = "cpu"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None
@@ -42,6 +44,7 @@ class DeepImputer(BoundedImputer):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "callbacks": [list, None],
         "net_params": [dict, None],
@@ -50,6 +53,12 @@ class DeepImputer(BoundedImputer):
     _parameter_docs: ClassVar[str] = """
         batch_size : int, default=128
             Rows in one optimisation step.
+        learning_rate : float, default=3e-3
+            Step size of Adam, at first.
+        learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
+            or stays what it is. Falling, it gets as far in half the steps. An LRScheduler among
+            the callbacks takes its place.
         device : {"cpu", "cuda", "auto"}, default="cpu"
             Where to train; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
@@ -99,7 +108,12 @@ class DeepImputer(BoundedImputer):
             "iterator_train__steps_per_epoch": STEPS_PER_EPOCH,
             "iterator_train__seed": order_seed,
             "train_split": None,
-            "callbacks": self._user_callbacks() + callbacks + bar * bool(self.verbose),
+            "callbacks": [
+                *self._user_callbacks(),
+                *self._schedule(),
+                *callbacks,
+                *(bar if self.verbose else []),
+            ],
             "device": self._choose_device(),
             # One is for the progress bar; more prints skorch's table of losses as well.
             "verbose": max(0, self.verbose - 1),
@@ -144,6 +158,14 @@ class DeepImputer(BoundedImputer):
                     f"got {item!r} in it."
                 )
         return callbacks
+
+    def _schedule(self) -> list[Any]:
+        theirs = map(callback_of, self.callbacks or [])
+        has_schedule = any(isinstance(item, LRScheduler) for item in theirs)
+        if self.learning_rate_schedule == "constant" or has_schedule:
+            return []
+        schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
+        return [("learning_rate_schedule", schedule)]
 
     def _choose_device(self) -> str:
         if self.device == "auto":

@@ -15,15 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
-from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, callback_of
-from gnr_sklearn._validation import draw_seed
+from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer
+from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.training import HoldOut, ImputationNet, MaskedRows, SequentialBatches
@@ -82,8 +81,6 @@ class VAEImputer(DeepImputer):
     n_importance_samples: int = 20
     n_imputation_samples: int = 160
     max_iter: int = 1000
-    learning_rate: float = 3e-3
-    learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     n_iter_no_change: int = 500
@@ -102,7 +99,6 @@ class VAEImputer(DeepImputer):
         "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -138,12 +134,6 @@ class VAEImputer(DeepImputer):
         max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
-        learning_rate : float, default=3e-3
-            Step size of Adam, at first.
-        learning_rate_schedule : {"cosine", "constant"}, default="cosine"
-            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
-            or stays what it is. Falling, it gets as far in half the steps. An LRScheduler among
-            the callbacks takes its place.
         early_stopping : bool, default=True
             Whether to hold rows out, to stop when their bound no longer rises, and to
             keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
@@ -483,7 +473,7 @@ class VAEImputer(DeepImputer):
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         n_rows, n_features = values.shape
         self._fit_limits()
-        hidden_dims = self._check_hidden_dims()
+        hidden_dims = layer_widths(self.hidden_dims)
         precision = self._choose_precision(self._choose_device())
         *seeds, self._noise_seed, prior_seed = self._draw_seeds(6)
         module_seed, noise_seed, order_seed, split_seed = seeds
@@ -543,30 +533,15 @@ class VAEImputer(DeepImputer):
         return imputed
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
-        callbacks: list[Any] = []
-        theirs = map(callback_of, self.callbacks or [])
-        has_schedule = any(isinstance(item, LRScheduler) for item in theirs)
-        if self.learning_rate_schedule == "cosine" and not has_schedule:
-            schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
-            callbacks.append(("learning_rate_schedule", schedule))
-        if early_stopping:
-            stopping = EarlyStopping(
-                patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
-                threshold=self.tol,
-                threshold_mode="abs",
-                load_best=True,
-            )
-            callbacks.append(("early_stopping", stopping))
-        return callbacks
-
-    def _check_hidden_dims(self) -> tuple[int, ...]:
-        widths = np.atleast_1d(np.asarray(self.hidden_dims))
-        if widths.ndim != 1 or widths.dtype.kind not in "iu" or (widths < 1).any():
-            raise ValueError(
-                "hidden_dims must be an int or a non-empty sequence of ints, each at least 1, "
-                f"got {self.hidden_dims!r}."
-            )
-        return tuple(int(width) for width in widths)
+        if not early_stopping:
+            return []
+        stopping = EarlyStopping(
+            patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
+            threshold=self.tol,
+            threshold_mode="abs",
+            load_best=True,
+        )
+        return [("early_stopping", stopping)]
 
     def _choose_precision(self, device: str) -> torch.dtype:
         if self.precision != "auto":

@@ -22,6 +22,7 @@ __all__ = [
     "draw_seed",
     "feature_indices",
     "feature_limits",
+    "layer_widths",
     "observed_mean_and_std",
     "replace_cells",
     "seed_random_states",
@@ -185,6 +186,17 @@ def feature_limits(
             f"min_value must not exceed max_value, got {min_value!r} and {max_value!r}."
         )
     return limits[0], limits[1]
+
+
+def layer_widths(hidden_dims: int | Sequence[int]) -> tuple[int, ...]:
+    """Check the widths of hidden layers; one int is one layer."""
+    widths = np.atleast_1d(np.asarray(hidden_dims))
+    if widths.ndim != 1 or widths.dtype.kind not in "iu" or (widths < 1).any():
+        raise ValueError(
+            "hidden_dims must be an int or a non-empty sequence of ints, each at least 1, "
+            f"got {hidden_dims!r}."
+        )
+    return tuple(int(width) for width in widths)
 
 
 def as_generator(random_state: RandomStateLike) -> np.random.Generator:

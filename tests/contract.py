@@ -6,6 +6,7 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from gnr_sklearn import (
+    GAINImputer,
     GNRImputer,
     MeanImputer,
     MICEImputer,
@@ -36,6 +37,7 @@ IMPUTERS = [
     NotMIWAEImputer(**SMALL_NET, missing_process="self_masking_known"),
     NotMIWAEImputer(**SMALL_NET, missing_process="nonlinear"),
     PSMVAEImputer(**SMALL_NET, n_components=2),
+    GAINImputer(max_iter=20, random_state=0),
 ]
 
 

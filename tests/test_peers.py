@@ -47,8 +47,8 @@ def measured(monkeypatch):
     """Measure by a stand-in, which keeps what it was asked; that of "broken" fails."""
     asked = []
 
-    def measure(peer, python, dataset, seed, data_dir):
-        asked.append((peer.name, dataset, seed))
+    def measure(peer, python, dataset, rate, seed, data_dir):
+        asked.append((peer.name, dataset, rate, seed))
         if peer.name == "broken":
             raise subprocess.CalledProcessError(1, "python", stderr="Traceback:\n\nOops: no\n")
         if peer.name == "incomplete":
@@ -102,7 +102,7 @@ def test_memory_is_that_of_the_measurement():
 def test_one_is_run_in_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(peers, "DATASETS", ("diabetes",))
     options = argparse.Namespace(
-        methods=["mean"], datasets=None, seeds=None, results=tmp_path, data_dir=None
+        methods=["mean"], datasets=None, rates=None, seeds=None, results=tmp_path, data_dir=None
     )
     peers.main(options)
     assert keys(tmp_path) == {("mean", "diabetes", metric) for metric in peers.METRICS}
@@ -114,13 +114,15 @@ def test_one_is_run_in_a_process_of_its_own(tmp_path, monkeypatch):
 
 
 def test_what_is_on_record_is_not_measured_again(tmp_path, measured):
-    arguments = ([stand_in("some")], ["a", "b"], range(1), tmp_path, None)
+    arguments = ([stand_in("some")], ["a", "b"], [0.8], range(1), tmp_path, None)
     peers.run_peers(*arguments)
-    assert measured == [("some", "a", 0), ("some", "b", 0)]
+    assert measured == [("some", "a", 0.8, 0), ("some", "b", 0.8, 0)]
     peers.run_peers(*arguments)
     assert len(measured) == 2
-    peers.run_peers([stand_in("some")], ["a"], range(2), tmp_path, None)
-    assert measured[2:] == [("some", "a", 1)]
+    peers.run_peers([stand_in("some")], ["a"], [0.8, 0.2], range(2), tmp_path, None)
+    assert measured[2:] == [("some", "a", 0.8, 1), ("some", "a", 0.2, 0), ("some", "a", 0.2, 1)]
+    settings = {record["setting"] for record in RecordFile("peers", tmp_path).records}
+    assert settings == {"80%", "20%"}
 
 
 def test_failures_are_told_and_do_not_stop_the_rest(tmp_path, measured, monkeypatch):
@@ -133,12 +135,12 @@ def test_failures_are_told_and_do_not_stop_the_rest(tmp_path, measured, monkeypa
     monkeypatch.setattr(peers, "environment", environment)
     names = ["missing", "broken", "incomplete", "some"]
     bad = [stand_in(name, f"{name}==1.0" if name == "missing" else "") for name in names]
-    peers.run_peers(bad, ["a"], range(1), tmp_path, None)
+    peers.run_peers(bad, ["a"], [0.8], range(1), tmp_path, None)
     assert keys(tmp_path) == {("some", "a", metric) for metric in peers.METRICS}
     failures = tmp_path / "peers_failures.txt"
     assert failures.read_text().splitlines() == [
-        "broken: run on a, seed 0: Oops: no",
-        "incomplete: run on a, seed 0: X_imputed must not be NaN",
+        "broken: run on a, 80%, seed 0: Oops: no",
+        "incomplete: run on a, 80%, seed 0: X_imputed must not be NaN",
         "missing 1.0: install: ERROR: none in (path) for missing",
     ]
     # Another run that goes well takes the line back.
@@ -146,7 +148,7 @@ def test_failures_are_told_and_do_not_stop_the_rest(tmp_path, measured, monkeypa
     monkeypatch.setattr(
         peers, "measure_in_process", lambda *args: dict.fromkeys(peers.METRICS, 1.0)
     )
-    peers.run_peers([bad[1], bad[2]], ["a"], range(1), tmp_path, None)
+    peers.run_peers([bad[1], bad[2]], ["a"], [0.8], range(1), tmp_path, None)
     assert failures.read_text().splitlines() == [
         "missing 1.0: install: ERROR: none in (path) for missing"
     ]
@@ -154,7 +156,7 @@ def test_failures_are_told_and_do_not_stop_the_rest(tmp_path, measured, monkeypa
 
 def test_a_script_that_dies_says_why(tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        peers.measure_in_process(stand_in("unheard of"), sys.executable, "diabetes", 0, None)
+        peers.measure_in_process(stand_in("unheard of"), sys.executable, "diabetes", 0.8, 0, None)
     assert peers.reason(caught.value) == "KeyError: 'unheard of'"
     killed = subprocess.CalledProcessError(-9, "python", stderr="")
     assert "SIGKILL" in peers.reason(killed)

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
 from gnr_sklearn.nn.likelihoods import Likelihood, standard_normal_log_density
 from gnr_sklearn.nn.models import LatentVariableModel
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.training import MaskedRows, filled_chunks
 
 __all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
 
@@ -212,18 +211,6 @@ def iterate_samples(
     """
     device = next(model.parameters()).device
     with torch.inference_mode():
-        for start in range(0, len(rows), chunk_size):
-            chunk = slice(start, start + chunk_size)
-            batch, _ = rows[chunk]
-            n_rows = len(batch["x"])
-            # On a CPU, with the last chunk filled up, products of matrices have the same shape
-            # for all rows, and round alike.
-            n_filled = chunk_size if device.type == "cpu" else n_rows
-            filled = MaskedRows(
-                **{
-                    name: F.pad(tensor.to(device), (0, 0, 0, n_filled - n_rows))
-                    for name, tensor in batch.items()
-                }
-            )
-            samples = adaptive_importance_sampling(model, filled, draw_rounds(n_filled), alpha)
-            yield chunk, samples.rows(n_rows)
+        for chunk, filled in filled_chunks(rows, chunk_size, device):
+            samples = adaptive_importance_sampling(model, filled, draw_rounds(len(filled)), alpha)
+            yield chunk, samples.rows(chunk.stop - chunk.start)

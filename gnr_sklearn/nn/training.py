@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.utils import to_tensor
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -27,6 +28,7 @@ __all__ = [
     "RandomBatches",
     "SequentialBatches",
     "StepwiseNet",
+    "filled_chunks",
     "keep_freed_memory",
 ]
 
@@ -166,6 +168,38 @@ class SequentialBatches:
             yield self.dataset[start : start + self.batch_size]
 
 
+def filled_chunks(
+    rows: MaskedRows, chunk_size: int, device: torch.device
+) -> Iterator[tuple[slice, MaskedRows]]:
+    """Cut rows into chunks on a device.
+
+    On a CPU, the last chunk is filled up with zeros: products of matrices then have the same
+    shape for all rows, and round alike.
+
+    Parameters
+    ----------
+    rows : MaskedRows
+        The rows, on any device.
+    chunk_size : int
+        Rows in a chunk.
+    device : torch.device
+        Where the chunks are wanted.
+
+    Yields
+    ------
+    chunk : slice
+        Which rows.
+    filled : MaskedRows
+        These rows, on the device, and perhaps more.
+    """
+    for start in range(0, len(rows), chunk_size):
+        chunk = slice(start, min(start + chunk_size, len(rows)))
+        batch, _ = rows[chunk]
+        n_missing = chunk_size - (chunk.stop - start) if device.type == "cpu" else 0
+        padding = (0, 0, 0, n_missing)
+        yield chunk, MaskedRows(**{name: F.pad(t.to(device), padding) for name, t in batch.items()})
+
+
 class NegativeBound(nn.Module):
     """The loss: minus the importance-weighted bound, averaged over rows (eq. 19).
 
@@ -185,7 +219,7 @@ class NegativeBound(nn.Module):
 
 
 class ProgressBar(Callback):
-    """One bar over all optimisation steps, with the bound of the last epoch beside it.
+    """One bar over all optimisation steps, with what the net tells of the last epoch beside it.
 
     Parameters
     ----------
@@ -208,11 +242,10 @@ class ProgressBar(Callback):
         if training:
             self.bar_.update()
 
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Show the bound."""
-        last = net.history[-1]
-        name = "valid_loss" if "valid_loss" in last else "train_loss"
-        self.bar_.set_postfix(bound=f"{-last[name]:.3f}", refresh=False)
+    def on_epoch_end(self, net: StepwiseNet, **kwargs: Any) -> None:
+        """Show how training is getting on."""
+        shown = {name: f"{value:.3f}" for name, value in net.progress().items()}
+        self.bar_.set_postfix(shown, refresh=False)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Close the bar."""
@@ -252,6 +285,15 @@ class StepwiseNet(NeuralNet):
 
     Data are given to ``partial_fit`` as :class:`MaskedRows`.
 
+    Parameters
+    ----------
+    module : type or torch.nn.Module
+        What is trained.
+    seed : int
+        Seed of the noise; while training, ``rng_`` is its source.
+    **params
+        What :class:`skorch.NeuralNet` takes.
+
     Raises
     ------
     ValueError
@@ -261,6 +303,21 @@ class StepwiseNet(NeuralNet):
         callbacks ask for an end, training ends quietly instead.
     """
 
+    def __init__(
+        self, module: type[nn.Module] | nn.Module, *, seed: int = 0, **params: Any
+    ) -> None:
+        self.seed = seed
+        super().__init__(module, **params)
+
+    def noise_generator(self, offset: int = 0) -> torch.Generator:
+        """Make a source of noise, the same for the same offset."""
+        return torch.Generator(device=self.device).manual_seed(self.seed + offset)
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Start the stream of training noise."""
+        super().on_train_begin(net, **kwargs)
+        self.rng_ = self.noise_generator()
+
     def on_batch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Refuse to go on from a loss that is not finite."""
         super().on_batch_end(net, *args, **kwargs)
@@ -269,9 +326,15 @@ class StepwiseNet(NeuralNet):
             self._raise_diverged(f"loss became {loss}")
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Leave the module ready for use."""
+        """Leave the module ready for use, and the net for pickling."""
         super().on_train_end(net, **kwargs)
         self._set_training(False)
+        del self.rng_
+
+    def progress(self) -> dict[str, float]:
+        """Return what to show of the last epoch: numbers by their names."""
+        last = self.history[-1]
+        return {"loss": last["valid_loss" if "valid_loss" in last else "train_loss"]}
 
     def _raise_diverged(self, what: str) -> NoReturn:
         raise ValueError(
@@ -312,7 +375,7 @@ class StepwiseNet(NeuralNet):
         except _Interrupted:
             raise KeyboardInterrupt from None
         # The loss of the last step tells nothing of the parameters that the step led to.
-        if not all(p.isfinite().all() for p in self.module_.parameters()):
+        if not all(p.isfinite().all() for _, p in self.get_all_learnable_params()):
             self._raise_diverged("parameters became infinite or NaN")
         return self
 
@@ -331,12 +394,10 @@ class ImputationNet(StepwiseNet):
         Maps terms to the loss.
     n_importance_samples : int
         Samples of z for each row, K in eq. 15.
-    seed : int
-        Seed of the noise.
     precision : torch.dtype
         What the decoders compute with: torch.float32 or torch.bfloat16.
     **params
-        What :class:`skorch.NeuralNet` takes.
+        What :class:`StepwiseNet` takes.
     """
 
     def __init__(
@@ -345,17 +406,12 @@ class ImputationNet(StepwiseNet):
         *,
         criterion: type[nn.Module] = NegativeBound,
         n_importance_samples: int = 20,
-        seed: int = 0,
         precision: torch.dtype = torch.float32,
         **params: Any,
     ) -> None:
         self.n_importance_samples = n_importance_samples
-        self.seed = seed
         self.precision = precision
         super().__init__(module, criterion=criterion, **params)
-
-    def _noise_generator(self, offset: int = 0) -> torch.Generator:
-        return torch.Generator(device=self.device).manual_seed(self.seed + offset)
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Terms:
         """Call the module on rows and fresh noise."""
@@ -363,7 +419,7 @@ class ImputationNet(StepwiseNet):
         # Held-out rows meet the same noise every time, so that their bound changes only
         # because the model does.
         training = self.module_.training
-        generator = self.generator_ if training else self._noise_generator(offset=1)
+        generator = self.rng_ if training else self.noise_generator(offset=1)
         noise = torch.randn(
             (self.n_importance_samples, len(rows["x"]), self.module_.noise_dim),
             generator=generator,
@@ -380,12 +436,6 @@ class ImputationNet(StepwiseNet):
         """Return the loss of a batch; there are no targets."""
         return self.criterion_(y_pred)
 
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Start the stream of training noise."""
-        super().on_train_begin(net, **kwargs)
-        self.generator_ = self._noise_generator()
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Leave the net ready for pickling."""
-        super().on_train_end(net, **kwargs)
-        del self.generator_
+    def progress(self) -> dict[str, float]:
+        """Return the bound, that of the held-out rows where there are some."""
+        return {"bound": -super().progress()["loss"]}
