@@ -98,7 +98,7 @@ class DeepImputer(BoundedImputer):
             Those of the imputer, called after the user's.
         """
         bar = [("progress_bar", ProgressBar(self.max_iter, type(self).__name__))]
-        params = {
+        settings: dict[str, Any] = {
             "optimizer": torch.optim.Adam,
             "lr": self.learning_rate,
             "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
@@ -122,15 +122,15 @@ class DeepImputer(BoundedImputer):
         optimizer = net_params.get("optimizer", torch.optim.Adam)
         others = {"optimizer__foreach", "optimizer__differentiable"} & set(net_params)
         if optimizer in (torch.optim.Adam, torch.optim.AdamW) and not others:
-            params["optimizer__fused"] = True
-        owned = {name.partition("__")[0] for name in params} - {"optimizer"}
+            settings["optimizer__fused"] = True
+        owned = {name.partition("__")[0] for name in settings} - {"optimizer"}
         for name in net_params:
             if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
                 raise ValueError(
                     f"net_params must not hold {name!r}, which {type(self).__name__} sets itself."
                 )
         try:
-            return self._net_class(**params | net_params).initialize()
+            return self._net_class(**settings | net_params).initialize()
         except (TypeError, ValueError) as error:
             if not any(name.rpartition("__")[2] in str(error) for name in net_params):
                 raise

@@ -116,9 +116,10 @@ class VAEImputer(DeepImputer):
         encoder : {"zero", "permutation_invariant"}, default="zero"
             What the encoder sees of a row: its values with 0 for what is missing, or the set of
             its observed cells, to which a missing one adds nothing.
-        embedding_dim, code_dim : int, default=20 and 50
-            Sizes of the embedding of a feature and of the code of a row in the
-            permutation-invariant encoder.
+        embedding_dim : int, default=20
+            Size of the embedding of a feature in the permutation-invariant encoder.
+        code_dim : int, default=50
+            Size of the code of a row in that encoder.
         decoder : {"mlp", "linear"}, default="mlp"
             Whether the decoders have hidden layers or are affine in z. With a linear
             decoder the data model is factor analysis.

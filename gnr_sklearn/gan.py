@@ -157,7 +157,8 @@ class GAINImputer(DeepImputer):
             "hint_rate": self.hint_rate,
             "seed": noise_seed,
         }
-        self._train(params, self._rows(values), order_seed, [])
+        net = self._make_net(params, order_seed, [])
+        self._train(net, self._rows(values))
 
     def _impute(self, values: FloatArray) -> FloatArray:
         imputed = np.empty_like(values)

@@ -131,7 +131,7 @@ def test_plain_torch_computes_what_the_package_does():
     torch.manual_seed(0)
     terms = module(x, mask, torch.normal(torch.zeros(4, 7, 3), torch.ones(4, 7, 3)))
     torch.testing.assert_close(log_weights(terms, 1.0), expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(terms.x_mean, expected_mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(terms.x_given_z.mean, expected_mean, rtol=1e-4, atol=1e-5)
     torch.manual_seed(0)
     loss = plain.loss(x, mask, 4)
     torch.testing.assert_close(loss, NegativeBound()(terms), rtol=1e-4, atol=1e-4)
