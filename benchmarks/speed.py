@@ -235,7 +235,7 @@ def measure_transform(
     complete = load(dataset, data_dir)
     X = ampute(complete, SelfMasking(1.0), random_state=0)
     imputer = GNRImputer(random_state=0).fit(X)
-    rows = imputer._rows(X[np.isnan(X).any(axis=1)])
+    rows = imputer._masked_rows(X[np.isnan(X).any(axis=1)], None)
     few, timed = (
         MaskedRows(rows.x[:n], rows.mask[:n]) for n in ((10, 50) if quick else (100, 500))
     )

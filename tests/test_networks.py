@@ -118,6 +118,7 @@ def test_auxiliary_variable_against_numerical_integration(decoder):
             x_mean, x_scale = (t.numpy() for t in model.data_decoder(joint))
             u_mean, u_scale = (t.numpy() for t in model.prior_network(z))
             logits = model.mask_decoder(joint).numpy()
+            logits[:, 1] = model.prior_mask_decoder(z).numpy()[:, 0]
         log_p = stats.norm.logpdf(u[i].numpy(), u_mean[:, :2], u_scale[:2]).sum(-1)
         log_p += mask[i, 1].item() * stats.norm.logpdf(x[i, 1].item(), u_mean[:, 2], u_scale[2])
         others = [0, 2, 3]
