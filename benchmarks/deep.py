@@ -34,12 +34,11 @@ PPCA = Method(
     },
     rates=RATES[2:],
 )  # fmt: skip
-FOREST = MissForestImputer(n_estimators=20, max_iter=3)
 PRIORS = {
     "no prior": None,
     "low-sparsity prior": "low_sparsity",
     "MICE as prior": MICEImputer(),
-    "MissForest as prior": FOREST,
+    "MissForest as prior": MissForestImputer(),
 }
 METHODS = (
     MIWAE,

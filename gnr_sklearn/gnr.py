@@ -128,11 +128,10 @@ class GNRImputer(VAEImputer):
         prior : None, "low_sparsity" or imputer, default=None
             What the auxiliary variable u of eq. 9 to 14 is built from, beside `side_info`:
             nothing; the half of the features, rounded down, with the fewest missing values; or
-            what an imputer predicts for each cell from the other cells of its row. The imputer
-            is fitted four times, three of them to two thirds of the rows, so that the model is
-            trained on predictions for rows that they were not made from; `transform` calls its
-            `transform` once for each feature, which must give the same each time and for each
-            row alone.
+            the row as an imputer completes it. The imputer is cloned and fitted to X, and must
+            complete a row in the same way each time and whatever the other rows. Where a value is
+            observed the completed row holds it, so that little can be learned of how far to trust
+            the imputer where it is not: what is imputed stays close to what the prior does.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -157,8 +156,7 @@ class GNRImputer(VAEImputer):
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         super()._fit(values, side_info)
-        predictions = self._auxiliary.predictions
-        self.prior_ = None if predictions is None else predictions.imputer
+        self.prior_ = self._auxiliary.imputer
 
     def _mask_weight(self, observed_fraction: float) -> float:
         if self.alpha != "auto":

@@ -1,4 +1,4 @@
-"""The auxiliary variable u: what an imputer predicts, features themselves, and side information."""
+"""The auxiliary variable u: completed rows, features themselves, and side information."""
 
 from typing import ClassVar
 
@@ -25,7 +25,6 @@ from gnr_sklearn import (
     MIWAEImputer,
     NotMIWAEImputer,
 )
-from gnr_sklearn._auxiliary import N_FOLDS, PriorPredictions
 from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
 
@@ -46,7 +45,7 @@ def table(n_rows=120, n_features=4, seed=0):
 
 
 class Recorder(TransformerMixin, BaseEstimator):
-    """Fill in the mean of the other cells of the row, and remember what was asked for."""
+    """Fill in the mean of the other cells of the row, and remember what it was fitted to."""
 
     fitted_rows: ClassVar[list] = []
 
@@ -63,68 +62,14 @@ class Recorder(TransformerMixin, BaseEstimator):
         return np.where(np.isnan(X), means[:, None], X)
 
 
-# Predictions
-
-
-def test_a_cell_is_predicted_from_the_other_cells_of_its_row():
+def test_what_is_known_of_a_row_is_how_the_prior_completes_it():
     X = table()
-    predictions = PriorPredictions(Recorder(), 0)
-    predictions.fit_predict(X)
-    before = predictions.predict(X)
-    changed = X.copy()
-    changed[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, 100.0)
-    after = predictions.predict(changed)
-    assert_array_equal(after[:, 1], before[:, 1])
-    assert (
-        after[~np.isnan(X[:, 1])][:, [0, 2, 3]] != before[~np.isnan(X[:, 1])][:, [0, 2, 3]]
-    ).all()
-
-
-def test_rows_to_train_on_are_predicted_by_imputers_that_have_not_seen_them():
-    X = table()
-    Recorder.fitted_rows.clear()
-    asked = []
-
-    class Spy(Recorder):
-        def transform(self, X):
-            asked.append((self.rows_, X))
-            return super().transform(X)
-
-    predictions = PriorPredictions(Spy(), 0)
-    out_of_sample = predictions.fit_predict(X)
-    assert len(Recorder.fitted_rows) == 1 + N_FOLDS
-    assert len(Recorder.fitted_rows[0]) == len(X)
-    assert [len(rows) for rows in Recorder.fitted_rows[1:]] == [len(X) * 2 // 3] * N_FOLDS
-    n_asked = 0
-    for rows, hidden in asked:
-        column = np.isnan(hidden).all(axis=0).argmax()
-        known = {tuple(np.delete(row, column)) for row in rows}
-        for row in hidden[~np.isnan(np.delete(hidden, column, axis=1)).all(axis=1)]:
-            assert tuple(np.nan_to_num(np.delete(row, column))) not in known
-            n_asked += 1
-    assert n_asked > 3 * len(X)
-    assert np.isfinite(out_of_sample).all()
-
-
-def test_predictions_of_a_regression_are_its_conditional_means():
-    """Out of sample, the error at observed cells is that of a regression, not 0."""
-    rng = np.random.RandomState(0)
-    X = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=3000)
-    X[rng.uniform(size=X.shape) < 0.1] = np.nan
-    predictions = PriorPredictions(MICEImputer(), 0).fit_predict(X)
-    both = ~np.isnan(X).any(axis=1)
-    residual = (X - predictions)[both]
-    np.testing.assert_allclose(residual.std(axis=0), 0.6, rtol=0.05)
-    np.testing.assert_allclose(predictions[both][:, 0], 0.8 * X[both, 1], atol=0.1)
-
-
-def test_few_rows_and_columns_that_a_fold_knows_nothing_of():
-    X = table(8)
-    X[:, 0] = np.nan
-    X[3, 0] = 5.0  # one observed value: two of three folds have it, one has not
-    predictions = PriorPredictions(MICEImputer(), 0)
-    assert np.isfinite(predictions.fit_predict(X)).all()
-    assert np.isfinite(PriorPredictions(MICEImputer(), 0).fit_predict(X[3:5])).all()
+    imputer = GNRImputer(**QUICK, prior=MICEImputer()).fit(X)
+    u = imputer._rows(X, np.empty((len(X), 0))).u.numpy()
+    completed = imputer.prior_.transform(X)
+    expected = (completed - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)
+    np.testing.assert_allclose(u, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(completed, MICEImputer(random_state=0).fit_transform(X))
 
 
 class Dropping(Recorder):
