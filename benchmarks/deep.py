@@ -38,7 +38,7 @@ PRIORS = {
     "no prior": None,
     "low-sparsity prior": "low_sparsity",
     "MICE as prior": MICEImputer(),
-    "MissForest as prior": MissForestImputer(),
+    "MissForest as prior": MissForestImputer(skip_complete=True),
 }
 METHODS = (
     MIWAE,
