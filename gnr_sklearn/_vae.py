@@ -186,7 +186,7 @@ class VAEImputer(DeepImputer):
 
     @property
     def _prior_imputer(self) -> Any | None:
-        """An imputer whose predictions belong to the auxiliary variable."""
+        """An imputer whose completed rows belong to the auxiliary variable."""
         return None
 
     def _mask_weight(self, observed_fraction: float) -> float:
