@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
+from gnr_sklearn._base import FloatArray
 from gnr_sklearn._validation import seed_random_states
 
-__all__ = ["AuxiliaryVariable"]
-
-FloatArray = NDArray[np.floating[Any]]
+__all__ = ["AuxiliaryVariable", "check_side_info"]
 
 
 class AuxiliaryVariable:
@@ -22,48 +21,34 @@ class AuxiliaryVariable:
 
     Parameters
     ----------
-    side_info : array-like of shape (n_samples, n_side_features) or None
-        Side information of the rows to learn from, which is checked.
-    n_rows : int
-        Number of those rows.
+    side : ndarray of shape (n_samples, n_side_features)
+        Side information of the rows to learn from, as :func:`check_side_info` returns it.
     imputer : estimator or None
         The imputer whose completed rows belong to u.
     seed : int
         Seed of the imputer.
     """
 
-    def __init__(
-        self, side_info: ArrayLike | None, n_rows: int, imputer: Any | None, seed: int
-    ) -> None:
-        self.n_side_features: int | None = None
-        if side_info is not None:
-            self.n_side_features = _as_matrix(side_info).shape[1]
+    def __init__(self, side: FloatArray, imputer: Any | None, seed: int) -> None:
+        self.n_side_features = side.shape[1]
         self.side_scaler = StandardScaler()
-        if side_info is not None:
-            self.side_scaler.fit(self.check(side_info, n_rows))
+        if self.n_side_features:
+            self.side_scaler.fit(side)
         self.imputer = None if imputer is None else _prepared(imputer, seed)
 
     def dimension(self, n_features: int) -> int:
         """Count the columns of u for rows with this many features."""
-        return (self.n_side_features or 0) + n_features * (self.imputer is not None)
+        return self.n_side_features + n_features * (self.imputer is not None)
 
     def check(self, side_info: ArrayLike | None, n_rows: int) -> FloatArray:
-        """Return side information as a matrix; without it, one that has no columns."""
-        expected = self.n_side_features
-        if (side_info is None) != (expected is None):
+        """Return side information of any rows as a matrix; see :func:`check_side_info`."""
+        was_given = self.n_side_features > 0
+        if (side_info is not None) != was_given:
             raise ValueError(
                 "side_info must be given to all methods if it was given to fit, and else to none; "
-                f"it was {'not ' * (expected is None)}given to fit."
+                f"it was {'not ' * (not was_given)}given to fit."
             )
-        if side_info is None:
-            return np.empty((n_rows, 0))
-        side = _as_matrix(side_info)
-        if side.shape != (n_rows, expected):
-            raise ValueError(
-                f"side_info must have {n_rows} rows, as X has, and {expected} columns, as in fit, "
-                f"got shape {side.shape}."
-            )
-        return side
+        return check_side_info(side_info, n_rows, self.n_side_features)
 
     def fit_transform(
         self, values: FloatArray, side: FloatArray, center: FloatArray, scale: FloatArray
@@ -83,27 +68,49 @@ class AuxiliaryVariable:
         values : ndarray of shape (n_samples, n_features)
             The rows, with NaN.
         side : ndarray of shape (n_samples, n_side_features)
-            What :meth:`check` returned.
+            Their side information, checked.
         center, scale : ndarray of shape (n_features,)
             What completed rows are centred and scaled by.
         """
         parts = []
-        if self.n_side_features is not None:
+        if self.n_side_features:
             parts.append(self.side_scaler.transform(side) if len(side) else side)
         if self.imputer is not None:
             parts.append((_complete(self.imputer, values) - center) / scale)
         return np.hstack(parts) if parts else None
 
 
-def _as_matrix(side_info: ArrayLike) -> FloatArray:
+def check_side_info(
+    side_info: ArrayLike | None, n_rows: int, n_side_features: int | None = None
+) -> FloatArray:
+    """Return side information as a matrix, which has no columns where there is none.
+
+    Parameters
+    ----------
+    side_info : array-like of shape (n_rows, n_side_features) or None
+        As the user gave it.
+    n_rows : int
+        Number of rows of X.
+    n_side_features : int or None, default=None
+        Number of columns in fit; None where any number will do.
+    """
+    if side_info is None:
+        return np.empty((n_rows, 0))
     try:
-        return check_array(side_info, dtype=np.float64)
+        side = check_array(side_info, dtype=np.float64)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             "side_info must be a complete numeric (n_samples, n_side_features) matrix "
             f"({str(error).splitlines()[0]})."
         ) from error
+    expected = (n_rows, side.shape[1] if n_side_features is None else n_side_features)
+    if side.shape != expected:
+        raise ValueError(
+            f"side_info must have {n_rows} rows, as X has, and {expected[1]} columns, as in fit, "
+            f"got shape {side.shape}."
+        )
+    return side
 
 
 def _prepared(imputer: Any, seed: int) -> Any:

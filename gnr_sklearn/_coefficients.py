@@ -11,6 +11,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
+from gnr_sklearn._pooling import FloatArray
+
 __all__ = [
     "bootstrap_variances",
     "check_variances",
@@ -22,8 +24,6 @@ __all__ = [
     "residual_degrees_of_freedom",
     "stack",
 ]
-
-FloatArray = NDArray[np.float64]
 
 # Of coef_ and intercept_ each; None where there is no intercept.
 Pair = tuple[FloatArray, FloatArray | None]

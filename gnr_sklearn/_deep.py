@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -18,9 +18,13 @@ from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
-__all__ = ["STEPS_PER_EPOCH", "DeepImputer", "callback_of"]
+__all__ = ["LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
 
 STEPS_PER_EPOCH = 100
+
+# In the units that a net sees. Squared, summed and divided by the smallest noise, such values
+# still fit into float32.
+LARGEST_VALUE = 1e6
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -149,7 +153,7 @@ class DeepImputer(BoundedImputer):
     def _user_callbacks(self) -> list[Any]:
         callbacks = list(self.callbacks or [])
         for item in callbacks:
-            callback = callback_of(item)
+            callback = _callback_of(item)
             if not isinstance(callback, Callback) and not (
                 isinstance(callback, type) and issubclass(callback, Callback)
             ):
@@ -160,7 +164,7 @@ class DeepImputer(BoundedImputer):
         return callbacks
 
     def _schedule(self) -> list[Any]:
-        theirs = map(callback_of, self.callbacks or [])
+        theirs = map(_callback_of, self.callbacks or [])
         has_schedule = any(isinstance(item, LRScheduler) for item in theirs)
         if self.learning_rate_schedule == "constant" or has_schedule:
             return []
@@ -194,6 +198,17 @@ class DeepImputer(BoundedImputer):
         return str(self.net_.device)
 
 
-def callback_of(item: Any) -> Any:
+def _callback_of(item: Any) -> Any:
     """Take the callback itself from what may be a pair of name and callback."""
     return item[1] if isinstance(item, tuple) and len(item) == 2 else item
+
+
+def masked_rows(
+    scaled: FloatArray, observed: NDArray[np.bool_], u: FloatArray | None = None
+) -> MaskedRows:
+    """Turn values in the units of a net into its rows, with 0 for NaN; they are overwritten."""
+    x = np.nan_to_num(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled), copy=False)
+    tables = [x, observed]
+    if u is not None:
+        tables.append(np.clip(u, -LARGEST_VALUE, LARGEST_VALUE))
+    return MaskedRows(*(torch.from_numpy(table.astype(np.float32)) for table in tables))

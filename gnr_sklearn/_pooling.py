@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 
 from gnr_sklearn._validation import check_number
 
-__all__ = ["PooledEstimate", "as_floats", "check_degrees_of_freedom", "pool"]
+__all__ = ["FloatArray", "PooledEstimate", "as_floats", "check_degrees_of_freedom", "pool"]
 
 FloatArray = NDArray[np.float64]
 Estimate = float | FloatArray

@@ -19,9 +19,9 @@ from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from gnr_sklearn._auxiliary import AuxiliaryVariable
+from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
-from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer
+from gnr_sklearn._deep import LARGEST_VALUE, STEPS_PER_EPOCH, DeepImputer, masked_rows
 from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
@@ -35,10 +35,6 @@ MAX_HELD_OUT = 1000
 
 # The bound of a row or two says too little to stop by.
 MIN_ROWS_TO_HOLD_OUT = 20
-
-# In the units that the net sees. Squared, summed and divided by the smallest noise, such values
-# still fit into float32.
-LARGEST_VALUE = 1e6
 
 # Samples for imputation come in this many rounds, of which all but the first adapt to the row:
 # more, smaller ones adapt further, but from too few samples, or in too many dimensions, nothing can
@@ -478,7 +474,8 @@ class VAEImputer(DeepImputer):
         precision = self._choose_precision(self._choose_device())
         *seeds, self._noise_seed, prior_seed = self._draw_seeds(6)
         module_seed, noise_seed, order_seed, split_seed = seeds
-        self._auxiliary = AuxiliaryVariable(side_info, n_rows, self._prior_imputer, prior_seed)
+        side = check_side_info(side_info, n_rows)
+        self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
         self._center, self._scale = self._location_and_scale(values)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
@@ -515,7 +512,6 @@ class VAEImputer(DeepImputer):
             "precision": precision,
         }
         net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
-        side = self._auxiliary.check(side_info, n_rows)
         u = self._auxiliary.fit_transform(values, side, self._center, self._scale)
         self._train(net, self._masked_rows(values, u))
         losses = [
@@ -576,17 +572,9 @@ class VAEImputer(DeepImputer):
         return self._masked_rows(values, u)
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
-        x = np.nan_to_num(self._scaled(values), copy=False).astype(np.float32)
-        mask = (~np.isnan(values)).astype(np.float32)
-        if u is None:
-            return MaskedRows(torch.from_numpy(x), torch.from_numpy(mask))
-        u = np.clip(u, -LARGEST_VALUE, LARGEST_VALUE).astype(np.float32)
-        return MaskedRows(*map(torch.from_numpy, (x, mask, u)))
-
-    def _scaled(self, values: FloatArray) -> FloatArray:
         scaled = values - self._center
         scaled /= self._scale
-        return np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled)
+        return masked_rows(scaled, ~np.isnan(values), u)
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(scaled.astype(np.float64) * self._scale + self._center)

@@ -11,16 +11,12 @@ import numpy as np
 import torch
 
 from gnr_sklearn._base import FloatArray, Interval
-from gnr_sklearn._deep import DeepImputer
+from gnr_sklearn._deep import DeepImputer, masked_rows
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.adversarial import AdversarialNet, generate
 from gnr_sklearn.nn.training import MaskedRows
 
 __all__ = ["GAINImputer"]
-
-# New values may be this many ranges away from those observed in fit: far enough for the generator,
-# and still nowhere near the end of float32.
-LARGEST_VALUE = 1e6
 
 # Rows that are imputed at a time: see ``filled_chunks``.
 CHUNK_SIZE = {"cpu": 128, "cuda": 2**14}
@@ -174,6 +170,4 @@ class GAINImputer(DeepImputer):
         """Return the rows that the networks see."""
         span = self._largest - self._least
         scaled = (values - self._least) / np.where(span > 0, span, 1.0)
-        scaled = np.nan_to_num(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE))
-        tensors = (table.astype(np.float32) for table in (scaled, ~np.isnan(values)))
-        return MaskedRows(*map(torch.from_numpy, tensors))
+        return masked_rows(scaled, ~np.isnan(values))

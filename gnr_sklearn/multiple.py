@@ -31,7 +31,13 @@ from gnr_sklearn._coefficients import (
     residual_degrees_of_freedom,
     stack,
 )
-from gnr_sklearn._pooling import PooledEstimate, as_floats, check_degrees_of_freedom, pool
+from gnr_sklearn._pooling import (
+    FloatArray,
+    PooledEstimate,
+    as_floats,
+    check_degrees_of_freedom,
+    pool,
+)
 from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
@@ -45,7 +51,6 @@ from sklearn.utils import _safe_indexing as take_rows  # isort: skip
 
 __all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
 
-FloatArray = NDArray[np.float64]
 
 CoefficientVariance = Callable[[Any, FloatArray, NDArray[Any]], tuple[ArrayLike, ArrayLike | None]]
 

@@ -60,6 +60,11 @@ class Terms(NamedTuple):
     mask_logits: Tensor | None = None
     x_sample: Tensor | None = None
 
+    def with_mask(self, mask: Tensor, mask_logits: Tensor) -> Terms:
+        """Add the term of the mask."""
+        log_pm = bernoulli_log_density(mask, mask_logits)
+        return self._replace(log_pm=log_pm, mask_logits=mask_logits)
+
 
 class LatentVariableModel(nn.Module):
     r"""What the models have in common: encoder, data decoder and auxiliary variable.
@@ -283,9 +288,7 @@ class GNR(LatentVariableModel):
             # A hole in u shows in u: what sees u would have nothing to predict.
             of_u = self.prior_mask_decoder(joint[..., : self.latent_dim])
             mask_logits = mask_logits.index_copy(-1, self.auxiliary_features, of_u)
-        return terms._replace(
-            log_pm=bernoulli_log_density(mask, mask_logits), mask_logits=mask_logits
-        )
+        return terms.with_mask(mask, mask_logits)
 
 
 class SelectionModel(LatentVariableModel):
@@ -307,11 +310,12 @@ class SelectionModel(LatentVariableModel):
         u: Tensor | None,
         categories: Tensor | None = None,
     ) -> tuple[Terms, Tensor]:
-        """Return the log-terms without a mask, and samples of x, (K, B, d)."""
+        """Return the log-terms without a mask, and the samples of x in them, (K, B, d)."""
         z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
         _, terms = self.decode_data(x, mask, z_noise, u, categories)
         x_given_z = terms.x_given_z
-        return terms, mask * x + (1.0 - mask) * (x_given_z.mean + x_given_z.scale * x_noise)
+        x_sample = mask * x + (1.0 - mask) * (x_given_z.mean + x_given_z.scale * x_noise)
+        return terms._replace(x_sample=x_sample), x_sample
 
 
 class NotMIWAE(SelectionModel):
@@ -357,12 +361,7 @@ class NotMIWAE(SelectionModel):
         The noise is of shape (K, B, latent_dim + d) or (K, 1, latent_dim + d).
         """
         terms, x_sample = self.sample_missing(x, mask, noise, u)
-        mask_logits = self.missing_process(x_sample)
-        return terms._replace(
-            log_pm=bernoulli_log_density(mask, mask_logits),
-            mask_logits=mask_logits,
-            x_sample=x_sample,
-        )
+        return terms.with_mask(mask, self.missing_process(x_sample))
 
 
 class PSMVAE(SelectionModel):
@@ -429,10 +428,6 @@ class PSMVAE(SelectionModel):
         ]
         mask_logits = torch.stack(logits, dim=1).flatten(0, 1)
         log_pr = self.component_logits.log_softmax(0).repeat(n_samples).unsqueeze(1)
-        return terms._replace(
-            log_pm=bernoulli_log_density(mask, mask_logits),
-            log_pz=terms.log_pz + log_pr,
-            log_qz=terms.log_qz - math.log(n_components),
-            mask_logits=mask_logits,
-            x_sample=x_sample,
+        return terms.with_mask(mask, mask_logits)._replace(
+            log_pz=terms.log_pz + log_pr, log_qz=terms.log_qz - math.log(n_components)
         )
