@@ -9,7 +9,10 @@ from pathlib import Path
 
 from benchmarks.records import RESULTS
 
-NAMES = ("quickstart", "table2", "deep", "coverage", "speed", "curves", "scale", "peers", "report")
+NAMES = (
+    "quickstart", "table2", "deep", "field", "coverage", "speed", "curves", "scale", "peers",
+    "report",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -22,6 +25,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
     parser.add_argument("--datasets", nargs="+", help="only these tables")
     parser.add_argument("--rates", nargs="+", type=float, help="only these missing rates")
+    parser.add_argument("--mechanisms", nargs="+", help="these ways to remove values")
     parser.add_argument("--protocols", nargs="+", choices=("paper", "field"), help="only these")
     parser.add_argument("--methods", nargs="+", help="only these methods")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,16 @@ from gnr_sklearn import MeanImputer, MICEImputer, MissForestImputer
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.datasets import UCI_DATASETS, load_uci
 from gnr_sklearn.metrics import imputation_rmse, mask_auc
-from gnr_sklearn.missingness import SelfMasking, ampute
+from gnr_sklearn.missingness import Mechanism, SelfMasking, ampute
 
 PROTOCOLS = ("paper", "field")
 RATES = (0.2, 0.8, 1.0)
+# Ways to remove values, by name; the papers' is the default.
+ABOVE = "above"
+MECHANISMS: dict[str, Callable[[float], Mechanism]] = {
+    ABOVE: SelfMasking,
+    "below": partial(SelfMasking, direction="below"),
+}
 UCI_ORDER = ("wine_white", "abalone", "banknote", "yeast", "wine_red", "concrete")
 assert set(UCI_ORDER) == set(UCI_DATASETS)
 
@@ -99,6 +106,25 @@ class Task:
         """RMSE over the removed values, in standard deviations of the complete columns."""
         return float(imputation_rmse(self.complete, imputed, self.missing, scale=self.scale))
 
+    def moment_errors(self, imputed: np.ndarray) -> dict[str, float]:
+        """Root mean squares of the errors in moments that the holes have to do with.
+
+        Means and standard deviations are those of the incomplete columns, in units of the true
+        standard deviation; correlations are those of an incomplete column with any other, without
+        those that a constant column leaves undefined.
+        """
+        holes = self.missing.any(axis=0)
+        shift = (imputed.mean(axis=0) - self.complete.mean(axis=0)) / self.complete.std(axis=0)
+        ratio = imputed.std(axis=0) / self.complete.std(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            true, found = (np.corrcoef(table, rowvar=False) for table in (self.complete, imputed))
+        pairs = np.triu(np.logical_or.outer(holes, holes), k=1)
+        return {
+            "mean_error": float(np.sqrt((shift[holes] ** 2).mean())),
+            "sd_error": float(np.sqrt(((ratio[holes] - 1) ** 2).mean())),
+            "correlation_error": float(np.sqrt(np.nanmean((found - true)[pairs] ** 2))),
+        }
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -109,13 +135,19 @@ class Cell:
     rate: float
     method: Method
     seed: int
+    mechanism: str = ABOVE
+
+    @property
+    def setting(self) -> str:
+        """The rate, after the name of the mechanism where it is not the papers'."""
+        return f"{self.mechanism}, " * (self.mechanism != ABOVE) + f"{self.rate:.0%}"
 
     @property
     def key(self) -> dict[str, str]:
         return {
             "protocol": self.protocol,
             "dataset": self.dataset,
-            "setting": f"{self.rate:.0%}",
+            "setting": self.setting,
             "method": self.method.label,
             "metric": "rmse",
         }
@@ -127,11 +159,11 @@ class Cell:
         if self.protocol == "paper":
             complete = (complete - complete.mean(axis=0)) / scale
             scale = np.ones_like(scale)
-        X = ampute(complete, SelfMasking(self.rate), random_state=self.seed)
+        X = ampute(complete, MECHANISMS[self.mechanism](self.rate), random_state=self.seed)
         return Task(X, complete, scale)
 
     def run(self, data_dir: Path | None) -> dict[str, Any]:
-        """Return error, mask AUC where the imputer models the mask, seconds, and a column."""
+        """Return errors, mask AUC where the imputer models the mask, seconds, and a column."""
         task = self.task(data_dir)
         imputer = self.method.make(self.protocol, self.seed)
         start = time.perf_counter()
@@ -146,6 +178,7 @@ class Cell:
         return {
             "rmse": task.error(imputed),
             "mask_auc": auc,
+            **task.moment_errors(imputed),
             "seconds": round(seconds, 2),
             "column": (true, filled, task.missing[:, 0]),
         }
@@ -182,10 +215,11 @@ def cells_of(
     """List the cells that the command line asks for, seed by seed; by default those of labels."""
     wanted = options.methods or labels
     return [
-        Cell(protocol, dataset, rate, method, seed)
+        Cell(protocol, dataset, rate, method, seed, mechanism)
         for seed in range(options.seeds or n_seeds)
         for method in methods
         if method.label in wanted
+        for mechanism in options.mechanisms or (ABOVE,)
         for rate in options.rates or method.rates
         for dataset in options.datasets or UCI_ORDER
         for protocol in options.protocols or PROTOCOLS
@@ -203,8 +237,12 @@ def run_cells(
     run: Callable[[Cell, Path | None], tuple[Cell, dict[str, Any]]] = _run,
     keep: Callable[[Cell, dict[str, Any]], None] = lambda cell, result: None,
     paper: Callable[[Cell], float | None] = lambda cell: None,
+    metrics: tuple[str, ...] = ("mask_auc",),
 ) -> list[tuple[Cell, dict[str, Any]]]:
-    """Run what is not recorded yet, record each cell as it ends, and return the results."""
+    """Run what is not recorded yet, record each cell as it ends, and return the results.
+
+    ``metrics`` are recorded beside the RMSE, where a result has them.
+    """
     todo = [
         cell
         for cell in cells
@@ -221,11 +259,13 @@ def run_cells(
         for cell, result in finished:
             results.append((cell, result))
             params, seconds = cell.method.describe(cell.protocol), result["seconds"]
-            records.add(cell.key, params, cell.seed, result["rmse"], seconds, paper(cell))
             keep(cell, result)
-            if result.get("mask_auc") is not None:
-                key = cell.key | {"metric": "mask_auc"}
-                records.add(key, params, cell.seed, result["mask_auc"], seconds, None)
+            for metric in metrics:
+                if result.get(metric) is not None:
+                    key = cell.key | {"metric": metric}
+                    records.add(key, params, cell.seed, result[metric], seconds, None)
+            # Last, for its record says that the cell is finished.
+            records.add(cell.key, params, cell.seed, result["rmse"], seconds, paper(cell))
             bar.set_postfix_str(f"{cell.protocol} {cell.dataset} {cell.method.label}")
             bar.update()
     return results

@@ -14,6 +14,12 @@ NOTES = Path(__file__).parent / "notes.md"
 METRICS = {
     "rmse": "RMSE over the removed values, in standard deviations of the complete column",
     "mask_auc": "area under the ROC curve of the reconstructed mask, mean over columns",
+    "mean_error": "error of a completed column's mean, in its true standard deviations, root mean "
+    "square over incomplete columns",
+    "sd_error": "error of a completed column's standard deviation as a share of the true one, root "
+    "mean square over incomplete columns",
+    "correlation_error": "error of the completed columns' correlations, root mean square over "
+    "those of incomplete columns",
     "memory_mib": "highest memory above the input, MiB",
     "fit_seconds": "seconds of fit",
     "transform_seconds": "seconds of transform",
