@@ -6,8 +6,9 @@ A :class:`Mechanism` gives each cell its probability of going missing; :func:`am
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar, overload
 
 import numpy as np
@@ -28,7 +29,16 @@ from gnr_sklearn._validation import (
     replace_cells,
 )
 
-__all__ = ["MAR", "MCAR", "Compose", "Mechanism", "SelfMasking", "ampute"]
+__all__ = [
+    "MAR",
+    "MCAR",
+    "Compose",
+    "Logistic",
+    "Mechanism",
+    "SelfMasking",
+    "TailMasking",
+    "ampute",
+]
 
 Frame = TypeVar("Frame", bound=DataFrameLike)
 
@@ -157,8 +167,7 @@ class SelfMasking(Mechanism):
         if self.threshold == "mean":
             threshold = observed_mean_and_std(values)[0]
         elif self.threshold == "median":
-            observed = [column[~np.isnan(column)] for column in values.T]
-            threshold = np.array([np.median(c) if c.size else np.nan for c in observed])
+            threshold = _over_observed(np.median, values)
         else:
             threshold = np.asarray(self.threshold, dtype=np.float64)
         # Strict on both sides, and False for NaN.
@@ -166,6 +175,142 @@ class SelfMasking(Mechanism):
         beyond = np.where(above, values > threshold, values < threshold)
         probability = np.zeros(X.shape)
         probability[:, columns] = self.p * beyond
+        return probability
+
+
+@dataclass(frozen=True)
+class TailMasking(Mechanism):
+    """Missing not at random: values far from the middle go missing, on either side.
+
+    ``P(x_ij missing) = p if x_ij < l_j or x_ij > u_j else 0``, with l_j and u_j quantiles of the
+    observed cells of the column. Both comparisons are strict, so a constant column loses nothing.
+
+    Parameters
+    ----------
+    p : float, default=1.0
+        The probability that a value beyond a quantile goes missing.
+    features : {"all", "first_half"}, sequence of int or None, default="first_half"
+        The columns that lose values; "first_half" is the first max(1, floor(d / 2)), None is "all".
+    lower, upper : float, default=0.25, 0.75
+        The shares of the observed cells at or below l_j and u_j; 0 and 1 keep that side whole.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type, or ``lower`` is more than ``upper``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import TailMasking, ampute
+    >>> X = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+    >>> ampute(X, TailMasking()).ravel()
+    array([nan,  2.,  3.,  4., nan])
+    """
+
+    p: float = 1.0
+    features: Features = "first_half"
+    lower: float = 0.25
+    upper: float = 0.75
+
+    def __post_init__(self) -> None:
+        _normalise(
+            self,
+            p=check_number(self.p, "p", 0, 1),
+            features=check_features(self.features),
+            lower=check_number(self.lower, "lower", 0, 1),
+            upper=check_number(self.upper, "upper", 0, 1),
+        )
+        if self.lower > self.upper:
+            raise ValueError(
+                f"lower must not be more than upper, got {self.lower!r} and {self.upper!r}."
+            )
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        columns = feature_indices(self.features, X.shape[1])
+        values = X[:, columns]
+        low, high = (
+            _over_observed(partial(np.quantile, q=share), values)
+            for share in (self.lower, self.upper)
+        )
+        probability = np.zeros(X.shape)
+        probability[:, columns] = self.p * ((values < low) | (values > high))
+        return probability
+
+
+@dataclass(frozen=True)
+class Logistic(Mechanism):
+    """Missing not at random by degrees: the odds of going missing rise with a value.
+
+    ``P(x_ij missing) = sigmoid(a_j + slope * s_ij)``, with the intercept a_j such that the average
+    over the rows is p. s_ij is the z-score (0 where NaN) of x_ij itself or, where ``depends_on`` is
+    "next", of row i's value in the next chosen column, which loses values too: what decides is
+    then seen in part, and where it is not, the value itself may be.
+
+    Parameters
+    ----------
+    p : float, default=0.2
+        The average probability of going missing in each chosen column.
+    features : {"all", "first_half"}, sequence of int or None, default="first_half"
+        The columns that lose values; "first_half" is the first max(1, floor(d / 2)), None is "all".
+    slope : float, default=2.0
+        How strongly missingness depends on s_ij: the odds change by a factor of exp(slope) for each
+        standard deviation. Below 0, low values go missing more often; 0 is MCAR.
+    depends_on : {"self", "next"}, default="self"
+        The column that decides: its own, or the next one chosen, in the order of ``features``, with
+        the first after the last. "next" takes two chosen columns or more.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.missingness import Logistic
+    >>> X = np.array([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    >>> Logistic(0.5).missing_probability(X).round(2)
+    array([[0.08, 0.  ],
+           [0.5 , 0.  ],
+           [0.92, 0.  ]])
+    >>> Logistic(0.5, features="all", depends_on="next").missing_probability(X).round(2)
+    array([[0.5 , 0.08],
+           [0.5 , 0.5 ],
+           [0.5 , 0.92]])
+    """
+
+    p: float = 0.2
+    features: Features = "first_half"
+    slope: float = 2.0
+    depends_on: str = "self"
+
+    def __post_init__(self) -> None:
+        _normalise(
+            self,
+            p=check_number(self.p, "p", 0, 1),
+            features=check_features(self.features),
+            slope=check_number(self.slope, "slope"),
+        )
+        if self.depends_on not in ("self", "next"):
+            raise (ValueError if isinstance(self.depends_on, str) else TypeError)(
+                f'depends_on must be "self" or "next", got {self.depends_on!r}.'
+            )
+
+    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give each cell's probability of going missing; see :class:`Mechanism`."""
+        columns = feature_indices(self.features, X.shape[1])
+        deciding = columns
+        if self.depends_on == "next":
+            if len(columns) < 2:
+                raise ValueError(
+                    "features must choose two columns or more for each to depend on the next, got "
+                    f"{self.features!r}, one of the {X.shape[1]} column(s) of X."
+                )
+            deciding = np.roll(columns, -1)
+        probability = np.zeros(X.shape)
+        probability[:, columns] = _logistic(self.slope * _standardise(X[:, deciding]), self.p)
         return probability
 
 
@@ -224,16 +369,8 @@ class MAR(Mechanism):
                 f"depend on, got {self.features!r}."
             )
         effect = self.slope * _standardise(_standardise(X[:, kept]).mean(axis=1, keepdims=True))
-        intercept = logit(self.p)
-        if 0 < self.p < 1:
-            # At logit(p) -+ max|effect| every row's probability is on one side of p, so the root
-            # lies between; 1 more keeps rounding from putting both ends on the same side.
-            reach = np.abs(effect).max() + 1.0
-            intercept = brentq(
-                lambda a: expit(a + effect).mean() - self.p, intercept - reach, intercept + reach
-            )
         probability = np.zeros(X.shape)
-        probability[:, columns] = expit(intercept + effect)
+        probability[:, columns] = _logistic(effect, self.p)
         return probability
 
 
@@ -346,6 +483,30 @@ def _standardise(X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give z-scores over the observed cells: 0 where NaN, and throughout a constant column."""
     mean, std = observed_mean_and_std(X)
     return np.nan_to_num((X - mean) / np.where(std > 0, std, 1.0))
+
+
+def _over_observed(
+    statistic: Callable[[NDArray[np.float64]], np.floating], X: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give a statistic of each column's cells that are not NaN (NaN if none)."""
+    observed = [column[~np.isnan(column)] for column in X.T]
+    return np.array([statistic(column) if column.size else np.nan for column in observed])
+
+
+def _logistic(effect: NDArray[np.float64], p: float) -> NDArray[np.float64]:
+    """Give sigmoid(a_j + effect_ij), with a_j such that the average of each column is p."""
+    intercepts = np.full(effect.shape[1], logit(p))
+    if 0 < p < 1:
+        for j, column in enumerate(effect.T):
+            # At logit(p) -+ max|effect| every row's probability is on one side of p, so the root
+            # lies between; 1 more keeps rounding from putting both ends on the same side.
+            reach = np.abs(column).max() + 1.0
+            intercepts[j] = brentq(
+                lambda a, column=column: expit(a + column).mean() - p,
+                intercepts[j] - reach,
+                intercepts[j] + reach,
+            )
+    return expit(intercepts + effect)
 
 
 def check_mechanism(mechanism: object, name: str) -> None:

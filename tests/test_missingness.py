@@ -14,11 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 
-from gnr_sklearn.missingness import MAR, MCAR, Compose, Mechanism, SelfMasking, ampute
+from gnr_sklearn.missingness import (
+    MAR,
+    MCAR,
+    Compose,
+    Logistic,
+    Mechanism,
+    SelfMasking,
+    TailMasking,
+    ampute,
+)
 
 MECHANISMS = [
     MCAR(),
@@ -27,6 +36,10 @@ MECHANISMS = [
     SelfMasking(0.5, features="all", direction="below", threshold="median"),
     SelfMasking(features=[1, 0], direction=["above", "below"], threshold=[0.0, 1.0]),
     SelfMasking(threshold=0.5),
+    TailMasking(0.7),
+    TailMasking(features="all", lower=0.1, upper=1.0),
+    Logistic(),
+    Logistic(0.7, features=[1, 0], slope=-20.0, depends_on="next"),
     MAR(0.3),
     MAR(0.3, features=[1], slope=-3.0),
     Compose(SelfMasking(0.8), MCAR(0.2)),
@@ -104,6 +117,54 @@ def test_rates(normals: NDArray[np.float64], p: float) -> None:
     np.testing.assert_allclose(missing.mean(axis=0), p, atol=0.015)
     missing = np.isnan(ampute(normals, SelfMasking(p), random_state=1))
     np.testing.assert_allclose(missing.mean(), p / 4, atol=0.01)  # the paper's sparsity
+
+
+def test_tail_masking_removes_what_lies_beyond_the_quantiles() -> None:
+    values = load_wine().data[:, :2]
+    low, high = np.quantile(values, 0.1, axis=0), np.quantile(values, 0.8, axis=0)
+    amputed = ampute(values, TailMasking(features="all", lower=0.1, upper=0.8))
+    np.testing.assert_array_equal(np.isnan(amputed), (values < low) | (values > high))
+    assert not TailMasking(lower=0.0, upper=1.0).missing_probability(values).any()
+
+
+def test_tail_masking_removes_half_by_default(normals: NDArray[np.float64]) -> None:
+    missing = np.isnan(ampute(normals, TailMasking(0.8), random_state=0))
+    np.testing.assert_allclose(missing.mean(axis=0), [0.4, 0.4, 0.0, 0.0], atol=0.015)
+    assert TailMasking().missing_probability(normals)[:, 0].sum() == len(normals) / 2
+
+
+def test_tail_masking_ignores_missing_cells_and_spares_constant_columns() -> None:
+    X = np.full((9, 3), 0.1)
+    X[:, 0] = [np.nan, 1, 2, 3, 4, 5, np.nan, np.nan, np.nan]
+    X[:, 2] = np.nan
+    probability = TailMasking(0.5, features="all").missing_probability(X)
+    np.testing.assert_array_equal(probability[:, 0], [0, 0.5, 0, 0, 0, 0.5, 0, 0, 0])
+    assert not probability[:, 1:].any()
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, -2.0, 50.0])
+@pytest.mark.parametrize("p", [0.0, 1e-12, 0.2, 0.97, 1.0])
+@pytest.mark.parametrize(("depends_on", "deciding"), [("self", [3, 0, 5]), ("next", [0, 5, 3])])
+def test_logistic_averages_p_and_is_logistic_in_the_deciding_column(
+    p: float, slope: float, depends_on: str, deciding: list[int]
+) -> None:
+    X = load_wine().data
+    columns = [3, 0, 5]
+    mechanism = Logistic(p, features=columns, slope=slope, depends_on=depends_on)
+    probability = mechanism.missing_probability(X)
+    np.testing.assert_allclose(probability.mean(axis=0)[columns], p, rtol=1e-6)
+    assert not np.delete(probability, columns, axis=1).any()
+    if slope == 1.0 and p == 0.2:
+        scores = (X[:, deciding] - X[:, deciding].mean(axis=0)) / X[:, deciding].std(axis=0)
+        logits = logit(probability[:, columns])
+        np.testing.assert_allclose(logits - logits[0], scores - scores[0], atol=1e-9)
+
+
+def test_logistic_takes_0_for_missing_conditions() -> None:
+    X = np.array([[7.0, -1.0], [7.0, np.nan], [7.0, 1.0]])
+    probability = Logistic(0.5, features="all", depends_on="next").missing_probability(X)
+    np.testing.assert_allclose(probability[:, 0], expit([-2.0, 0.0, 2.0]))
+    np.testing.assert_allclose(probability[:, 1], 0.5)  # its next column is constant
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, -2.0, 50.0])
@@ -345,6 +406,14 @@ def test_own_mechanism_must_give_probabilities(probability: object) -> None:
         (lambda: SelfMasking(threshold=[0, np.nan]), ValueError, "threshold must be"),
         (lambda: SelfMasking(threshold=None), TypeError, "threshold must be"),
         (lambda: SelfMasking(threshold=[[0.0]]), ValueError, "threshold must be"),
+        (lambda: TailMasking(2), ValueError, "p must be a finite number between 0 and 1, got 2"),
+        (lambda: TailMasking(lower=-0.1), ValueError, "lower must be .* between 0 and 1"),
+        (lambda: TailMasking(upper="1"), TypeError, "upper must be a number"),
+        (lambda: TailMasking(lower=0.6, upper=0.4), ValueError, "lower must not be more than"),
+        (lambda: Logistic(-1), ValueError, "p must be a finite number between 0 and 1"),
+        (lambda: Logistic(slope=np.nan), ValueError, "slope must be a finite number"),
+        (lambda: Logistic(depends_on="last"), ValueError, "depends_on must be .*, got 'last'"),
+        (lambda: Logistic(depends_on=1), TypeError, "depends_on must be"),
         (lambda: Compose(), ValueError, "mechanisms must hold at least one"),
         (lambda: Compose([]), ValueError, "mechanisms must hold at least one"),
         (lambda: Compose(MCAR(), 0.2), TypeError, "mechanisms must be a Mechanism .*, got 0.2"),
@@ -363,6 +432,8 @@ def test_bad_parameters(make: Callable[[], object], error: type[Exception], mess
         (MAR(features="all"), r"features must leave at least one of the 3 column"),
         (MAR(features=[2, 0, 1]), "features must leave at least one"),
         (SelfMasking(features=[0, 1], direction=["above"]), r"direction must have .* \(2\), got 1"),
+        (Logistic(features=[3]), "features must be column numbers from 0 to 2, got 3"),
+        (Logistic(depends_on="next"), "features must choose two columns or more"),
         (SelfMasking(threshold=[1.0, 2.0]), r"threshold must have .* \(1\), got 2"),
     ],
 )
