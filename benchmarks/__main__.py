@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
     parser.add_argument("--datasets", nargs="+", help="only these tables")
     parser.add_argument("--rates", nargs="+", type=float, help="only these missing rates")
-    parser.add_argument("--mechanisms", nargs="+", help="these ways to remove values")
+    parser.add_argument("--mechanisms", nargs="+", help="ways to remove values, by default: above")
     parser.add_argument("--protocols", nargs="+", choices=("paper", "field"), help="only these")
     parser.add_argument("--methods", nargs="+", help="only these methods")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")

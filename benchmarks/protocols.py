@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,20 +25,45 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from tqdm import tqdm
 
+from benchmarks.families import FAMILIES, draw
 from benchmarks.records import RecordFile
 from gnr_sklearn import MeanImputer, MICEImputer, MissForestImputer
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.datasets import UCI_DATASETS, load_uci
 from gnr_sklearn.metrics import imputation_rmse, mask_auc
-from gnr_sklearn.missingness import Mechanism, SelfMasking, ampute
+from gnr_sklearn.missingness import (
+    MAR,
+    MCAR,
+    Logistic,
+    Mechanism,
+    SelfMasking,
+    TailMasking,
+    ampute,
+)
 
 PROTOCOLS = ("paper", "field")
 RATES = (0.2, 0.8, 1.0)
-# Ways to remove values, by name; the papers' is the default.
+GENTLE_RATES = (0.2, 0.5, 0.8)
+
+
+class Removal(NamedTuple):
+    """A way to remove values, and the rates at which it is looked at."""
+
+    mechanism: Callable[[float], Mechanism]
+    rates: tuple[float, ...]
+
+
+# By name; the papers' is the default. All remove values in the first half of the columns. The rate
+# is the probability of values beyond a limit in the first three, and the average one in the others.
 ABOVE = "above"
-MECHANISMS: dict[str, Callable[[float], Mechanism]] = {
-    ABOVE: SelfMasking,
-    "below": partial(SelfMasking, direction="below"),
+MECHANISMS = {
+    ABOVE: Removal(SelfMasking, RATES),
+    "below": Removal(partial(SelfMasking, direction="below"), RATES),
+    "tails": Removal(TailMasking, GENTLE_RATES),
+    "logistic": Removal(Logistic, GENTLE_RATES),
+    "other": Removal(partial(Logistic, depends_on="next"), GENTLE_RATES),
+    "MCAR": Removal(partial(MCAR, features="first_half"), GENTLE_RATES[:2]),
+    "MAR": Removal(MAR, GENTLE_RATES[:2]),
 }
 UCI_ORDER = ("wine_white", "abalone", "banknote", "yeast", "wine_red", "concrete")
 assert set(UCI_ORDER) == set(UCI_DATASETS)
@@ -58,13 +83,16 @@ class ZeroImputer(SimpleImputer):
 
 @dataclass(frozen=True)
 class Method:
-    """A labelled imputer with its settings; the protocol decides on scaling."""
+    """A labelled imputer with its settings; the protocol decides on scaling.
+
+    Without rates of its own it is run at all those of a mechanism.
+    """
 
     label: str
     imputer: type
     params: dict[str, Any] = field(default_factory=dict)
     protocols: tuple[str, ...] = PROTOCOLS
-    rates: tuple[float, ...] = RATES
+    rates: tuple[float, ...] | None = None
 
     def make(self, protocol: str, seed: int) -> Any:
         params = dict(self.params)
@@ -114,14 +142,16 @@ class Task:
         those that a constant column leaves undefined.
         """
         holes = self.missing.any(axis=0)
-        shift = (imputed.mean(axis=0) - self.complete.mean(axis=0)) / self.complete.std(axis=0)
-        ratio = imputed.std(axis=0) / self.complete.std(axis=0)
+        (mean, sd), (true_mean, true_sd) = (
+            (table[:, holes].mean(axis=0), table[:, holes].std(axis=0))
+            for table in (imputed, self.complete)
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             true, found = (np.corrcoef(table, rowvar=False) for table in (self.complete, imputed))
         pairs = np.triu(np.logical_or.outer(holes, holes), k=1)
         return {
-            "mean_error": float(np.sqrt((shift[holes] ** 2).mean())),
-            "sd_error": float(np.sqrt(((ratio[holes] - 1) ** 2).mean())),
+            "mean_error": float(np.sqrt((((mean - true_mean) / true_sd) ** 2).mean())),
+            "sd_error": float(np.sqrt(((sd / true_sd - 1) ** 2).mean())),
             "correlation_error": float(np.sqrt(np.nanmean((found - true)[pairs] ** 2))),
         }
 
@@ -159,7 +189,8 @@ class Cell:
         if self.protocol == "paper":
             complete = (complete - complete.mean(axis=0)) / scale
             scale = np.ones_like(scale)
-        X = ampute(complete, MECHANISMS[self.mechanism](self.rate), random_state=self.seed)
+        mechanism = MECHANISMS[self.mechanism].mechanism(self.rate)
+        X = ampute(complete, mechanism, random_state=self.seed)
         return Task(X, complete, scale)
 
     def run(self, data_dir: Path | None) -> dict[str, Any]:
@@ -185,7 +216,9 @@ class Cell:
 
 
 def load(dataset: str, data_dir: Path | None) -> np.ndarray:
-    """Complete data, from scikit-learn or UCI."""
+    """Complete data, from scikit-learn, UCI or a family of distributions."""
+    if dataset in FAMILIES:
+        return draw(dataset)
     if dataset == "diabetes":
         return load_diabetes(scaled=False).data
     if dataset == YEAST_OF_SEVEN:
@@ -220,10 +253,12 @@ def cells_of(
         for method in methods
         if method.label in wanted
         for mechanism in options.mechanisms or (ABOVE,)
-        for rate in options.rates or method.rates
+        for rate in options.rates or MECHANISMS[mechanism].rates
         for dataset in options.datasets or UCI_ORDER
         for protocol in options.protocols or PROTOCOLS
-        if protocol in method.protocols and rate in method.rates
+        if protocol in method.protocols
+        and rate in MECHANISMS[mechanism].rates
+        and rate in (method.rates or [rate])
     ]
 
 
@@ -265,7 +300,8 @@ def run_cells(
                     key = cell.key | {"metric": metric}
                     records.add(key, params, cell.seed, result[metric], seconds, None)
             # Last, for its record says that the cell is finished.
-            records.add(cell.key, params, cell.seed, result["rmse"], seconds, paper(cell))
+            reported = paper(cell) if cell.mechanism == ABOVE else None
+            records.add(cell.key, params, cell.seed, result["rmse"], seconds, reported)
             bar.set_postfix_str(f"{cell.protocol} {cell.dataset} {cell.method.label}")
             bar.update()
     return results

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks import ratios
 from benchmarks.records import Record
 
 TARGET = Path(__file__).parent / "RESULTS.md"
@@ -77,6 +78,8 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
                 + (f"{seconds[0]:.1f} - {seconds[-1]:.1f} |" if seconds[-1] else "|")
             )
         lines.append("")
+    if benchmark == "field":
+        lines += ratios.table(records)
     settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])
     if settings:
         lines += ["Settings:", ""]

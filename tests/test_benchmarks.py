@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import curves, report, scale, speed
+from benchmarks import curves, field, ratios, report, scale, speed
 from benchmarks.plain import train
 from benchmarks.protocols import (
     MEAN,
+    MECHANISMS,
     MICE,
     ZERO,
     Cell,
     Method,
+    Task,
+    cells_of,
     find_data_dir,
     load,
     run_cells,
 )
 from benchmarks.records import RecordFile
-from gnr_sklearn import GNRImputer
+from gnr_sklearn import GNRImputer, MeanImputer
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.training import MaskedRows, NegativeBound
@@ -90,6 +93,125 @@ def test_the_paper_protocol_tells_the_true_mean():
         Cell("paper", "diabetes", 1.0, ZERO, 0).run(None)["rmse"]
         < Cell("paper", "diabetes", 1.0, MEAN, 0).run(None)["rmse"]
     )
+
+
+def options_of(**given):
+    """What the command line gives, where only these are set."""
+    names = ("data_dir", "seeds", "rates", "protocols", "datasets", "methods", "mechanisms")
+    return argparse.Namespace(**dict.fromkeys(names) | {"jobs": 1} | given)
+
+
+def test_a_mechanism_is_part_of_the_setting():
+    assert Cell("field", "diabetes", 0.2, MEAN, 0).key["setting"] == "20%"
+    assert Cell("field", "diabetes", 0.2, MEAN, 0, "below").key["setting"] == "below, 20%"
+    above, below = (
+        Cell("field", "diabetes", 1.0, MEAN, 0, mechanism).task(None)
+        for mechanism in ("above", "below")
+    )
+    first_half = above.complete[:, :5]
+    np.testing.assert_array_equal(above.missing[:, :5], first_half > first_half.mean(axis=0))
+    np.testing.assert_array_equal(below.missing[:, :5], first_half < first_half.mean(axis=0))
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_mechanisms_remove_values_in_the_first_half_alone(mechanism):
+    for rate in MECHANISMS[mechanism].rates:
+        missing = Cell("field", "linear", rate, MEAN, 0, mechanism).task(None).missing
+        share = rate / 2 if mechanism in ("above", "below", "tails") else rate
+        np.testing.assert_allclose(missing.mean(axis=0), [share] * 4 + [0] * 4, atol=0.04)
+
+
+def test_a_mechanism_comes_with_its_rates():
+    method = Method("some", MeanImputer, protocols=("field",))
+    limited = Method("limited", MeanImputer, protocols=("field",), rates=(0.2, 1.0))
+    options = options_of(mechanisms=["above", "MAR"], datasets=["diabetes"])
+    cells = cells_of([method, limited], options, 1, ["some", "limited"])
+    assert [(c.method.label, c.setting) for c in cells] == [
+        ("some", "20%"), ("some", "80%"), ("some", "100%"), ("some", "MAR, 20%"),
+        ("some", "MAR, 50%"), ("limited", "20%"), ("limited", "100%"), ("limited", "MAR, 20%"),
+    ]  # fmt: skip
+
+
+def test_published_numbers_belong_to_the_mechanism_of_the_papers(tmp_path):
+    cells = [Cell("paper", "diabetes", 1.0, MEAN, 0, mechanism) for mechanism in ("above", "below")]
+    records = RecordFile("some", tmp_path)
+    run_cells(cells, records, jobs=1, data_dir=None, paper=lambda cell: 2.0)
+    assert [records.find(**cell.key)["paper"] for cell in cells] == [2.0, None]
+
+
+def test_errors_of_moments():
+    complete = np.array([[0.0, 0.0, 1.0], [2.0, 1.0, 3.0], [4.0, 2.0, 8.0], [6.0, 3.0, 4.0]])
+    X = complete.copy()
+    X[3, 0] = np.nan
+    task = Task(X, complete, complete.std(axis=0))
+    assert task.moment_errors(complete) == dict.fromkeys(field.MOMENTS, 0)
+    imputed = complete.copy()
+    imputed[3, 0] = 2.0
+    errors = task.moment_errors(imputed)
+    assert errors["mean_error"] == pytest.approx(1 / np.sqrt(5))
+    assert errors["sd_error"] == pytest.approx(1 - np.sqrt(2) / np.sqrt(5))
+    # The pair of the two complete columns is left out.
+    before, after = (np.corrcoef(table.T)[0, 1:] for table in (complete, imputed))
+    assert errors["correlation_error"] == pytest.approx(np.sqrt(((after - before) ** 2).mean()))
+
+
+def test_correlations_of_a_constant_column_are_left_out():
+    complete = np.array([[0.0, 1.0, 2.0], [3.0, 1.0, 1.0], [1.0, 1.0, 5.0]])
+    X = complete.copy()
+    X[0, 0] = np.nan
+    errors = Task(X, complete, complete.std(axis=0)).moment_errors(complete)
+    assert errors["correlation_error"] == 0
+
+
+def test_field_records_moments_of_the_field_protocol_alone(tmp_path, capsys):
+    options = options_of(
+        results=tmp_path, seeds=1, rates=[0.2], datasets=["diabetes", "linear"],
+        methods=["mean"], mechanisms=["logistic"],
+    )  # fmt: skip
+    field.main(options)
+    records = RecordFile("field", tmp_path).records
+    assert {r["protocol"] for r in records} == {"field"}
+    assert {r["setting"] for r in records} == {"logistic, 20%"}
+    assert {r["metric"] for r in records} == {"rmse", *field.MOMENTS}
+    assert len(records) == 2 * 4
+    assert set(field.MOMENTS) < report.METRICS.keys()
+    assert "ratio" not in capsys.readouterr().out  # GNR was not among the methods
+
+
+def test_rivals_are_told_no_more():
+    labels = ["MICE", "not-MIWAE", "not-MIWAE, known sign", "GNR of the paper", "GNR"]
+    labels += ["GNR, told above", "GNR, tried out"]
+    assert ratios.rivals("GNR", labels) == ["MICE", "not-MIWAE", "GNR of the paper"]
+    assert ratios.rivals("GNR of the paper", labels) == ["MICE", "not-MIWAE"]
+    assert ratios.rivals("GNR, told above", labels) == labels[:4]
+
+
+def add_errors(records, errors):
+    for (method, dataset, setting, seed), value in errors.items():
+        key = KEY | {"method": method, "dataset": dataset, "setting": setting}
+        records.add(key, "p", seed, value, 1.0, None)
+
+
+def test_ratios_to_the_best_rival(tmp_path):
+    records = RecordFile("field", tmp_path)
+    add_errors(records, {
+        ("MICE", "yeast", "20%", 0): 2.0, ("MICE", "yeast", "20%", 1): 100.0,
+        ("mean", "yeast", "20%", 0): 3.0, ("not-MIWAE, known sign", "yeast", "20%", 0): 0.5,
+        ("MICE", "abalone", "20%", 0): 1.0, ("mean", "abalone", "20%", 0): 0.5,
+        ("MICE", "linear", "20%", 0): 1.0, ("MICE", "yeast", "tails, 50%", 0): 1.0,
+        ("GNR", "yeast", "20%", 0): 1.0, ("GNR", "abalone", "20%", 0): 1.0,
+        ("GNR", "linear", "20%", 0): 0.9, ("GNR", "yeast", "tails, 50%", 0): 0.7,
+        ("GNR", "concrete", "20%", 0): 0.1, ("GNR, told above", "yeast", "20%", 0): 0.6,
+    })  # fmt: skip
+    found = ratios.ratios(records.records, "GNR")
+    assert found.keys() == {("UCI", "20%"), ("synthetic", "20%"), ("UCI", "tails, 50%")}
+    # A half on yeast, over the seed that both ran, and twice on abalone; concrete has no rival.
+    assert found["UCI", "20%"] == (pytest.approx(1.0), pytest.approx(2.0), "abalone", 2, 2)
+    text = "\n".join(report.render("field", records.records))
+    assert "| method | missing | tables | 20% | 50% |" in text
+    assert "| GNR | above | UCI | 1.00, worst 2.00 on abalone (tables: 2, rivals: 2) |  |" in text
+    assert "| GNR | tails | UCI |  | 0.70, worst 0.70 on yeast (tables: 1, rivals: 1) |" in text
+    assert "| GNR, told above | above | UCI | 1.20, worst 1.20 on yeast" in text
 
 
 @pytest.mark.skipif(find_data_dir(None) is None, reason="needs the folder with the UCI tables")
