@@ -1,0 +1,738 @@
+"""How results change with what the data cannot tell: sensitivity analysis of imputations.
+
+Nothing observed says how far missing values lie from those that an imputer puts in their place,
+since all that it learns from is observed. :func:`sensitivity` therefore imputes under a list of
+scenarios, and reports how imputed values, column means and an estimate of the user's move.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.base import clone
+
+from gnr_sklearn._pooling import FloatArray, as_floats
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    RandomStateLike,
+    as_generator,
+    check_matrix,
+    check_number,
+    feature_indices,
+    observed_mean_and_std,
+    seed_random_states,
+)
+from gnr_sklearn.multiple import _check_count, _check_flag, _input_names, _sample, _seed
+
+# scikit-learn's own message for what is not installed; private there.
+from sklearn.utils._optional_dependencies import check_pandas_support  # isort: skip
+
+__all__ = ["Scenario", "SensitivityResult", "sensitivity"]
+
+Direction = str | Sequence[str | None] | None
+
+# A weighted mean of draws that are worth fewer equally weighted ones says little.
+FEWEST_DRAWS = 10
+
+# Imputers that work in other units give observed values back up to rounding, of float32 at worst.
+ROUNDING = 1e-5
+
+
+class Scenario(NamedTuple):
+    """What is assumed of the missing values.
+
+    Attributes
+    ----------
+    kind : {"reference", "delta", "strength", "direction"}
+        "reference" is the imputation as it is.
+    value : float, str, tuple or None
+        Delta, gamma or the direction; None for the reference.
+    feature : str or None
+        The one feature whose imputed values are moved; None for all the chosen ones together.
+    """
+
+    kind: Literal["reference", "delta", "strength", "direction"]
+    value: float | str | tuple[str | None, ...] | None = None
+    feature: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SensitivityResult:
+    """What changes from scenario to scenario; :func:`sensitivity` makes it.
+
+    The first axis of each array goes over the scenarios, of which the first is the reference. The
+    d features are those of X that the imputer returns.
+
+    Attributes
+    ----------
+    scenarios : tuple of Scenario
+        Of length n_scenarios.
+    feature_names : ndarray of shape (d,) of str objects
+        Names of the features; x0, x1, ... where X has none.
+    observed_std : ndarray of shape (d,)
+        Population standard deviation of the observed cells, in units of X; NaN where there are
+        none.
+    n_missing : ndarray of shape (d,) of int
+        Number of missing cells.
+    column_means, column_stds : ndarray of shape (n_scenarios, d)
+        Mean and population standard deviation of the completed columns, in units of X.
+    rms_moves : ndarray of shape (n_scenarios, d)
+        Root mean square, over the missing cells of a feature, of the difference to the reference in
+        units of `observed_std`; NaN where there are no such cells or the observed ones do not vary.
+    estimates : ndarray of shape (n_scenarios, ...) or None
+        What the user's `estimate` gave.
+    effective_n_draws : ndarray of shape (n_scenarios,)
+        For strengths, the number of equally weighted draws that those of a cell are worth, 1 / sum
+        of squared weights, averaged over the cells; else NaN.
+    completed : ndarray of shape (n_scenarios, n, d) or None
+        The completed data, where asked for.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    feature_names: NDArray[Any]
+    observed_std: FloatArray
+    n_missing: NDArray[np.intp]
+    column_means: FloatArray
+    column_stds: FloatArray
+    rms_moves: FloatArray
+    estimates: FloatArray | None
+    effective_n_draws: FloatArray
+    completed: FloatArray | None = field(default=None, repr=False)
+
+    @property
+    def rms_move(self) -> FloatArray:
+        """Root mean square move over the missing cells of all features, (n_scenarios,)."""
+        counted = ~np.isnan(self.rms_moves[0])
+        weights = self.n_missing[counted]
+        squares = (self.rms_moves[:, counted] ** 2 * weights).sum(axis=1)
+        return np.sqrt(squares / weights.sum()) if counted.any() else np.full(len(squares), np.nan)
+
+    def curve(
+        self, kind: Literal["delta", "strength"] = "delta", feature: str | None = None
+    ) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Give the scenarios of one kind in order.
+
+        Parameters
+        ----------
+        kind : {"delta", "strength"}, default="delta"
+            The kind of scenario.
+        feature : str or None, default=None
+            The one feature that is moved; None for all the chosen ones together.
+
+        Returns
+        -------
+        values : ndarray of shape (n_points,)
+            Deltas or strengths, ascending. Where 0 is not among them, the reference stands for it.
+        rows : ndarray of shape (n_points,) of int
+            The scenarios that they belong to: indices of the first axis of the arrays.
+
+        Raises
+        ------
+        ValueError
+            If there is no such scenario.
+
+        Examples
+        --------
+        >>> from gnr_sklearn import MeanImputer
+        >>> from gnr_sklearn.sensitivity import sensitivity
+        >>> result = sensitivity(MeanImputer(), [[1.0], [3.0], [float("nan")]], deltas=[1.5, -1.0])
+        >>> values, rows = result.curve()
+        >>> values.tolist(), rows.tolist(), result.column_means[rows, 0].round(2).tolist()
+        ([-1.0, 0.0, 1.5], [2, 0, 1], [1.67, 2.0, 2.5])
+        """
+        if kind not in ("delta", "strength"):
+            raise ValueError(f'kind must be "delta" or "strength", got {kind!r}.')
+        rows = [
+            row
+            for row, scenario in enumerate(self.scenarios)
+            if scenario.kind == kind and scenario.feature == feature
+        ]
+        if not rows:
+            raise ValueError(
+                "kind and feature must be those of a scenario that was asked for, got "
+                f"{kind!r} and {feature!r}."
+            )
+        values = [self.scenarios[row].value for row in rows]
+        if 0.0 not in values:
+            values, rows = [0.0, *values], [0, *rows]
+        numbers = np.asarray(values, dtype=np.float64)
+        order = np.argsort(numbers, kind="stable")
+        return numbers[order], np.asarray(rows)[order]
+
+    def tipping_point(
+        self,
+        threshold: float,
+        *,
+        kind: Literal["delta", "strength"] = "delta",
+        feature: str | None = None,
+    ) -> float:
+        """Find how far missing values must be moved for the estimate to reach a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            The value of the estimate at which the conclusion changes, such as 0 for an effect or
+            0.05 for a p-value.
+        kind : {"delta", "strength"}, default="delta"
+            The scenarios to look along.
+        feature : str or None, default=None
+            The one feature that is moved; None for all the chosen ones together.
+
+        Returns
+        -------
+        value : float
+            The delta, or strength, where the estimate equals the threshold, interpolated linearly
+            between scenarios; of several the one nearest to 0. NaN where the estimate stays on one
+            side of the threshold: the tipping point, if there is one, lies outside what was tried.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the estimate was not given or is not one number, or there are no such scenarios.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MeanImputer
+        >>> from gnr_sklearn.sensitivity import sensitivity
+        >>> X = np.array([[1.0], [3.0], [np.nan], [np.nan]])
+        >>> result = sensitivity(MeanImputer(), X, estimate=np.mean)
+        >>> result.tipping_point(2.375)
+        0.75
+        """
+        threshold = check_number(threshold, "threshold")
+        values, rows = self.curve(kind, feature)
+        if self.estimates is None or self.estimates.ndim > 1:
+            got = "none" if self.estimates is None else f"shape {self.estimates.shape[1:]}"
+            raise ValueError(
+                "estimate must have been a function that gives one number for there to be a "
+                f"tipping point, got {got}."
+            )
+        return first_crossing(values, self.estimates[rows] - threshold)
+
+    def to_frame(self) -> Any:
+        """Give a table with one row for each scenario.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            With the columns kind, value, feature, rms_move (over all features), effective_n_draws,
+            then estimate (estimate_0, estimate_1, ... for an array, flattened) where there is one,
+            and mean_<name>, std_<name> and rms_move_<name> for each feature.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from gnr_sklearn import MeanImputer
+        >>> from gnr_sklearn.sensitivity import sensitivity
+        >>> result = sensitivity(MeanImputer(), [[1.0], [3.0], [float("nan")]], deltas=[-1, 1])
+        >>> result.to_frame()[["kind", "value", "rms_move", "mean_x0"]].round(2)
+                kind value  rms_move  mean_x0
+        0  reference  None       0.0     2.00
+        1      delta  -1.0       1.0     1.67
+        2      delta   1.0       1.0     2.33
+        """
+        pandas = check_pandas_support(f"{type(self).__name__}.to_frame")
+        columns: dict[str, Any] = {
+            "kind": [scenario.kind for scenario in self.scenarios],
+            # Numbers, words and None: pandas would guess a common type.
+            "value": pandas.Series([scenario.value for scenario in self.scenarios], dtype=object),
+            "feature": pandas.Series(
+                [scenario.feature for scenario in self.scenarios], dtype=object
+            ),
+            "rms_move": self.rms_move,
+            "effective_n_draws": self.effective_n_draws,
+        }
+        if self.estimates is not None and self.estimates.ndim == 1:
+            columns["estimate"] = self.estimates
+        elif self.estimates is not None:
+            flat = self.estimates.reshape(len(self.scenarios), -1)
+            columns.update({f"estimate_{k}": each for k, each in enumerate(flat.T)})
+        for prefix, numbers in (
+            ("mean", self.column_means),
+            ("std", self.column_stds),
+            ("rms_move", self.rms_moves),
+        ):
+            for name, column in zip(self.feature_names, numbers.T, strict=True):
+                columns[f"{prefix}_{name}"] = column
+        return pandas.DataFrame(columns)
+
+
+def sensitivity(
+    imputer: Any,
+    X: ArrayLike | DataFrameLike,
+    *,
+    deltas: Sequence[float] | FloatArray | None = (-1.0, -0.5, 0.0, 0.5, 1.0),
+    strengths: Sequence[float] | FloatArray | None = None,
+    directions: Sequence[Direction] | None = None,
+    features: str | Sequence[int] | Sequence[str] | NDArray[np.integer] | None = None,
+    one_at_a_time: bool = False,
+    estimate: Callable[[Any], ArrayLike] | None = None,
+    n_draws: int = 200,
+    return_completed: bool = False,
+    random_state: RandomStateLike = None,
+) -> SensitivityResult:
+    r"""Impute under several assumptions about the missing values, and compare.
+
+    The reference is what the imputer imputes. In the other scenarios imputed values are moved away
+    from it: by a given distance (`deltas`), as if large values went missing more often than the
+    imputer supposes, or less (`strengths`), or by an imputer that is fitted again and told which
+    values go missing (`directions`).
+
+    Parameters
+    ----------
+    imputer : estimator with ``fit(X)`` and ``transform(X)``
+        Any imputer that returns observed values as they are; for `strengths` with ``sample(X,
+        n_draws, random_state)`` as well, and for `directions` with a parameter
+        ``missing_direction``. It is cloned and fitted to X, also if it is fitted, and stays as it
+        is. To use one as it was fitted, pass ``sklearn.frozen.FrozenEstimator(imputer)``.
+    X : array-like or DataFrame of shape (n, d)
+        Numbers with missing cells. It is not changed.
+    deltas : sequence of float or None, default=(-1.0, -0.5, 0.0, 0.5, 1.0)
+        Distances that imputed values are moved by, in units of the standard deviation of the
+        observed cells of their column. None for no such scenario.
+    strengths : sequence of float or None, default=None
+        The gammas of exponential tilting: log odds ratios of going missing, for values that differ
+        by that standard deviation, beyond what the imputer supposes itself. Positive ones say that
+        missing values are larger than imputed. None for no such scenario.
+    directions : sequence of {"above", "below", None, sequence of these} or None, default=None
+        Values for the imputer's ``missing_direction``, each one for all features or a sequence with
+        one per feature of X. An imputer is fitted for each of them that is not its own already.
+        None for no such scenario.
+    features : {"all", "first_half"}, sequence of int or of str or None, default=None
+        The columns, by number or name, whose imputed values `deltas` and `strengths` move; None is
+        "all". Those without missing cells do not matter.
+    one_at_a_time : bool, default=False
+        Whether to move each of these features alone as well, after all of them together.
+    estimate : callable or None, default=None
+        ``estimate(X_completed) -> float or array``: a result that is to be compared, such as a
+        coefficient. It gets float64 columns, those of X that the imputer returns and not those of
+        an indicator: a DataFrame with the index of X if X is one from pandas, else an array.
+    n_draws : int, default=200
+        Number of draws of each missing cell for `strengths`, at least 2. All are in memory at once.
+    return_completed : bool, default=False
+        Whether the result holds the completed data of each scenario.
+    random_state : int, numpy Generator, numpy RandomState or None, default=None
+        Where chance comes from. None takes fresh entropy, not numpy's global state. It also seeds
+        every ``random_state`` of the imputer that is None, alike for all `directions`.
+
+    Returns
+    -------
+    result : SensitivityResult
+        The reference, then all deltas, strengths and directions, in the order given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described, if nothing is missing in the chosen features, if the
+        imputer cannot do what a scenario needs, or it or `estimate` does not give finite numbers.
+
+    Warns
+    -----
+    UserWarning
+        If strengths leave so few effective draws that the tilted means are not to be trusted, or if
+        a direction changes nothing.
+
+    Notes
+    -----
+    **Deltas.** A missing cell becomes :math:`\hat x_{ij} + \delta s_j`, with :math:`s_j` the
+    standard deviation of the observed cells: delta adjustment, [1]_ section 3.8 and [2]_, which the
+    user should let range over what experts hold possible. The mean of the column moves by
+    :math:`\delta s_j` times the fraction missing. The imputed values of other features do not
+    respond, and bounds of the imputer do not hold for what is moved.
+
+    **Strengths.** If the odds of going missing are :math:`\propto \exp(\gamma x_{ij} / s_j)` given
+    what is observed, missing values are distributed as :math:`p(x) \exp(\gamma x / s_j)` where
+    :math:`p(x)` is the distribution of those that are not missing [3]_ [4]_. For an imputer that
+    supposes values to be missing at random its draws are from :math:`p`; for one that models the
+    mechanism, :math:`\gamma` adds to it. With draws :math:`x^{(l)}` of a cell,
+
+    .. math::
+
+        \hat x_{ij} + \sum_l w_l x^{(l)} - \frac 1L \sum_l x^{(l)}, \qquad
+        w_l = \frac{\exp(\gamma x^{(l)} / s_j)}{\sum_k \exp(\gamma x^{(k)} / s_j)},
+
+    the tilted mean, as the imputer's value and what tilting changes: the error of the plain mean of
+    the draws cancels, and :math:`\gamma = 0` is the reference. For normal draws of standard
+    deviation :math:`\sigma` the shift is :math:`\gamma \sigma^2 / s_j`: the better a value is known
+    from the others, the less it moves. Each cell is tilted for itself, given the observed cells of
+    its row. No weighted mean lies beyond the draws, so that strong tilts come out too weak; see
+    `effective_n_draws`, about :math:`L \exp(-\gamma^2 \sigma^2 / s_j^2)`.
+
+    A column whose observed cells are all equal has :math:`s_j = 0`, and is not moved.
+
+    Estimates are those of one completed data set each. How much they vary by chance is for
+    :func:`~gnr_sklearn.multiple.fit_pooled` to say.
+
+    References
+    ----------
+    .. [1] S. van Buuren, "Flexible Imputation of Missing Data", 2nd ed., CRC Press 2018.
+    .. [2] F. P. Leacy, "Multiple imputation under missing not at random assumptions via fully
+       conditional specification", PhD thesis, University of Cambridge 2016.
+    .. [3] D. O. Scharfstein, A. Rotnitzky, J. M. Robins, "Adjusting for Nonignorable Drop-Out Using
+       Semiparametric Nonresponse Models", Journal of the American Statistical Association 94
+       (1999).
+    .. [4] A. M. Franks, A. D'Amour, A. Feller, "Flexible Sensitivity Analysis for Observational
+       Studies Without Observable Implications", Journal of the American Statistical Association 115
+       (2020).
+
+    Examples
+    --------
+    Half of the incomes are missing. Were the missing ones higher than imputed by how many standard
+    deviations, would the mean reach 2.1?
+
+    >>> import numpy as np
+    >>> from gnr_sklearn import MICEImputer
+    >>> from gnr_sklearn.sensitivity import sensitivity
+    >>> rng = np.random.default_rng(0)
+    >>> age = rng.normal(size=400)
+    >>> income = 2.0 + age + rng.normal(size=400)
+    >>> income[rng.uniform(size=400) < 0.5] = np.nan
+    >>> X = np.column_stack([age, income])
+    >>> result = sensitivity(MICEImputer(), X, estimate=lambda X: X[:, 1].mean(), random_state=0)
+    >>> result.estimates.round(1).tolist()
+    [1.8, 1.1, 1.5, 1.8, 2.2, 2.5]
+    >>> round(result.tipping_point(2.1), 1)
+    0.4
+    """
+    values = check_matrix(X, "X")
+    shifts, gammas = _check_numbers(deltas, "deltas"), _check_numbers(strengths, "strengths")
+    told = _check_directions(directions, values.shape[1])
+    if not (shifts or gammas or told):
+        raise ValueError(
+            "deltas, strengths or directions must hold a scenario, got none in all three."
+        )
+    _check_flag(one_at_a_time, "one_at_a_time")
+    _check_flag(return_completed, "return_completed")
+    n_draws = _check_count(n_draws, "n_draws", 2)
+    if not (estimate is None or callable(estimate)):
+        raise TypeError(f"estimate must be None or a function of X, got {estimate!r}.")
+    _check_imputer(imputer, draws=bool(gammas), refits=bool(told))
+    names = _input_names(X, values.shape[1])
+    chosen = _chosen_columns(features, names)
+    holes = _with_nan(values, getattr(imputer, "missing_values", np.nan))
+    if not np.isnan(holes[:, chosen]).any():
+        raise ValueError("features must have a missing cell in X, got none in those chosen.")
+    rng = as_generator(random_state)
+
+    model = clone(imputer)
+    # What it returns is not used: the set_params of a FrozenEstimator returns nothing.
+    seed_random_states(model, partial(_seed, rng))
+    fitted = _fit(model, X)
+    reference = _complete(fitted, X, holes, names)
+    columns = reference.columns_to_move(chosen)
+    groups: list[tuple[str | None, NDArray[np.intp]]] = [(None, columns)]
+    if one_at_a_time:
+        groups += [(str(reference.names[j]), columns[columns == j]) for j in columns]
+
+    summaries = _Summaries(reference, X, estimate, return_completed)
+    summaries.add(Scenario("reference"), reference.values)
+    for feature, moved in groups:
+        for delta in shifts:
+            completed = reference.moved(delta * reference.scale, moved)
+            summaries.add(Scenario("delta", delta, feature), completed)
+    if gammas:
+        cells = _standard_draws(_sample(fitted, X, (n_draws, len(values)), rng), reference)
+        for feature, moved in groups:
+            for gamma in gammas:
+                step, effective = _tilt(cells, gamma, moved, reference)
+                completed = reference.moved(step, moved)
+                summaries.add(Scenario("strength", gamma, feature), completed, effective)
+        _warn_of_few_draws(summaries, n_draws)
+    for direction in told:
+        completed = reference.values
+        if not _is_own(direction, model):
+            other = clone(model).set_params(missing_direction=direction)
+            completed = _complete(_fit(other, X), X, holes, names).values
+            _warn_if_equal(completed, reference.values, direction)
+        summaries.add(Scenario("direction", direction), completed)
+    return summaries.result()
+
+
+def first_crossing(values: FloatArray, heights: FloatArray) -> float:
+    """Find where a broken line through ascending values is 0: nearest to 0, or NaN."""
+    zeros = values[heights == 0].tolist()
+    for left in np.flatnonzero(np.sign(heights[:-1]) * np.sign(heights[1:]) < 0):
+        share = heights[left] / (heights[left] - heights[left + 1])
+        zeros.append(float(values[left] + share * (values[left + 1] - values[left])))
+    return min(zeros, key=abs, default=np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class _Completed:
+    """The columns of X that the imputer returns, as it completes them."""
+
+    values: FloatArray
+    missing: NDArray[np.bool_]
+    observed_std: FloatArray
+    names: NDArray[Any]
+    kept: NDArray[np.intp]
+
+    @property
+    def scale(self) -> FloatArray:
+        """The unit of moves; 0, so that nothing moves, where nothing is observed."""
+        return np.nan_to_num(self.observed_std)
+
+    def columns_to_move(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Turn columns of X into those that are here and have missing cells."""
+        columns = np.flatnonzero(np.isin(self.kept, chosen) & self.missing.any(axis=0))
+        if not columns.size:
+            raise ValueError(
+                "features must have one with missing cells that imputer returns, got none."
+            )
+        return columns
+
+    def moved(self, step: FloatArray, columns: NDArray[np.intp]) -> FloatArray:
+        """Move the imputed cells of some columns by a step for each column or cell."""
+        completed = self.values.copy()
+        completed[:, columns] += np.where(self.missing, step, 0.0)[:, columns]
+        return completed
+
+
+class _Summaries:
+    """What is kept of each scenario, while no more than one completed data set is in memory."""
+
+    def __init__(
+        self, data: _Completed, X: Any, estimate: Callable[[Any], ArrayLike] | None, keep: bool
+    ) -> None:
+        self.data, self.X, self.estimate, self.keep = data, X, estimate, keep
+        self.scenarios: list[Scenario] = []
+        self.means: list[FloatArray] = []
+        self.stds: list[FloatArray] = []
+        self.moves: list[FloatArray] = []
+        self.estimates: list[FloatArray] = []
+        self.effective: list[float] = []
+        self.completed: list[FloatArray] = []
+
+    def add(self, scenario: Scenario, completed: FloatArray, effective: float = np.nan) -> None:
+        self.scenarios.append(scenario)
+        self.means.append(completed.mean(axis=0))
+        self.stds.append(completed.std(axis=0))
+        self.moves.append(self._rms_moves(completed))
+        self.effective.append(effective)
+        if self.keep:
+            self.completed.append(completed)
+        if self.estimate is not None:
+            result = self.estimate(self._as_given(completed))
+            numbers = as_floats(result, "the result of estimate")
+            if self.estimates and numbers.shape != self.estimates[0].shape:
+                raise ValueError(
+                    "estimate must give as many numbers in all scenarios, got shapes "
+                    f"{self.estimates[0].shape} and {numbers.shape}."
+                )
+            self.estimates.append(numbers)
+
+    def result(self) -> SensitivityResult:
+        return SensitivityResult(
+            scenarios=tuple(self.scenarios),
+            feature_names=self.data.names,
+            observed_std=self.data.observed_std,
+            n_missing=self.data.missing.sum(axis=0),
+            column_means=np.stack(self.means),
+            column_stds=np.stack(self.stds),
+            rms_moves=np.stack(self.moves),
+            estimates=np.stack(self.estimates) if self.estimates else None,
+            effective_n_draws=np.asarray(self.effective),
+            completed=np.stack(self.completed) if self.keep else None,
+        )
+
+    def _rms_moves(self, completed: FloatArray) -> FloatArray:
+        data = self.data
+        squares = np.where(data.missing, completed - data.values, 0.0) ** 2
+        moves = np.full(len(data.names), np.nan)
+        counted = data.missing.any(axis=0) & (data.scale > 0)
+        mean_squares = squares[:, counted].sum(axis=0) / data.missing[:, counted].sum(axis=0)
+        moves[counted] = np.sqrt(mean_squares) / data.scale[counted]
+        return moves
+
+    def _as_given(self, completed: FloatArray) -> Any:
+        # A copy, so that an estimate that writes to what it is given changes nothing here.
+        if not hasattr(self.X, "iloc"):
+            return completed.copy()
+        columns = self.X.columns[self.data.kept]
+        return type(self.X)(completed.copy(), index=self.X.index, columns=columns)
+
+
+def _fit(model: Any, X: Any) -> Any:
+    # A FrozenEstimator asks for a y.
+    return clone(model).fit(_copy_of(X), None)
+
+
+def _complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> _Completed:
+    """Complete X, whose missing cells are NaN in `holes`."""
+    output = np.asarray(fitted.transform(_copy_of(X)), dtype=np.float64)
+    names_out = names
+    if hasattr(fitted, "get_feature_names_out"):
+        names_out = list(fitted.get_feature_names_out(names))
+    # Columns may be dropped, and indicators follow those of X.
+    kept: list[int] = []
+    for j, name in enumerate(names):
+        if len(kept) < len(names_out) and names_out[len(kept)] == name:
+            kept.append(j)
+    if not kept or output.shape != (len(holes), len(names_out)):
+        raise ValueError(
+            f"imputer must return columns of X, {names}, got {list(names_out)}, of shape "
+            f"{output.shape}."
+        )
+    completed, given = output[:, : len(kept)], holes[:, kept]
+    std = observed_mean_and_std(given)[1]
+    if not np.isfinite(completed).all():
+        raise ValueError("imputer must impute finite numbers, which it does not.")
+    # Else imputed and observed values would be in different units.
+    if (np.abs(completed - given) > ROUNDING * (np.abs(given) + std)).any():
+        raise ValueError("imputer must return observed values as they are, which it does not.")
+    missing = np.isnan(given)
+    return _Completed(
+        # Copies are in this order too, and the same sums must be rounded alike.
+        values=np.ascontiguousarray(np.where(missing, completed, given)),
+        missing=missing,
+        observed_std=std,
+        names=np.asarray(names, dtype=object)[kept],
+        kept=np.asarray(kept, dtype=np.intp),
+    )
+
+
+def _standard_draws(draws: NDArray[np.floating], data: _Completed) -> dict[int, FloatArray]:
+    """Give the draws of the missing cells of each column that varies, centred and in its sd."""
+    if draws.shape[2] < len(data.names):
+        raise ValueError(
+            f"imputer.sample must give the columns that transform gives, {data.names.tolist()}, "
+            f"got {draws.shape[2]}."
+        )
+    cells = {}
+    for j in np.flatnonzero(data.missing.any(axis=0) & (data.scale > 0)):
+        column = draws[:, data.missing[:, j], j].astype(np.float64)
+        # What is common to the draws of a cell cancels in its weights.
+        cells[int(j)] = (column - column.mean(axis=0)) / data.scale[j]
+    return cells
+
+
+def _tilt(
+    cells: dict[int, FloatArray], gamma: float, columns: NDArray[np.intp], data: _Completed
+) -> tuple[FloatArray, float]:
+    """Give by how much tilting moves the mean of each missing cell, and the effective draws."""
+    step = np.zeros(data.missing.shape)
+    effective: list[FloatArray] = []
+    for j in columns[np.isin(columns, list(cells))]:
+        draws = cells[int(j)]
+        weights = softmax(gamma * draws, axis=0)
+        step[data.missing[:, j], j] = data.scale[j] * (weights * draws).sum(axis=0)
+        effective.append(1.0 / (weights**2).sum(axis=0))
+    return step, float(np.mean(np.concatenate(effective))) if effective else np.nan
+
+
+def _warn_of_few_draws(summaries: _Summaries, n_draws: int) -> None:
+    few = {
+        scenario.value
+        for scenario, effective in zip(summaries.scenarios, summaries.effective, strict=True)
+        if scenario.kind == "strength" and scenario.value and effective < FEWEST_DRAWS
+    }
+    if few:
+        warnings.warn(
+            f"Of n_draws={n_draws} draws, strengths {sorted(few, key=str)} leave fewer than "
+            f"{FEWEST_DRAWS} effective ones of a cell on average: what they impute depends on "
+            "chance, and moves too little. Take more draws or weaker strengths.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _is_own(direction: Any, model: Any) -> bool:
+    own = model.missing_direction
+    # A sequence may be an array, which is not compared so easily; then it is fitted again.
+    return (own is None or isinstance(own, str)) and direction == own
+
+
+def _warn_if_equal(completed: FloatArray, reference: FloatArray, direction: Any) -> None:
+    if np.array_equal(completed, reference):
+        warnings.warn(
+            f"The direction {direction!r} in directions changes nothing of what is imputed. Has "
+            "imputer other parameters by which it uses missing_direction, such as "
+            'missing_process="self_masking_known" in NotMIWAEImputer?',
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _with_nan(values: NDArray[np.floating], marker: object) -> FloatArray:
+    missing = np.isnan(values)
+    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
+        missing |= values == values.dtype.type(marker)
+    return np.where(missing, np.nan, values).astype(np.float64)
+
+
+def _copy_of(X: Any) -> Any:
+    """Copy X for imputers that may write to what they are given (``copy=False``)."""
+    return X.copy() if hasattr(X, "copy") else X
+
+
+def _chosen_columns(features: Any, names: list[str]) -> NDArray[np.intp]:
+    if not isinstance(features, str) and isinstance(features, Iterable):
+        features = list(features)
+        if features and all(isinstance(feature, str) for feature in features):
+            unknown = [feature for feature in features if feature not in names]
+            if unknown:
+                raise ValueError(f"features must be among the columns {names}, got {unknown}.")
+            features = [names.index(feature) for feature in features]
+    return feature_indices(features, len(names))
+
+
+def _check_numbers(values: Any, name: str) -> list[float]:
+    if values is None:
+        return []
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be None or a sequence of numbers, got {values!r}.")
+    return [check_number(value, name) for value in values]
+
+
+def _check_directions(directions: Any, n_features: int) -> list[Any]:
+    """Give directions as words, None and tuples of these."""
+    if directions is None:
+        return []
+    refusal = (
+        'directions must be None or a sequence of "above", "below", None or sequences of these '
+        f"with one for each of the {n_features} features, got {directions!r}."
+    )
+    if isinstance(directions, str) or not isinstance(directions, Iterable):
+        raise TypeError(refusal)
+    checked = []
+    for direction in directions:
+        nested = not isinstance(direction, str) and isinstance(direction, Iterable)
+        words = tuple(direction) if nested else (direction,)
+        if len(words) != (n_features if nested else 1) or any(
+            word not in ("above", "below", None) for word in words
+        ):
+            raise ValueError(refusal)
+        checked.append(words if nested else direction)
+    return checked
+
+
+def _check_imputer(imputer: Any, *, draws: bool, refits: bool) -> None:
+    is_imputer = all(hasattr(imputer, method) for method in ("fit", "transform", "get_params"))
+    if isinstance(imputer, type) or not is_imputer:
+        raise TypeError(
+            "imputer must be an imputer with the methods fit, transform and get_params, such as "
+            f"GNRImputer(), got {imputer!r}."
+        )
+    if draws and not hasattr(imputer, "sample"):
+        raise ValueError(
+            "strengths must be None for an imputer that cannot draw, having no method sample, got "
+            f"{imputer!r}."
+        )
+    if refits and "missing_direction" not in imputer.get_params(deep=False):
+        raise ValueError(
+            "directions must be None for an imputer without a parameter missing_direction, got "
+            f"{imputer!r}."
+        )
