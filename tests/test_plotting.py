@@ -1,0 +1,248 @@
+"""Displays: what is drawn, where, and without what is not installed."""
+
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
+
+from gnr_sklearn.plotting import SensitivityDisplay
+from gnr_sklearn.sensitivity import sensitivity
+
+mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+
+class ToldImputer(BaseEstimator):
+    """Imputes by the direction that it is told, and draws one more or less."""
+
+    def __init__(self, missing_direction=None):
+        self.missing_direction = missing_direction
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        values = {"above": 1.0, "below": -1.0, None: 0.0}
+        told = self.missing_direction
+        each = told if isinstance(told, tuple) else [told] * np.shape(X)[1]
+        return np.where(np.isnan(X), [values[side] for side in each], X)
+
+    def sample(self, X, n_draws=5, random_state=None):
+        signs = (-1.0) ** np.arange(n_draws)
+        return np.where(np.isnan(X), signs[:, None, None], X)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(30, 3)), columns=["age", "dose", "income"])
+    X.iloc[::3, 1] = np.nan
+    X.iloc[1::3, 2] = np.nan
+    return X
+
+
+@pytest.fixture
+def result(X):
+    return sensitivity(
+        ToldImputer(),
+        X,
+        strengths=[-1.0, 1.0],
+        directions=["above", "below", None, ("above", "below", None)],
+        one_at_a_time=True,
+        estimate=lambda X: X["dose"].mean(),
+    )
+
+
+def labels_of(display):
+    return [line.get_label() for line in display.lines_]
+
+
+def legend_of(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_estimates_along_deltas(result):
+    display = SensitivityDisplay.from_predictions(result)
+    assert display.result is result
+    assert labels_of(display) == ["all together", "dose", "income"]
+    for line, feature in zip(display.lines_, [None, "dose", "income"], strict=True):
+        values, rows = result.curve("delta", feature)
+        assert_array_equal(line.get_xdata(), values)
+        assert_array_equal(line.get_ydata(), result.estimates[rows])
+    assert_array_equal(display.reference_line_.get_ydata(), [result.estimates[0]] * 2)
+    assert legend_of(display) == ["all together", "dose", "income", "as imputed"]
+    assert "delta" in display.ax_.get_xlabel()
+    assert display.ax_.get_ylabel() == "Estimate"
+    assert display.figure_ is display.ax_.figure
+    assert display.threshold_line_ is display.tipping_points_ is display.tipping_markers_ is None
+
+
+def test_thresholds_and_tipping_points(result):
+    threshold = result.estimates[0] + 0.1
+    display = SensitivityDisplay(result=result).plot(threshold=threshold)
+    expected = [
+        result.tipping_point(threshold, feature=feature) for feature in (None, "dose", "income")
+    ]
+    assert np.isnan(expected).tolist() == [False, False, True]
+    assert_array_equal(display.tipping_points_, expected)
+    assert_array_equal(display.tipping_markers_.get_xdata(), expected[:2])
+    assert_array_equal(display.threshold_line_.get_ydata(), [threshold] * 2)
+    assert legend_of(display)[-2:] == ["tipping points", "as imputed"]
+    out_of_reach = display.plot(threshold=99.0)
+    assert out_of_reach is display
+    assert display.tipping_markers_ is None
+    assert legend_of(display)[3:] == ["threshold (99)", "as imputed"]
+
+
+def test_the_tipping_point_of_a_single_line_is_told(X):
+    display = SensitivityDisplay.from_estimator(
+        SimpleImputer(),
+        X,
+        features=["dose"],
+        estimate=lambda X_completed: X_completed["dose"].mean() - np.nanmean(X["dose"]),
+        threshold=0.01,
+    )
+    (tipping_point,) = display.tipping_points_
+    assert legend_of(display)[:3] == [
+        "estimate",
+        "threshold (0.01)",
+        f"tipping point ({tipping_point:.2f})",
+    ]
+
+
+def test_features_along_strengths(result):
+    display = SensitivityDisplay.from_predictions(result, kind="strength", quantity="mean")
+    assert labels_of(display) == ["dose", "income"]
+    values, rows = result.curve("strength")
+    changes = (result.column_means[rows] - result.column_means[0]) / result.observed_std
+    for line, change in zip(display.lines_, changes.T[1:], strict=True):
+        assert_array_equal(line.get_xdata(), values)
+        assert_allclose(line.get_ydata(), change, atol=1e-12)
+    assert_array_equal(display.reference_line_.get_ydata(), [0.0, 0.0])
+    assert "gamma" in display.ax_.get_xlabel()
+
+
+def test_directions(result):
+    display = SensitivityDisplay.from_predictions(result, kind="direction", quantity="move")
+    ticks = [tick.get_text() for tick in display.ax_.get_xticklabels()]
+    assert ticks == ["above", "below", "not told", "↑↓-"]
+    rows = [row for row, each in enumerate(result.scenarios) if each.kind == "direction"]
+    assert_array_equal(display.lines_[0].get_ydata(), result.rms_moves[rows, 1])
+    assert display.lines_[0].get_linestyle() == "None"
+    # Beside each other, so that none hides another.
+    assert_allclose(display.lines_[0].get_xdata(), np.arange(4) - 0.1)
+    assert_allclose(display.lines_[1].get_xdata(), np.arange(4) + 0.1)
+    display = SensitivityDisplay.from_predictions(result, kind="direction", threshold=0.2)
+    assert_array_equal(display.lines_[0].get_ydata(), result.estimates[rows])
+    assert display.threshold_line_ is not None
+    assert display.tipping_points_ is None
+
+
+def test_what_is_drawn_by_default(X):
+    told = sensitivity(ToldImputer(), X, deltas=None, strengths=[0.5], directions=["above"])
+    display = SensitivityDisplay.from_predictions(told)
+    assert "odds" in display.ax_.get_xlabel()
+    assert "column mean" in display.ax_.get_ylabel()
+    still = sensitivity(ToldImputer(), X, deltas=[0.0])
+    assert labels_of(SensitivityDisplay.from_predictions(still)) == ["dose", "income"]
+
+
+def test_arrays_of_estimates(X):
+    result = sensitivity(SimpleImputer(), X, estimate=lambda X: X.mean(), features=["dose"])
+    display = SensitivityDisplay.from_predictions(result, threshold=0.0)
+    assert labels_of(display) == ["estimate 0", "estimate 1", "estimate 2"]
+    assert_array_equal(display.lines_[1].get_ydata(), result.estimates[1:, 1])
+    # They have no reference in common.
+    assert not display.reference_line_.get_visible()
+    assert "as imputed" not in legend_of(display)
+    assert display.tipping_points_.shape == (3,)
+
+
+def test_many_lines_can_be_told_apart():
+    X = np.random.default_rng(0).normal(size=(20, 12))
+    X[0] = np.nan
+    display = SensitivityDisplay.from_estimator(SimpleImputer(), X)
+    looks = {(line.get_color(), line.get_linestyle()) for line in display.lines_}
+    assert len(looks) == len(display.lines_) == 12
+    display.figure_.canvas.draw()
+    beside = display.ax_.get_legend().get_window_extent()
+    assert beside.x0 > display.ax_.get_window_extent().x1
+    assert beside.x1 <= display.figure_.bbox.x1
+
+
+def test_axes_and_styles_of_the_user(result):
+    _, ax = plt.subplots()
+    display = SensitivityDisplay.from_predictions(result, ax=ax, line_kwargs={"lw": 7, "c": "red"})
+    assert display.ax_ is ax
+    assert len(plt.get_fignums()) == 1
+    assert {(line.get_linewidth(), line.get_color()) for line in display.lines_} == {(7, "red")}
+
+
+def test_from_estimator_passes_all_on(X):
+    params = {
+        "deltas": [-2.0, 2.0],
+        "strengths": [0.3],
+        "directions": ["below"],
+        "features": ["income"],
+        "one_at_a_time": True,
+        "estimate": lambda X: X["income"].mean(),
+        "n_draws": 30,
+        "random_state": 0,
+    }
+    display = SensitivityDisplay.from_estimator(ToldImputer(), X, **params, kind="strength")
+    expected = sensitivity(ToldImputer(), X, **params)
+    assert display.result.scenarios == expected.scenarios
+    assert_array_equal(display.result.estimates, expected.estimates)
+    assert_array_equal(display.result.effective_n_draws, expected.effective_n_draws)
+    assert labels_of(display) == ["all together", "income"]
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"kind": "gamma"}, ValueError, r"kind must be None or of a scenario .*, got 'gamma'"),
+        ({"quantity": "sd"}, ValueError, r"quantity must be None or one of .*, got 'sd'"),
+        ({"threshold": "0"}, TypeError, "threshold must be a number"),
+        ({"threshold": 0.0, "quantity": "mean"}, ValueError, "threshold must be None for"),
+    ],
+)
+def test_wrong_arguments(params, error, message, result):
+    with pytest.raises(error, match=message):
+        SensitivityDisplay.from_predictions(result, **params)
+    assert not plt.get_fignums()
+
+
+def test_results_that_do_not_hold_what_is_asked_for(X):
+    with pytest.raises(TypeError, match="result must be a SensitivityResult"):
+        SensitivityDisplay.from_predictions(X)
+    result = sensitivity(SimpleImputer(), X)
+    with pytest.raises(ValueError, match='quantity must not be "estimate" where result has none'):
+        SensitivityDisplay.from_predictions(result, quantity="estimate")
+    with pytest.raises(ValueError, match="kind must be None or of a scenario"):
+        SensitivityDisplay.from_predictions(result, kind="strength")
+    constant = sensitivity(SimpleImputer(), [[1.0], [np.nan]])
+    with pytest.raises(ValueError, match='quantity must be "estimate" where no feature'):
+        SensitivityDisplay.from_predictions(constant)
+
+
+def test_matplotlib_is_asked_for_when_it_is_needed(X, result, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    display = SensitivityDisplay(result=result)
+    for draw in (
+        display.plot,
+        lambda: SensitivityDisplay.from_predictions(result),
+        lambda: SensitivityDisplay.from_estimator(SimpleImputer(), X),
+    ):
+        with pytest.raises(ImportError, match="requires matplotlib"):
+            draw()
