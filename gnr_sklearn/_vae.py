@@ -53,6 +53,9 @@ ROWS_ALIKE = 16
 # In the encoder a row takes a code for each of its features.
 ENCODED_ROWS = 4096
 
+# Adam's weight decay, twice the factor of the sum of squares, on the curved part of a decoder.
+CURVE_DECAY = 0.006
+
 
 def models_mask(imputer: VAEImputer) -> bool:
     """Tell whether an imputer models which values are missing."""
@@ -72,7 +75,7 @@ class VAEImputer(DeepImputer):
     encoder: Literal["zero", "permutation_invariant"] = "zero"
     embedding_dim: int = 20
     code_dim: int = 50
-    decoder: Literal["mlp", "linear"] = "mlp"
+    decoder: Literal["mlp", "linear", "curved"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
     n_importance_samples: int = 20
     n_imputation_samples: int = 160
@@ -91,7 +94,7 @@ class VAEImputer(DeepImputer):
         "encoder": [StrOptions({"zero", "permutation_invariant"})],
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "code_dim": [Interval(Integral, 1, None, closed="left")],
-        "decoder": [StrOptions({"mlp", "linear"})],
+        "decoder": [StrOptions({"mlp", "linear", "curved"})],
         "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
@@ -116,9 +119,11 @@ class VAEImputer(DeepImputer):
             Size of the embedding of a feature in the permutation-invariant encoder.
         code_dim : int, default=50
             Size of the code of a row in that encoder.
-        decoder : {"mlp", "linear"}, default="mlp"
-            Whether the decoders have hidden layers or are affine in z. With a linear
-            decoder the data model is factor analysis.
+        decoder : {"mlp", "linear", "curved"}, default="mlp"
+            Whether the decoders have hidden layers, are affine in z, or affine plus a network with
+            one hidden layer, of the first of the widths, whose output has a penalty: affine where
+            there are no data, and curved where data ask for it. With a linear decoder the data
+            model is factor analysis.
         observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
             Scale of x given z, the standard deviation of a Gaussian: one number, one for each
             feature, or a network's function of z.
@@ -179,6 +184,10 @@ class VAEImputer(DeepImputer):
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
         return {}
+
+    def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
+        """Patterns of names of what the optimizer treats in another way, and how."""
+        return [("*.curve.weight", {"weight_decay": CURVE_DECAY})]
 
     @property
     def _prior_imputer(self) -> Any | None:
@@ -465,6 +474,9 @@ class VAEImputer(DeepImputer):
                 draws = samples.draw(n_at_once, generator).cpu().numpy()
                 these = slice(first, first + n_at_once)
                 completed[these, has_missing[chunk]] = self._to_data_units(draws)
+        shift = self._shift(values[has_missing], side[has_missing])
+        if shift is not None:
+            completed[:, has_missing] = self._clip(completed[:, has_missing] + shift)
         return np.stack([self._assemble(table, observed, draw) for draw in completed])
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
@@ -510,6 +522,7 @@ class VAEImputer(DeepImputer):
             "iterator_valid__batch_size": MAX_HELD_OUT,
             "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "precision": precision,
+            "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
         u = self._auxiliary.fit_transform(values, side, self._center, self._scale)
@@ -528,6 +541,10 @@ class VAEImputer(DeepImputer):
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
             imputed[chunk] = self._to_data_units(expectation(samples.log_w, samples.x_given_z.mean))
         return imputed
+
+    def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
+        """Return how far what is imputed lies from the expectation of draws, if it does."""
+        return None
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         if not early_stopping:

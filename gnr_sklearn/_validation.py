@@ -20,6 +20,7 @@ __all__ = [
     "check_matrix",
     "check_number",
     "draw_seed",
+    "feature_directions",
     "feature_indices",
     "feature_limits",
     "layer_widths",
@@ -186,6 +187,45 @@ def feature_limits(
             f"min_value must not exceed max_value, got {min_value!r} and {max_value!r}."
         )
     return limits[0], limits[1]
+
+
+DIRECTIONS = {"above": 1.0, "below": -1.0}
+
+
+def feature_directions(
+    missing_direction: str | Sequence[str | None] | None, n_features: int, *, optional: bool = False
+) -> NDArray[np.float64]:
+    """Turn ``missing_direction`` into 1 for "above" and -1 for "below", one for each feature.
+
+    Parameters
+    ----------
+    missing_direction : {"above", "below"}, None, or sequence of them
+        As the user gave it.
+    n_features : int
+        Number of features.
+    optional : bool, default=False
+        Whether None is allowed, for a direction that is not known: it becomes NaN.
+
+    Raises
+    ------
+    ValueError
+        If there is neither one direction nor one for each feature, or one is not allowed.
+    """
+    given = np.asarray(missing_direction, dtype=object)
+    allowed: dict[Any, float] = dict(DIRECTIONS)
+    if optional:
+        allowed[None] = np.nan
+    if (
+        given.shape not in {(), (n_features,)}
+        or not all(direction is None or isinstance(direction, str) for direction in given.ravel())
+        or not set(given.ravel()) <= set(allowed)
+    ):
+        raise ValueError(
+            f"missing_direction must be 'above', 'below'{', None' * optional} or {n_features} of "
+            f"them, one for each feature, got {missing_direction!r}."
+        )
+    signs = [allowed[direction] for direction in np.broadcast_to(given, n_features)]
+    return np.array(signs, dtype=np.float64)
 
 
 def layer_widths(hidden_dims: int | Sequence[int]) -> tuple[int, ...]:

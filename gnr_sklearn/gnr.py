@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from sklearn.base import clone
+from torch import Tensor, nn
 
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
+from gnr_sklearn._chained import ChainedRegressions, default_forest
+from gnr_sklearn._mechanism import choose_direction, weigh
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn.nn.models import GNR
+from gnr_sklearn._validation import feature_directions
+from gnr_sklearn.nn.adaptive import WeightedSamples
+from gnr_sklearn.nn.models import GNR, ValueGNR
 
 __all__ = ["GNRImputer"]
+
+# What is learned beside the net is learned from this many rows at most, so that a fit to many takes
+# no longer: the direction of a mechanism, and regressions.
+ROWS_FOR_DIRECTION = 4000
+ROWS_FOR_REGRESSIONS = 10_000
+
+# Linear models, from which a mechanism's direction is told, have settled after this many steps.
+STEPS_FOR_DIRECTION = 1000
+
+# The log-odds of ceilings are taken to differ between features by some 0.2.
+CEILING_PRECISION = 20.0
+
+# Rows that regressions complete at a time, so that memory stays bounded.
+COMPLETED_ROWS = 2**14
+
+SIGNS = {"above": 1, "below": -1, None: 0}
+NAMES = {sign: name for name, sign in SIGNS.items()}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -24,15 +49,16 @@ class GNRImputer(VAEImputer):
 
     .. math::
 
-        p(x, m) = \int p(x \mid z) \, p(m \mid z) \, p(z) \, dz ,
+        p(x, m) = \int p(z) \, p(u \mid z) \, p(x \mid u) \, p(m \mid u) \, dz \, du ,
 
-    with a decoder each: a Gaussian for the data and a Bernoulli for the mask m, which is
-    1 where a value is observed. An encoder :math:`q(z \mid x^{obs})` that sees only the
-    observed values is trained with them by maximising the importance-weighted bound of
-    :math:`\log p(x^{obs}, m)`. A missing value is imputed by its expectation given what
-    is observed and which values are missing, so that a mechanism in which a value's
-    being missing depends on the value itself (missing not at random) is taken into
-    account.
+    where m is 1 where a value is observed. By default the joint representation u is the complete
+    row, of which x is what is seen, and each value decides itself whether it is: by a probit step
+    whose place, slope and height are learned. With ``mask_model="latent"`` data and mask are
+    decoded side by side, as in [1]_. An encoder of the observed values is trained with the
+    decoders by maximising the importance-weighted bound of :math:`\log p(x^{obs}, m)`. A missing
+    value is imputed by its expectation given what is observed and which values are missing, so
+    that a mechanism in which a value's being missing depends on the value itself (missing not at
+    random) is taken into account.
 
     Parameters
     ----------
@@ -45,10 +71,11 @@ class GNRImputer(VAEImputer):
     See Also
     --------
     MIWAEImputer : The model of the values alone.
-    NotMIWAEImputer : Values that decide themselves whether they are seen.
+    NotMIWAEImputer : Values that decide themselves whether they are seen, by sampling.
     PSMVAEImputer : A mixture of such models.
     MICEImputer : Chained linear regressions; fast, for data missing at random.
     MissForestImputer : Chained random forests; non-linear, for data missing at random.
+    sensitivity : What changes if values are lost in another way than assumed.
 
     Notes
     -----
@@ -56,20 +83,53 @@ class GNRImputer(VAEImputer):
 
     .. math::
 
-        \log \hat\omega_k = \log p(x^{obs} \mid z_k) + \alpha \log p(m \mid z_k)
+        \log \hat\omega_k = \log p(x^{obs} \mid z_k) + \alpha \log p(m \mid x^{obs}, z_k)
         + \log p(z_k) - \log q(z_k \mid x^{obs}), \qquad z_k \sim q(z \mid x^{obs})
 
     training maximises :math:`\log \frac 1K \sum_k \hat\omega_k` averaged over rows (eq. 15
     to 19 of [1]_), and a missing value is imputed by
-    :math:`\sum_l \hat\omega_l E[x \mid z_l] / \sum_l \hat\omega_l` over L samples (eq. 20).
+    :math:`\sum_l \hat\omega_l E[x \mid z_l, m] / \sum_l \hat\omega_l` over L samples (eq. 20).
 
-    With `prior` or `side_info` the decoders also see an auxiliary variable u,
-    :math:`p(x \mid u, z)` and :math:`p(m \mid u, z)`, and the weights have the term
-    :math:`\log p(u \mid z)` of a Gaussian (eq. 13 to 16). Features that are part of u, and their
+    **Values that decide.** With ``mask_model="value"``, :math:`u_j \mid z \sim N(\mu_j(z), s_j^2)`
+    and
+
+    .. math::
+
+        P(m_j = 0 \mid u_j) = f_j + (c_j - f_j) \, \Phi(a_j u_j + b_j) ,
+
+    so that u integrates out exactly, and no missing value is sampled. With
+    :math:`r_j = \sqrt{1 + a_j^2 s_j^2}` and :math:`t_j = (a_j \mu_j + b_j) / r_j`, an observed
+    cell adds :math:`\log N(x_j; \mu_j, s_j^2) + \alpha \log P(m_j = 1 \mid x_j)` to the
+    log-weight and a missing one :math:`\alpha \log (f_j + (c_j - f_j) \Phi(t_j))`. Its expectation
+    given z is that of the values which go missing,
+
+    .. math::
+
+        E[u_j \mid z, m_j = 0] = \mu_j + \frac{a_j s_j^2}{r_j} \,
+        \frac{(c_j - f_j) \, \phi(t_j)}{f_j + (c_j - f_j) \, \Phi(t_j)} .
+
+    The ceiling c says which part of the values beyond the threshold :math:`-b / a` is lost: a step
+    of full height could only explain few missing values by starting late or being flat.
+
+    **A direction that is not known** is chosen among three linear models, in which values are lost
+    from above, from below, or by a process that depends on z alone; in the last case values are
+    taken to be missing at random, a = 0. One direction is chosen for all features for which none is
+    given: say what you know.
+
+    **Regressions.** With ``prior="forest"`` what is imputed is the mean of two estimates: the one
+    above, and that of chained random forests which start from it. There, :math:`u_j` is normal
+    around :math:`\beta_0 + \beta_1 g_j(u_{-j})`, with a forest g that is fitted to rows with
+    expectations in place of what is missing, and is lost by the same process. Its predictions of
+    observed values are out of bag. The latent variable extrapolates, where trees cannot; trees
+    find what a smooth function of z does not.
+
+    **Auxiliary variables.** With side information, or a `prior` that completes rows, the decoders
+    also see a variable that is known of each row. Features that are part of it, and their
     masks, are generated from z alone; the decoders of the others see 0 for what is missing of them.
-    The score is then that of u as well, in standard units, and cannot be compared between priors.
+    The score is then that of this variable as well, in standard units, and cannot be compared
+    between priors.
 
-    The encoder does not see the mask, and its proposal has a diagonal covariance. So samples for
+    The encoder's proposal has a diagonal covariance. So samples for
     imputation are drawn in rounds: the first by the encoder, each later one by a Gaussian that is
     fitted to the weighted samples before it, and all are weighted as samples of the mixture of
     these proposals (adaptive multiple importance sampling [2]_). They estimate what eq. 20 does,
@@ -82,7 +142,8 @@ class GNRImputer(VAEImputer):
 
     No data can tell by themselves whether values are missing at random. The paper scales
     the complete data before it removes values, which tells the model the true means; a
-    user's means come from what is observed.
+    user's means come from what is observed. The paper's own model is
+    ``GNRImputer(mask_model="latent", prior=None, decoder="mlp")``.
 
     References
     ----------
@@ -98,20 +159,33 @@ class GNRImputer(VAEImputer):
     >>> rng = np.random.RandomState(0)
     >>> X = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], size=500)
     >>> X[X[:, 0] > 0, 0] = np.nan
-    >>> imputer = GNRImputer(max_iter=200, n_imputation_samples=100, random_state=0)
+    >>> imputer = GNRImputer(missing_direction="above", max_iter=300, random_state=0)
     >>> X_imputed = imputer.fit_transform(X)
     >>> X_imputed.shape, int(np.isnan(X_imputed).sum())
     ((500, 2), 0)
+    >>> bool(X_imputed[np.isnan(X)].min() > np.nanmean(X[:, 0]))
+    True
     """
 
     alpha: float | Literal["auto"] = 1.0
-    prior: Any = None
+    mask_model: Literal["value", "latent"] = "value"
+    missing_direction: Literal["above", "below"] | Sequence[str | None] | None = None
+    prior: Any = "forest"
+    decoder: Literal["mlp", "linear", "curved"] = "curved"
+    observation_scale: Literal["shared", "feature", "heteroscedastic"] = "feature"
+    n_importance_samples: int = 10
+    max_iter: int = 3000
+    learning_rate: float = 1e-2
+    early_stopping: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "mask_model": [StrOptions({"value", "latent"})],
+        "missing_direction": [StrOptions({"above", "below"}), "array-like", None],
         "prior": [
-            StrOptions({"low_sparsity"}),
+            StrOptions({"forest", "low_sparsity"}),
+            HasMethods(["fit", "predict", "get_params"]),
             HasMethods(["fit", "transform", "get_params"]),
             None,
         ],
@@ -121,42 +195,200 @@ class GNRImputer(VAEImputer):
         alpha : float or "auto", default=1.0
             Weight of the mask term in the objective and in the importance weights (eq.
             18). At 1 the objective bounds a likelihood; at 0 the mask is ignored, which
-            suits data missing at random, and the mask decoder is not trained; large values
+            suits data missing at random, and what models it is not trained; large values
             make the model explain the mask first. "auto" chooses among the paper's 0.01, 1
             and 100 by the fraction of values missing: up to 0.125, up to 0.225, and above.
             The paper only says that the best alpha grows with it; the limits are ours.
-        prior : None, "low_sparsity" or imputer, default=None
-            What the auxiliary variable u of eq. 9 to 14 is built from, beside `side_info`:
-            nothing; the half of the features, rounded down, with the fewest missing values; or
-            the row as an imputer completes it. The imputer is cloned and fitted to X, and must
-            complete a row in the same way each time and whatever the other rows. Where a value is
-            observed the completed row holds it, so that little can be learned of how far to trust
-            the imputer where it is not: what is imputed stays close to what the prior does.
+        mask_model : {"value", "latent"}, default="value"
+            What the mask depends on: each value itself, or the latent variable, which a mask
+            decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
+            sees the mask too.
+        missing_direction : {"above", "below"}, None or sequence of them, default=None
+            Whether large or small values go missing, for all features or for each one; None for
+            what is not known, which is then chosen. Used with ``mask_model="value"`` only; what it
+            says of features that have no missing values does no harm.
+        prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
+            "forest", or a regressor that is cloned for each feature: chained regressions that
+            share in what is imputed (see Notes). Predictions out of sample are its
+            ``oob_prediction_`` if it has ``oob_score=True``, else those of five folds.
+            "low_sparsity", or an imputer: the auxiliary variable u of eq. 9 to 14, beside
+            `side_info`, is the half of the features, rounded down, with the fewest missing
+            values, or the row as the imputer completes it. The imputer is cloned and fitted to X,
+            and must complete a row in the same way each time and whatever the other rows. Where a
+            value is observed the completed row holds it, so that little can be learned of how far
+            to trust the imputer where it is not: what is imputed stays close to the prior's.
+        decoder : {"mlp", "linear", "curved"}, default="curved"
+            Whether the decoders have hidden layers, are affine in z, or affine plus a network with
+            one hidden layer, of the first of the widths, whose output has a penalty: affine where
+            there are no data, and curved where data ask for it. The mask decoder of
+            ``mask_model="latent"`` is affine with "curved".
+        observation_scale : {"shared", "feature", "heteroscedastic"}, default="feature"
+            Scale of x given z, the standard deviation of a Gaussian: one number, one for each
+            feature, or a network's function of z.
+        n_importance_samples : int, default=10
+            Samples of z for each row in training.
+        max_iter : int, default=3000
+            Optimisation steps at most. What a fit costs does not depend on the number of
+            rows.
+        learning_rate : float, default=1e-2
+            Step size of Adam, at first.
+        early_stopping : bool, default=False
+            Whether to hold rows out, to stop when their bound no longer rises, and to
+            keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
+            none are held out.
         """
 
     _attribute_docs: ClassVar[str] = """
-        prior_ : estimator or None
-            The fitted imputer of `prior`.
+        prior_ : estimator, ChainedRegressions or None
+            The fitted imputer of `prior`, or the regressions.
+        missing_direction_ : ndarray of shape (n_features_in_,), dtype object
+            "above", "below", or None where values are taken to be missing at random: as given, or
+            as chosen. With ``mask_model="value"`` only, as are the next.
+        missing_threshold_, missing_slope_ : ndarray of shape (n_features_in_,)
+            Where the step of P(missing | value) is, in units of the data, and its slope a, in
+            one over these units: 1 / a is the standard deviation of the normal distribution
+            whose distribution function the step is. NaN for features without observed values.
+        missing_floor_, missing_ceiling_ : ndarray of shape (n_features_in_,)
+            P(missing) of values far from the threshold, before it and beyond.
         """
 
     @property
-    def _module_class(self) -> type[GNR]:
-        return GNR
+    def _module_class(self) -> type[nn.Module]:
+        return ValueGNR if self.mask_model == "value" else GNR
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
-        if self.prior != "low_sparsity":
-            return {}
-        n_missing = np.isnan(values).sum(axis=0)
-        most_observed = np.argsort(n_missing, kind="stable")[: values.shape[1] // 2]
-        return {"auxiliary_features": tuple(sorted(most_observed.tolist()))}
+        missing = np.isnan(values)
+        params: dict[str, Any] = {}
+        if self.prior == "low_sparsity":
+            most_observed = np.argsort(missing.sum(axis=0), kind="stable")[: values.shape[1] // 2]
+            params["auxiliary_features"] = tuple(sorted(most_observed.tolist()))
+        if self.mask_model == "value":
+            params["missing_fraction"] = missing.mean(axis=0).tolist()
+            params["missing_direction"] = self._directions.tolist()
+        return params
+
+    def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
+        ceilings = ("*.ceiling_deviation", {"weight_decay": CEILING_PRECISION / n_rows})
+        return [*super()._parameter_groups(n_rows), ceilings]
 
     @property
     def _prior_imputer(self) -> Any | None:
-        return None if isinstance(self.prior, str) else self.prior
+        return self.prior if hasattr(self.prior, "transform") else None
+
+    @property
+    def _regressor(self) -> Any | None:
+        if self.prior == "forest":
+            return default_forest()
+        return self.prior if hasattr(self.prior, "predict") and not self._prior_imputer else None
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
+        direction_seed, regression_seed = self._draw_seeds(8)[6:]
+        if self.mask_model == "value":
+            self._directions = self._choose_directions(values, direction_seed)
         super()._fit(values, side_info)
         self.prior_ = self._auxiliary.imputer
+        if self.mask_model == "value":
+            self._describe_process()
+        if self._regressor is not None:
+            self.prior_ = None
+            process = self._module.process if self.mask_model == "value" else None
+            regressions = ChainedRegressions(self._regressor, process, regression_seed)
+            rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, regression_seed)
+            side = self._auxiliary.check(side_info, len(values))[rows]
+            completed = super()._impute(values[rows], side)
+            observed = ~np.isnan(values[rows])
+            self.prior_ = regressions.fit(self._scaled(values[rows], completed), observed)
+
+    def _choose_directions(self, values: FloatArray, seed: int) -> FloatArray:
+        """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
+        given = feature_directions(self.missing_direction, self.n_features_in_, optional=True)
+        directions = given[~self._is_empty_feature]
+        # A feature without missing values tells nothing of how they would be lost.
+        directions[~np.isnan(values).any(axis=0)] = 0
+        is_open = np.isnan(directions)
+        if not is_open.any():
+            return directions
+        rows = values[_some_rows(len(values), ROWS_FOR_DIRECTION, seed)]
+        in_rows = ~np.isnan(rows).all(axis=0)
+        settings = {
+            "alpha": 1.0, "prior": None, "decoder": "linear", "early_stopping": False,
+            "max_iter": min(self.max_iter, STEPS_FOR_DIRECTION), "callbacks": None, "verbose": 0,
+            "missing_values": np.nan, "add_indicator": False, "keep_empty_features": False,
+            "min_value": None, "max_value": None, "random_state": seed,
+        }  # fmt: skip
+        evidence = []
+        for direction in (1, -1, None):
+            # What is never lost gets any direction, which does no harm.
+            signs = np.where(is_open, direction or 1, directions)[in_rows]
+            candidate = clone(self).set_params(
+                **settings,
+                mask_model="latent" if direction is None else "value",
+                missing_direction=[NAMES[sign] or "above" for sign in signs],
+            )
+            evidence.append(weigh(candidate.fit(rows[:, in_rows]), rows[:, in_rows]))
+        n_open = int((is_open & np.isnan(values).any(axis=0)).sum())
+        return np.where(is_open, choose_direction(evidence, n_open), directions)
+
+    def _describe_process(self) -> None:
+        """Set what is known of how values are lost, in units of the data."""
+        with torch.no_grad():
+            slope, intercept, log_floor, log_rise = (
+                part.double().cpu().numpy()
+                for part in self._module.process.parameters_of_features()
+            )
+        floor = np.exp(log_floor)
+        is_step = slope != 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            threshold = np.where(is_step, self._center - self._scale * intercept / slope, np.nan)
+        in_data_units = {
+            "missing_threshold_": threshold,
+            "missing_slope_": slope / self._scale,
+            "missing_floor_": np.where(is_step, floor, floor + 0.5 * np.exp(log_rise)),
+            "missing_ceiling_": np.where(
+                is_step, floor + np.exp(log_rise), floor + 0.5 * np.exp(log_rise)
+            ),
+        }
+        modelled = ~self._is_empty_feature
+        for name, of_modelled in in_data_units.items():
+            of_all = np.full(self.n_features_in_, np.nan)
+            of_all[modelled] = of_modelled
+            setattr(self, name, of_all)
+        self.missing_direction_ = np.full(self.n_features_in_, None, dtype=object)
+        self.missing_direction_[modelled] = [NAMES[int(sign)] for sign in self._directions]
+
+    def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
+        imputed = super()._impute(values, side)
+        if not isinstance(self.prior_, ChainedRegressions):
+            return imputed
+        for start in range(0, len(values), COMPLETED_ROWS):
+            chunk = slice(start, start + COMPLETED_ROWS)
+            scaled = self._scaled(values[chunk], imputed[chunk])
+            chained = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
+            imputed[chunk] = 0.5 * (imputed[chunk] + self._to_data_units(chained))
+        return imputed
+
+    def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
+        if not isinstance(self.prior_, ChainedRegressions):
+            return None
+        shift = self._impute(values, side) - super()._impute(values, side)
+        return np.where(np.isnan(values), shift, 0.0)
+
+    def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
+        """Complete rows, in the units of the net."""
+        completed = np.where(np.isnan(values), imputed, values)
+        return (completed - self._center) / self._scale
+
+    def _map_samples(
+        self, values: FloatArray, function: Callable[[WeightedSamples, Tensor, Tensor], Tensor]
+    ) -> FloatArray:
+        """Compute a table of the shape of the values from weighted samples of each row."""
+        rows = self._rows(values, np.empty((len(values), 0)))
+        table = np.empty(values.shape)
+        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
+            batch, _ = rows[chunk]
+            x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
+            table[chunk] = function(samples, x, mask).cpu().numpy()
+        return table
 
     def _mask_weight(self, observed_fraction: float) -> float:
         if self.alpha != "auto":
@@ -168,3 +400,10 @@ class GNRImputer(VAEImputer):
         if missing_fraction <= 0.125:
             return 0.01
         return 1.0 if missing_fraction <= 0.225 else 100.0
+
+
+def _some_rows(n_rows: int, most: int, seed: int) -> slice | FloatArray:
+    """Choose rows at random where there are too many."""
+    if n_rows <= most:
+        return slice(None)
+    return np.sort(np.random.RandomState(seed).choice(n_rows, most, replace=False))

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from torch import nn
 
 from gnr_sklearn._base import FloatArray, Interval, StrOptions
 from gnr_sklearn._vae import VAEImputer
+from gnr_sklearn._validation import DIRECTIONS, feature_directions
 from gnr_sklearn.nn.models import MIWAE, PSMVAE, NotMIWAE
 
 __all__ = ["MIWAEImputer", "NotMIWAEImputer", "PSMVAEImputer"]
-
-DIRECTIONS = {"above": 1, "below": -1}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -148,16 +146,7 @@ default="self_masking"
     @property
     def _direction(self) -> FloatArray:
         """Check the directions and return those of the modelled columns as 1 and -1."""
-        given = np.asarray(self.missing_direction, dtype=object)
-        if (
-            given.shape not in {(), (self.n_features_in_,)}
-            or not np.isin(given, list(DIRECTIONS)).all()
-        ):
-            raise ValueError(
-                f"missing_direction must be 'above', 'below' or {self.n_features_in_} of "
-                f"them, one for each feature, got {self.missing_direction!r}."
-            )
-        signs = np.where(np.broadcast_to(given, self.n_features_in_) == "above", 1, -1)
+        signs = feature_directions(self.missing_direction, self.n_features_in_)
         return signs[~self._is_empty_feature]
 
 

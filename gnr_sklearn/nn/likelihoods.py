@@ -8,10 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.special import log_ndtr
 
 __all__ = [
     "Gaussian",
     "Likelihood",
+    "SelectedGaussian",
     "StudentT",
     "bernoulli_log_density",
     "standard_normal_log_density",
@@ -89,7 +91,85 @@ class StudentT(NamedTuple):
         return self.mean + self.scale * radius * torch.cos(2.0 * math.pi * v)
 
 
-Likelihood = Gaussian | StudentT
+class SelectedGaussian(NamedTuple):
+    r"""Distributions of values that have gone missing by themselves.
+
+    Of normally distributed values, those that are lost by the chance
+
+    .. math::
+
+        P(m = 0 \mid u) = f + (c - f) \, \Phi(a u + b), \qquad u \sim N(\mu, s^2) .
+
+    Attributes
+    ----------
+    mean_of_all : Tensor of shape (..., d)
+        The mean of the values before some are lost.
+    scale : Tensor, broadcasts against `mean_of_all`
+        Their standard deviation s.
+    slope, intercept : Tensor, broadcast against `mean_of_all`
+        a and b.
+    log_floor, log_rise : Tensor, broadcast against `mean_of_all`
+        Logarithms of f and of c - f.
+    """
+
+    mean_of_all: Tensor
+    scale: Tensor
+    slope: Tensor
+    intercept: Tensor
+    log_floor: Tensor
+    log_rise: Tensor
+
+    @property
+    def _argument(self) -> tuple[Tensor, Tensor]:
+        """Return 1 / r and t = (a mu + b) / r, with r the root of 1 + a^2 s^2."""
+        inverse = torch.rsqrt(1.0 + (self.slope * self.scale).square())
+        return inverse, (self.slope * self.mean_of_all + self.intercept) * inverse
+
+    @property
+    def log_missing(self) -> Tensor:
+        """Log-probability that a value is lost."""
+        return torch.logaddexp(self.log_floor, self.log_rise + log_ndtr(self._argument[1]))
+
+    @property
+    def mean(self) -> Tensor:
+        r"""The mean of what is lost, :math:`\mu + (c - f) \frac{a s^2}{r} \phi(t) / P(m = 0)`."""
+        inverse, t = self._argument
+        log_density = self.log_rise - 0.5 * t.square() - _HALF_LOG_TWO_PI
+        tilt = self.slope * self.scale.square() * inverse
+        return self.mean_of_all + tilt * (log_density - self.log_missing).exp()
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw from the distributions."""
+        # A value is lost by chance alone, in the share of the floor, or because a u + b plus
+        # standard normal noise is positive. Of that sum, over its standard deviation r, the part
+        # above 0 is drawn by its quantiles, and the value given the sum is normal.
+        inverse, t = self._argument
+        share = (self.log_floor - self.log_missing).exp()
+        by_chance, quantile = (
+            torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device)
+            for _ in range(2)
+        )
+        sum_above = -_quantile_below(t, quantile)
+        noise = _normal_like(self.mean_of_all, generator)
+        tilted = self.mean_of_all + self.scale * inverse * (
+            self.slope * self.scale * sum_above + noise
+        )
+        plain = self.mean_of_all + self.scale * noise
+        return torch.where(by_chance < share, plain, tilted)
+
+
+def _quantile_below(limit: Tensor, quantile: Tensor) -> Tensor:
+    """Turn uniform numbers into standard normal ones that are at most `limit`."""
+    # Far out in the tail the normal distribution function rounds to 0; there the square of what
+    # lies beyond is as good as exponentially distributed.
+    smallest = torch.finfo(quantile.dtype).tiny
+    quantile = quantile.clamp(min=smallest)
+    inner = torch.special.ndtri(torch.special.ndtr(limit) * quantile)
+    outer = -(limit.square() - 2.0 * quantile.log()).sqrt()
+    return torch.where(limit > -4.0, torch.minimum(inner, limit), outer)
+
+
+Likelihood = Gaussian | SelectedGaussian | StudentT
 
 
 def _normal_like(mean: Tensor, generator: torch.Generator) -> Tensor:

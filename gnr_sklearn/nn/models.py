@@ -24,9 +24,9 @@ from gnr_sklearn.nn.networks import (
     ZeroFillEncoder,
     multilayer_perceptron,
 )
-from gnr_sklearn.nn.processes import MissingProcess
+from gnr_sklearn.nn.processes import MissingProcess, ValueProcess
 
-__all__ = ["GNR", "MIWAE", "PSMVAE", "LatentVariableModel", "NotMIWAE", "Terms"]
+__all__ = ["GNR", "MIWAE", "PSMVAE", "LatentVariableModel", "NotMIWAE", "Terms", "ValueGNR"]
 
 
 class Terms(NamedTuple):
@@ -43,8 +43,9 @@ class Terms(NamedTuple):
     log_pz, log_qz : Tensor of shape (K, B)
         Log-densities under the prior and under the proposal of all that was sampled with z and
         does not cancel.
-    x_given_z : Gaussian or StudentT
-        The distribution p(x | u, z), whose mean is (K, B, d).
+    x_given_z : Gaussian, SelectedGaussian or StudentT
+        The distribution of a missing value, p(x | u, z) or p(x | u, z, m = 0), whose mean is
+        (K, B, d).
     mask_logits : Tensor of shape (K, B, d) or None
         Log-odds of P(m = 1 | ...), m = 1 meaning observed.
     x_sample : Tensor of shape (K, B, d) or None
@@ -87,8 +88,10 @@ class LatentVariableModel(nn.Module):
         Source of the initial weights. Torch's global random state is not touched.
     hidden_dims : sequence of int
         Widths of the hidden layers of the encoder, and of each decoder if it is "mlp".
-    decoder : {"mlp", "linear"}
-        Whether the decoders have the hidden layers or are affine maps.
+    decoder : {"mlp", "linear", "curved"}
+        Whether the decoders have the hidden layers, are affine maps, or the sum of an affine map
+        and a network with the first hidden layer (:class:`~gnr_sklearn.nn.networks.CurvedMap`),
+        which for a mask is its affine part.
     encoder : {"zero", "permutation_invariant"}
         See :class:`~gnr_sklearn.nn.networks.ZeroFillEncoder` and
         :class:`~gnr_sklearn.nn.networks.PermutationInvariantEncoder`.
@@ -102,6 +105,8 @@ class LatentVariableModel(nn.Module):
         Features that are part of u.
     n_categories : int
         Further inputs of the data decoder, given by a subclass.
+    encode_mask : bool
+        Whether the "zero" encoder sees the mask too.
     """
 
     def __init__(
@@ -111,7 +116,7 @@ class LatentVariableModel(nn.Module):
         generator: torch.Generator,
         *,
         hidden_dims: Sequence[int] = (128, 128),
-        decoder: Literal["mlp", "linear"] = "mlp",
+        decoder: Literal["mlp", "linear", "curved"] = "mlp",
         encoder: Literal["zero", "permutation_invariant"] = "zero",
         embedding_dim: int = 20,
         code_dim: int = 50,
@@ -120,6 +125,7 @@ class LatentVariableModel(nn.Module):
         auxiliary_dim: int = 0,
         auxiliary_features: Sequence[int] = (),
         n_categories: int = 0,
+        encode_mask: bool = False,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -132,7 +138,7 @@ class LatentVariableModel(nn.Module):
         self.auxiliary_features: Tensor
         self.register_buffer("auxiliary_features", features)
         self.encoder: GaussianEncoder = (
-            ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator)
+            ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator, encode_mask)
             if encoder == "zero"
             else PermutationInvariantEncoder(
                 n_features, latent_dim, hidden_dims, generator, embedding_dim, code_dim
@@ -142,13 +148,21 @@ class LatentVariableModel(nn.Module):
             raise ValueError("likelihood must be 'gaussian' where features are part of u.")
         n_auxiliary = auxiliary_dim + len(features)
         self.joint_dim = latent_dim + n_auxiliary + n_categories
+        curved = decoder == "curved"
+        data_dims = self.hidden_dims if curved else self.decoder_dims
         self.data_decoder = DataDecoder(
-            self.joint_dim, n_features, self.decoder_dims, observation_scale, generator, likelihood
+            self.joint_dim,
+            n_features,
+            data_dims,
+            observation_scale,
+            generator,
+            likelihood,
+            curved=curved,
         )
         self.prior_network = None
         if n_auxiliary:
             self.prior_network = DataDecoder(
-                latent_dim, n_auxiliary, self.decoder_dims, observation_scale, generator
+                latent_dim, n_auxiliary, data_dims, observation_scale, generator, curved=curved
             )
 
     def decode_data(
@@ -289,6 +303,55 @@ class GNR(LatentVariableModel):
             of_u = self.prior_mask_decoder(joint[..., : self.latent_dim])
             mask_logits = mask_logits.index_copy(-1, self.auxiliary_features, of_u)
         return terms.with_mask(mask, mask_logits)
+
+
+class ValueGNR(LatentVariableModel):
+    r"""The conjunction model with the complete row as its joint representation.
+
+    .. math::
+
+        p(x, m, z) = p(z) \prod_j \int N(u_j; \mu_j(z), s_j^2) \, p(m_j \mid u_j) \,
+        p(x_j \mid u_j, m_j) \, du_j
+
+    Each value u_j is there whether it is seen or not, x_j = u_j where it is, and m_j depends on
+    u_j by a :class:`~gnr_sklearn.nn.processes.ValueProcess`. What is missing integrates out
+    exactly: an observed value adds :math:`\log N(x_j; \mu_j, s_j^2) + \log P(m_j = 1 \mid x_j)`,
+    a missing one :math:`\log P(m_j = 0 \mid \mu_j, s_j)`, and only z is sampled.
+
+    Parameters
+    ----------
+    n_features, latent_dim : int
+        Numbers of columns of the data and of z.
+    missing_fraction, missing_direction : sequence of float and of {-1, 0, 1}
+        What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes.
+    seed : int
+        Seed of the initial weights.
+    **networks
+        What :class:`LatentVariableModel` takes.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        latent_dim: int,
+        *,
+        missing_fraction: Sequence[float],
+        missing_direction: Sequence[int],
+        seed: int = 0,
+        **networks: Any,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        super().__init__(n_features, latent_dim, generator, encode_mask=True, **networks)
+        self.process = ValueProcess(missing_fraction, missing_direction)
+
+    def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
+        """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
+        _, terms = self.decode_data(x, mask, noise, u)
+        mean, scale, *_ = terms.x_given_z
+        missing = 1.0 - mask
+        mask_logits = self.process(mask * x + missing * mean, missing * scale.square())
+        selected = self.process.select(mean, scale)
+        return terms._replace(x_given_z=selected).with_mask(mask, mask_logits)
 
 
 class SelectionModel(LatentVariableModel):

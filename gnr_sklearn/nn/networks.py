@@ -15,6 +15,7 @@ from gnr_sklearn.nn.layers import Dense
 from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, StudentT
 
 __all__ = [
+    "CurvedMap",
     "DataDecoder",
     "GaussianEncoder",
     "LikelihoodName",
@@ -60,6 +61,34 @@ def multilayer_perceptron(
     widths = [n_in, *hidden_dims]
     hidden = [Dense(*pair, generator, tanh=True) for pair in pairwise(widths)]
     return nn.Sequential(*hidden, Dense(widths[-1], n_out, generator))
+
+
+class CurvedMap(nn.Module):
+    """An affine map and, added to it, a network with one hidden layer that starts at 0.
+
+    The affine part says how to go on where there are no data. A penalty on the weights of
+    ``curve`` keeps the rest to what the data ask for.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of inputs and outputs.
+    n_hidden : int
+        Width of the hidden layer.
+    generator : torch.Generator
+        Source of the initial weights.
+    """
+
+    def __init__(self, n_in: int, n_out: int, n_hidden: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.affine = Dense(n_in, n_out, generator)
+        self.hidden = Dense(n_in, n_hidden, generator, tanh=True)
+        self.curve = Dense(n_hidden, n_out, generator)
+        nn.init.zeros_(self.curve.weight)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the outputs, (..., n_out)."""
+        return self.affine(z) + self.curve(self.hidden(z))
 
 
 class GaussianEncoder(nn.Module):
@@ -111,14 +140,36 @@ class GaussianEncoder(nn.Module):
 class ZeroFillEncoder(GaussianEncoder):
     """The encoder that sees the row with zeros at its missing values.
 
-    The mask itself is no input: the mechanism has to be learned through z (section 4.2 of the
-    paper). The parameters are those of :class:`GaussianEncoder`, `n_inputs` being the number of
-    features.
+    Without the mask as an input, the mechanism has to be learned through z (section 4.2 of the
+    paper).
+
+    Parameters
+    ----------
+    n_features, latent_dim : int
+        Sizes of the row and of z.
+    hidden_dims : sequence of int
+        Widths of the hidden layers.
+    generator : torch.Generator
+        Source of the initial weights.
+    sees_mask : bool, default=False
+        Whether the mask is an input too.
     """
+
+    def __init__(
+        self,
+        n_features: int,
+        latent_dim: int,
+        hidden_dims: Sequence[int],
+        generator: torch.Generator,
+        sees_mask: bool = False,
+    ) -> None:
+        n_inputs = 2 * n_features if sees_mask else n_features
+        super().__init__(n_inputs, latent_dim, hidden_dims, generator)
+        self.sees_mask = sees_mask
 
     def represent(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the rows."""
-        return x
+        return torch.cat([x, mask], dim=-1) if self.sees_mask else x
 
 
 class PermutationInvariantEncoder(GaussianEncoder):
@@ -185,6 +236,8 @@ class DataDecoder(nn.Module):
         Source of the initial weights.
     likelihood : {"gaussian", "student_t"}
         Family of the distribution. Degrees of freedom are learned as the scale is.
+    curved : bool
+        Whether the network is a :class:`CurvedMap`, whose hidden layer has the first of the widths.
     """
 
     def __init__(
@@ -195,6 +248,7 @@ class DataDecoder(nn.Module):
         observation_scale: ObservationScale,
         generator: torch.Generator,
         likelihood: LikelihoodName = "gaussian",
+        curved: bool = False,
     ) -> None:
         super().__init__()
         for name, value, allowed in (
@@ -215,7 +269,11 @@ class DataDecoder(nn.Module):
             self.raw_scale = nn.Parameter(zeros)
             if likelihood == "student_t":
                 self.raw_degrees_of_freedom = nn.Parameter(zeros.clone())
-        self.network = multilayer_perceptron(n_inputs, hidden_dims, n_outputs, generator)
+        self.network: nn.Module = (
+            CurvedMap(n_inputs, n_outputs, hidden_dims[0], generator)
+            if curved
+            else multilayer_perceptron(n_inputs, hidden_dims, n_outputs, generator)
+        )
 
     def forward(self, z: Tensor) -> Likelihood:
         """Return the distribution, whose mean is (..., n_features)."""

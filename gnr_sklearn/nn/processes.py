@@ -1,4 +1,4 @@
-"""Missing processes p(m | x): how being observed depends on the values themselves."""
+"""Missing processes: how being observed depends on the values themselves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.special import log_ndtr
 
+from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.networks import multilayer_perceptron
 
-__all__ = ["MissingProcess"]
+__all__ = ["MissingProcess", "ValueProcess"]
 
 # The slope that a process of known direction starts from is softplus of this, 1.
 RAW_SLOPE = math.log(math.expm1(1.0))
+
+# Where a value process starts from, in standard deviations of the observed values: so steep that
+# a threshold shows in the gradient, from both sides of it.
+STEEP_SLOPE = 3.0
+
+# How many more values a process starts by regarding as beyond its threshold than are missing.
+BEYOND = 2.0
+HIGHEST_CEILING = 0.96
 
 
 class MissingProcess(nn.Module):
@@ -80,3 +90,106 @@ class MissingProcess(nn.Module):
         known = self.kind == "self_masking_known"
         slope = self.direction * F.softplus(self.slope) if known else self.slope
         return -slope * (x - self.threshold)
+
+
+class ValueProcess(nn.Module):
+    r"""The chance of each value to be missing, a function of this value that integrates exactly.
+
+    A probit step between a floor and a ceiling,
+
+    .. math::
+
+        P(m_j = 0 \mid u_j) = f_j + (c_j - f_j) \, \Phi(a_j u_j + b_j) ,
+
+    with a slope :math:`a_j > 0` where large values go missing, :math:`a_j < 0` where small ones
+    do, and :math:`a_j = 0` where the chance is the same for all values. The ceiling says what
+    fraction of the values far beyond the threshold :math:`-b_j / a_j` goes missing, the floor
+    what fraction of those far on its other side. For :math:`u_j \sim N(\mu_j, s_j^2)`, with
+    :math:`r_j = (1 + a_j^2 s_j^2)^{1/2}`, the chance is :math:`f_j + (c_j - f_j) \,
+    \Phi((a_j \mu_j + b_j) / r_j)`.
+
+    Parameters
+    ----------
+    missing_fraction : sequence of float
+        Fraction of the values of each feature that are missing, which the process starts from.
+    direction : sequence of {-1, 0, 1}
+        Signs of the slopes.
+
+    Notes
+    -----
+    A step that is as high as it is wide explains the same number of missing values as a low one
+    that starts early, and training from a high one seldom finds the other. So the ceiling starts
+    at twice the fraction missing: as if half of the values were beyond the threshold.
+
+    The log-odds of the ceilings are those that features share and a deviation for each, which a
+    penalty is meant to keep small: a table often has one way of losing values.
+    """
+
+    def __init__(self, missing_fraction: Sequence[float], direction: Sequence[int]) -> None:
+        super().__init__()
+        fraction = torch.tensor(missing_fraction, dtype=torch.float32, device="cpu")
+        ceiling = (BEYOND * fraction).clamp(1e-3, HIGHEST_CEILING)
+        in_it = fraction > 0
+        shared = torch.logit(ceiling[in_it] if in_it.any() else ceiling).mean().view(1)
+        self.shared_ceiling = nn.Parameter(shared)
+        self.ceiling_deviation = nn.Parameter(torch.where(in_it, torch.logit(ceiling) - shared, 0))
+        self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
+        beyond = (fraction / ceiling).clamp(0.02, 0.98)
+        self.threshold = nn.Parameter(-torch.special.ndtri(beyond))
+        self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
+        self.direction: Tensor
+        signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
+        self.register_buffer("direction", signs)
+
+    @property
+    def slope(self) -> Tensor:
+        """The slopes a, (d,)."""
+        return self.direction * self.log_slope.exp()
+
+    @property
+    def intercept(self) -> Tensor:
+        """The intercepts b, (d,)."""
+        return -self.log_slope.exp() * self.threshold
+
+    @property
+    def log_ceiling(self) -> Tensor:
+        """Logarithm of the ceilings c, (d,)."""
+        return F.logsigmoid(self.shared_ceiling + self.ceiling_deviation)
+
+    @property
+    def log_floor(self) -> Tensor:
+        """Logarithm of the floors f, (d,)."""
+        return self.log_ceiling + F.logsigmoid(self.floor_share)
+
+    @property
+    def log_rise(self) -> Tensor:
+        """Logarithm of c - f, (d,)."""
+        return self.log_ceiling + F.logsigmoid(-self.floor_share)
+
+    def forward(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+        """Return the log-odds of being observed, (..., d), of normally distributed values.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (..., d)
+            The values, or the means of their distributions.
+        variance : Tensor, broadcasts against `mean`, or float
+            0 where a value is known.
+        """
+        slope = self.slope
+        argument = slope * mean + self.intercept
+        if isinstance(variance, Tensor):
+            argument = argument * torch.rsqrt(1.0 + slope.square() * variance)
+        log_rise = self.log_rise
+        log_missing = torch.logaddexp(self.log_floor, log_rise + log_ndtr(argument))
+        above = F.logsigmoid(-(self.shared_ceiling + self.ceiling_deviation))
+        log_observed = torch.logaddexp(above, log_rise + log_ndtr(-argument))
+        return log_observed - log_missing
+
+    def parameters_of_features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return slopes, intercepts and the logarithms of f and c - f, each (d,)."""
+        return self.slope, self.intercept, self.log_floor, self.log_rise
+
+    def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
+        """Return the distributions of what goes missing of N(mean, scale^2)."""
+        return SelectedGaussian(mean, scale, *self.parameters_of_features())

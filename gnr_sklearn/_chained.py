@@ -1,0 +1,193 @@
+"""Regressions of each feature on the others, where values decide whether they are seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.model_selection import KFold, cross_val_predict
+from torch import Tensor
+
+from gnr_sklearn._base import FloatArray
+from gnr_sklearn._validation import seed_random_states
+from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
+from gnr_sklearn.nn.processes import ValueProcess
+
+__all__ = ["ChainedRegressions", "default_forest"]
+
+# In standard deviations of the observed values: a regression that has no error at all would say
+# that values lost by themselves are what it predicts.
+LEAST_SCALE = 1e-3
+
+FOLDS = 5
+
+
+def default_forest() -> RandomForestRegressor:
+    """Make the forest that "forest" stands for: small, and of trees that differ."""
+    return RandomForestRegressor(50, max_features=0.4, oob_score=True)
+
+
+@dataclass
+class Calibrated:
+    """A regression of one feature, and the normal distribution around what it predicts.
+
+    Attributes
+    ----------
+    feature : int
+        The feature.
+    regressor : estimator
+        The fitted regression on the other features.
+    offset, slope, scale : float
+        The value is N(offset + slope * prediction, scale^2), before it is lost or not.
+    """
+
+    feature: int
+    regressor: Any
+    offset: float = 0.0
+    slope: float = 1.0
+    scale: float = 1.0
+
+
+class ChainedRegressions:
+    r"""Regressions of incomplete features on all others, in rounds, fitted to completed rows.
+
+    Each value is normal around what a regression predicts from the others of its row,
+
+    .. math::
+
+        u_j \mid u_{-j} \sim N(b_0 + b_1 g_j(u_{-j}), s_j^2) ,
+
+    and is lost by a process :math:`p(m_j \mid u_j)` that is known. A round visits the incomplete
+    features, those with the fewest holes first. The regression :math:`g_j` is fitted to all rows
+    with :math:`E[u_j \mid u_{-j}, m_j = 0]` in place of what is missing, as in an EM algorithm: a
+    tree that sees observed values only could not predict beyond them. Then :math:`b_0, b_1` and
+    :math:`s_j` maximise the likelihood of observed values and mask, with predictions that are out
+    of sample: in sample, a forest hardly errs, and :math:`s_j` would collapse. The expectations
+    that follow are what the next regression sees.
+
+    Parameters
+    ----------
+    regressor : estimator
+        What is cloned for each feature. Its ``oob_prediction_`` serves as predictions out of
+        sample where it has them, and else those of five folds.
+    process : ValueProcess or None
+        How values are lost; None where that has nothing to do with them.
+    seed : int
+        Seed of all randomness.
+    n_rounds : int, default=3
+        Rounds.
+    """
+
+    def __init__(
+        self, regressor: Any, process: ValueProcess | None, seed: int, n_rounds: int = 3
+    ) -> None:
+        self.regressor = regressor
+        self.n_rounds = n_rounds
+        self._seeds = np.random.RandomState(seed)
+        self._process = None
+        if process is not None:
+            self._process = torch.stack(process.parameters_of_features()).detach().double().cpu()
+
+    def fit(self, completed: FloatArray, observed: NDArray[np.bool_]) -> ChainedRegressions:
+        """Learn from rows that something else has completed.
+
+        Parameters
+        ----------
+        completed : ndarray of shape (n_samples, n_features)
+            The rows, in units in which the process was learned.
+        observed : ndarray of shape (n_samples, n_features)
+            Which of their values were observed.
+        """
+        completed = completed.copy()
+        n_missing = (~observed).sum(axis=0)
+        features = [int(j) for j in np.argsort(n_missing, kind="stable") if n_missing[j]]
+        if completed.shape[1] == 1:
+            features = []
+        self.rounds_: list[list[Calibrated]] = []
+        for _ in range(self.n_rounds if len(completed) >= FOLDS else 0):
+            self.rounds_.append([self._fit_feature(j, completed, observed[:, j]) for j in features])
+        return self
+
+    def impute(self, completed: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
+        """Complete rows anew, from values that something else has completed them with."""
+        completed = completed.copy()
+        for regressions in self.rounds_:
+            for regression in regressions:
+                rows = ~observed[:, regression.feature]
+                if rows.any():
+                    others = np.delete(completed[rows], regression.feature, axis=1)
+                    prediction = regression.regressor.predict(others)
+                    completed[rows, regression.feature] = self._expectation(regression, prediction)
+        return completed
+
+    def _fit_feature(
+        self, feature: int, completed: FloatArray, observed: NDArray[np.bool_]
+    ) -> Calibrated:
+        """Fit the regression of a feature, and put what it imputes into the rows."""
+        others = np.delete(completed, feature, axis=1)
+        regressor, prediction = self._out_of_sample(others, completed[:, feature])
+        regression = Calibrated(feature, regressor)
+        self._calibrate(regression, prediction, completed[:, feature], observed)
+        missing = ~observed
+        completed[missing, feature] = self._expectation(regression, prediction[missing])
+        return regression
+
+    def _out_of_sample(self, others: FloatArray, target: FloatArray) -> tuple[Any, FloatArray]:
+        seed = self._seeds.randint(2**31 - 1)
+        regressor = seed_random_states(clone(self.regressor), lambda: seed)
+        if regressor.get_params().get("oob_score"):
+            regressor.fit(others, target)
+            prediction = regressor.oob_prediction_
+        else:
+            folds = KFold(FOLDS, shuffle=True, random_state=seed)
+            prediction = cross_val_predict(regressor, others, target, cv=folds)
+            regressor.fit(others, target)
+        return regressor, np.asarray(prediction, dtype=np.float64)
+
+    def _calibrate(
+        self,
+        regression: Calibrated,
+        prediction: FloatArray,
+        values: FloatArray,
+        observed: NDArray[np.bool_],
+    ) -> None:
+        """Choose offset, slope and scale by maximum likelihood."""
+        seen, is_seen = torch.from_numpy(values[observed]), torch.from_numpy(observed)
+        inputs = torch.from_numpy(prediction)
+
+        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            theta = torch.from_numpy(parameters).requires_grad_()
+            scale = theta[2].exp() + LEAST_SCALE
+            mean = theta[0] + theta[1] * inputs
+            error = (seen - mean[is_seen]) / scale
+            negative = 0.5 * error.square().sum() + len(seen) * scale.log()
+            lost = self._lost(regression.feature, mean[~is_seen], scale)
+            if isinstance(lost, SelectedGaussian):
+                negative = negative - lost.log_missing.sum()
+            (gradient,) = torch.autograd.grad(negative, theta)
+            return negative.item(), gradient.numpy()
+
+        spread = np.std(values[observed] - prediction[observed]) if observed.any() else 1.0
+        start = np.array([0.0, 1.0, np.log(spread + 10 * LEAST_SCALE)])
+        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+        if np.isfinite(found).all():
+            regression.offset, regression.slope = float(found[0]), float(found[1])
+            regression.scale = float(np.exp(found[2]) + LEAST_SCALE)
+
+    def _expectation(self, regression: Calibrated, prediction: FloatArray) -> FloatArray:
+        """Return the expectation of missing values."""
+        mean = torch.from_numpy(regression.offset + regression.slope * prediction)
+        scale = torch.tensor(regression.scale, dtype=torch.float64)
+        return self._lost(regression.feature, mean, scale).mean.numpy()
+
+    def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> SelectedGaussian | Gaussian:
+        """Return the distributions of missing values of N(mean, scale^2)."""
+        if self._process is None:
+            return Gaussian(mean, scale)
+        return SelectedGaussian(mean, scale, *self._process[:, feature])
