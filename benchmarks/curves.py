@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 
 from benchmarks.protocols import (
     MISS_FOREST,
+    PAPER_MODEL,
     PAPER_TRAINING,
     PROTOCOLS,
     UCI_ORDER,
@@ -38,7 +39,9 @@ RATES = (0.8, 1.0)
 GLIMPSE = 48
 CHECKPOINTS = (100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 
-PAPER = Method("the paper's training", GNRImputer, {"max_iter": 10_000, **PAPER_TRAINING})
+PAPER = Method(
+    "the paper's training", GNRImputer, {**PAPER_MODEL, **PAPER_TRAINING, "max_iter": 10_000}
+)
 DEFAULT = Method("defaults", GNRImputer, {"precision": "float32"})
 LOW_PRECISION = Method("defaults, bfloat16", GNRImputer, {"precision": "bfloat16"})
 METHODS = (PAPER, DEFAULT, LOW_PRECISION, MISS_FOREST)

@@ -6,6 +6,7 @@ import argparse
 
 from benchmarks.paper import NOT_MIWAE_PPCA, TABLE2
 from benchmarks.protocols import (
+    PAPER_MODEL,
     PAPER_TRAINING,
     RATES,
     YEAST_OF_SEVEN,
@@ -44,7 +45,7 @@ METHODS = (
     MIWAE,
     PPCA,
     *(
-        Method(f"GNR, {name}", GNRImputer, {"prior": prior}, protocols=("field",))
+        Method(f"GNR, {name}", GNRImputer, {**PAPER_MODEL, "prior": prior}, protocols=("field",))
         for name, prior in PRIORS.items()
     ),
 )

@@ -111,6 +111,13 @@ PAPER_TRAINING = {
     "precision": "float32",
 }  # fmt: skip
 
+# What the paper proposes: GNR whose data and mask are decoded side by side, trained as the other
+# variational autoencoders are by default.
+PAPER_MODEL: dict[str, Any] = {
+    "mask_model": "latent", "prior": None, "decoder": "mlp", "observation_scale": "shared",
+    "n_importance_samples": 20, "max_iter": 1000, "learning_rate": 3e-3, "early_stopping": True,
+}  # fmt: skip
+
 MEAN = Method("mean", MeanImputer)
 ZERO = Method("zero", ZeroImputer, protocols=("paper",))
 MICE = Method("MICE", MICEImputer)

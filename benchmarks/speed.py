@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.plain import PlainGNR, train
-from benchmarks.protocols import find_data_dir, load
+from benchmarks.protocols import PAPER_MODEL, find_data_dir, load
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._vae import expectation
@@ -121,15 +121,15 @@ def time_step(variant: str, n_samples: int) -> dict[str, float]:
         elif kind == "bare loop":
             bare_loop(rows, n_steps, n_samples, getattr(torch, precision))
         else:
-            GNRImputer(
-                max_iter=n_steps,
-                n_importance_samples=n_samples,
-                learning_rate_schedule="constant",
-                early_stopping=False,
-                precision=precision,  # type: ignore[arg-type]
-                net_params={"compile": True} if "compiled" in variant else None,
-                random_state=0,
-            ).fit(X)
+            settings = PAPER_MODEL | {
+                "max_iter": n_steps,
+                "n_importance_samples": n_samples,
+                "learning_rate_schedule": "constant",
+                "early_stopping": False,
+                "precision": precision,
+                "net_params": {"compile": True} if "compiled" in variant else None,
+            }
+            GNRImputer(**settings, random_state=0).fit(X)
 
     seconds = []
     # What comes once - initialisation, compilation - is in both and drops out of the difference.
@@ -234,7 +234,7 @@ def measure_transform(
     torch.set_num_threads(1)
     complete = load(dataset, data_dir)
     X = ampute(complete, SelfMasking(1.0), random_state=0)
-    imputer = GNRImputer(random_state=0).fit(X)
+    imputer = GNRImputer(**PAPER_MODEL, random_state=0).fit(X)
     rows = imputer._masked_rows(X[np.isnan(X).any(axis=1)], None)
     few, timed = (
         MaskedRows(rows.x[:n], rows.mask[:n]) for n in ((10, 50) if quick else (100, 500))

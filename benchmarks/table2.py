@@ -11,6 +11,7 @@ from benchmarks.protocols import (
     MEAN,
     MICE,
     MISS_FOREST,
+    PAPER_MODEL,
     PAPER_TRAINING,
     RATES,
     ZERO,
@@ -23,10 +24,10 @@ from benchmarks.protocols import (
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 
-# The paper's training, with its rule for alpha.
-TRAINING = {**PAPER_TRAINING, "n_imputation_samples": 1000}
-RULE = {"alpha": "auto", "max_iter": 10_000, **TRAINING}
-SHORT = {"max_iter": 2000, "n_importance_samples": 5, **TRAINING}
+# The paper's model and training, with its rule for alpha.
+TRAINING = {**PAPER_MODEL, **PAPER_TRAINING, "n_imputation_samples": 1000}
+RULE = {**TRAINING, "alpha": "auto", "max_iter": 10_000}
+SHORT = {**TRAINING, "max_iter": 2000, "n_importance_samples": 5}
 DECAY = {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 1.0}
 
 METHODS = (
@@ -36,7 +37,7 @@ METHODS = (
     MISS_FOREST,
     Method("GNR", GNRImputer, {"alpha": 1000.0, **SHORT, "net_params": DECAY}),
     Method("GNR by the paper's rule", GNRImputer, RULE),
-    Method("GNR by default", GNRImputer),
+    Method("GNR by default", GNRImputer, PAPER_MODEL),
     Method("GNR without decay", GNRImputer, {"alpha": 1000.0, **SHORT}),
     Method("GNR with alpha 100", GNRImputer, {"alpha": 100.0, **SHORT, "net_params": DECAY}),
     Method("GNR with alpha 1", GNRImputer, {"alpha": 1.0, **SHORT, "net_params": DECAY}),

@@ -285,12 +285,12 @@ class GNRImputer(VAEImputer):
         direction_seed, regression_seed = self._draw_seeds(8)[6:]
         if self.mask_model == "value":
             self._directions = self._choose_directions(values, direction_seed)
+        self.prior_ = None
         super()._fit(values, side_info)
         self.prior_ = self._auxiliary.imputer
         if self.mask_model == "value":
             self._describe_process()
         if self._regressor is not None:
-            self.prior_ = None
             process = self._module.process if self.mask_model == "value" else None
             regressions = ChainedRegressions(self._regressor, process, regression_seed)
             rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, regression_seed)

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 from numpy.testing import assert_array_equal
+from sklearn.ensemble import RandomForestRegressor
 
 from gnr_sklearn import (
     GAINImputer,
@@ -17,6 +18,24 @@ from gnr_sklearn import (
 )
 from gnr_sklearn._vae import VAEImputer
 
+# The paper's own model, trained as the other variational autoencoders are by default.
+PAPER_MODEL = {
+    "mask_model": "latent",
+    "prior": None,
+    "decoder": "mlp",
+    "observation_scale": "shared",
+    "n_importance_samples": 20,
+    "max_iter": 1000,
+    "learning_rate": 3e-3,
+    "early_stopping": True,
+}
+
+
+def paper_gnr(**params):
+    """Make an imputer by the paper's own model, with other parameters where they are given."""
+    return GNRImputer(**PAPER_MODEL | params)
+
+
 SMALL_NET = {
     "max_iter": 20,
     "hidden_dims": 16,
@@ -29,10 +48,13 @@ IMPUTERS = [
     MeanImputer(),
     MICEImputer(),
     MissForestImputer(n_estimators=5, max_iter=3, random_state=0),
-    GNRImputer(**SMALL_NET),
-    GNRImputer(**SMALL_NET, decoder="linear", early_stopping=False, alpha="auto"),
-    GNRImputer(**SMALL_NET, encoder="permutation_invariant", prior="low_sparsity"),
-    GNRImputer(**SMALL_NET, prior=MeanImputer()),
+    paper_gnr(**SMALL_NET),
+    paper_gnr(**SMALL_NET, decoder="linear", early_stopping=False, alpha="auto"),
+    paper_gnr(**SMALL_NET, encoder="permutation_invariant", prior="low_sparsity"),
+    paper_gnr(**SMALL_NET, prior=MeanImputer()),
+    GNRImputer(**SMALL_NET, prior=RandomForestRegressor(3, oob_score=False)),
+    GNRImputer(**SMALL_NET, missing_direction="above", prior=None, early_stopping=True),
+    MIWAEImputer(**SMALL_NET, decoder="curved"),
     MIWAEImputer(**SMALL_NET, likelihood="student_t"),
     NotMIWAEImputer(**SMALL_NET, missing_process="self_masking_known"),
     NotMIWAEImputer(**SMALL_NET, missing_process="nonlinear"),

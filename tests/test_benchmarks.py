@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from benchmarks.protocols import (
     MEAN,
     MECHANISMS,
     MICE,
+    PAPER_MODEL,
     ZERO,
     Cell,
     Method,
@@ -279,7 +279,7 @@ def test_plain_training_learns():
 
 def test_monte_carlo_errors_are_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "REFERENCE_SAMPLES", 500)
-    monkeypatch.setattr(speed, "GNRImputer", partial(GNRImputer, max_iter=20))
+    monkeypatch.setattr(speed, "PAPER_MODEL", PAPER_MODEL | {"max_iter": 20})
     records = RecordFile("speed", tmp_path)
     speed.measure_transform(records, "diabetes", None, quick=True)
     methods = {record["method"] for record in records.records}
@@ -288,7 +288,7 @@ def test_monte_carlo_errors_are_recorded(tmp_path, monkeypatch):
 
 
 def test_curve_is_measured_beside_the_fit():
-    params = {"max_iter": 200, "hidden_dims": 8, "n_importance_samples": 2}
+    params = PAPER_MODEL | {"max_iter": 200, "hidden_dims": 8, "n_importance_samples": 2}
     cell = Cell("field", "diabetes", 1.0, Method("GNR", GNRImputer, params), 0)
     _, result = curves.run(cell, None)
     assert [steps for steps, _, _ in result["points"]] == [100, 200]
@@ -299,7 +299,7 @@ def test_curve_is_measured_beside_the_fit():
 
 
 def test_curves_are_drawn_and_resumed(tmp_path, capsys, monkeypatch):
-    quick = {"max_iter": 100, "hidden_dims": 8, "n_importance_samples": 2}
+    quick = PAPER_MODEL | {"max_iter": 100, "hidden_dims": 8, "n_importance_samples": 2}
     paper, default = (Method(label, GNRImputer, quick) for label in ("paper", "default"))
     monkeypatch.setattr(curves, "PAPER", paper)
     monkeypatch.setattr(curves, "DEFAULT", default)

@@ -17,10 +17,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, LRScheduler
 
-from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.models import GNR
+from tests.contract import paper_gnr
 
 QUICK = {
     "hidden_dims": 16,
@@ -44,7 +44,7 @@ def factor_data(n_rows=600, noise=0.5, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     complete, X = factor_data()
-    imputer = GNRImputer(
+    imputer = paper_gnr(
         latent_dim=1,
         decoder="linear",
         hidden_dims=32,
@@ -219,7 +219,7 @@ def test_attributes_after_fit(fitted):
 @pytest.mark.parametrize(("n_features", "expected"), [(1, 1), (2, 1), (5, 4)])
 def test_default_latent_size(n_features, expected):
     X = np.random.RandomState(0).normal(size=(30, n_features))
-    assert GNRImputer(**QUICK).fit(X).latent_dim_ == expected
+    assert paper_gnr(**QUICK).fit(X).latent_dim_ == expected
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_alpha_by_the_rule_of_the_paper(missing_fraction, expected):
     X[:, 3] = np.nan  # a column without observed values does not count
     X[-1] = 0.0, 0.0, 0.0, np.nan
     X[:, :3].flat[: int(missing_fraction * 300)] = np.nan
-    assert GNRImputer(alpha="auto", **QUICK).fit(X[:, :3]).alpha_ == expected
+    assert paper_gnr(alpha="auto", **QUICK).fit(X[:, :3]).alpha_ == expected
 
 
 @pytest.mark.parametrize("observation_scale", ["shared", "feature", "heteroscedastic"])
@@ -239,7 +239,7 @@ def test_alpha_by_the_rule_of_the_paper(missing_fraction, expected):
 @pytest.mark.parametrize("scaling", ["observed", None])
 def test_every_configuration_imputes_and_draws(observation_scale, decoder, scaling):
     _, X = factor_data(60)
-    imputer = GNRImputer(
+    imputer = paper_gnr(
         observation_scale=observation_scale, decoder=decoder, scaling=scaling, **QUICK
     ).fit(X)
     assert np.isfinite(imputer.transform(X)).all()
@@ -249,7 +249,7 @@ def test_every_configuration_imputes_and_draws(observation_scale, decoder, scali
 
 def test_without_scaling_the_data_are_taken_as_they_are():
     _, X = factor_data(60)
-    imputer = GNRImputer(scaling=None, **QUICK).fit(X)
+    imputer = paper_gnr(scaling=None, **QUICK).fit(X)
     assert (imputer._center == 0).all()
     assert (imputer._scale == 1).all()
 
@@ -257,7 +257,7 @@ def test_without_scaling_the_data_are_taken_as_they_are():
 def test_bounds_hold_for_imputed_values_only():
     _, X = factor_data(60)
     lowest, highest = np.array([10.5, -np.inf, -1, -1, -1]), 11.0
-    imputer = GNRImputer(min_value=lowest, max_value=highest, **QUICK).fit(X)
+    imputer = paper_gnr(min_value=lowest, max_value=highest, **QUICK).fit(X)
     missing = np.isnan(X)
     for imputed in [imputer.transform(X), *imputer.sample(X, 2, random_state=0)]:
         assert (imputed[:, 0][missing[:, 0]] >= 10.5).all()
@@ -269,7 +269,7 @@ def test_bounds_hold_for_imputed_values_only():
 def test_early_stopping_takes_fewer_steps():
     _, X = factor_data(200)
     quick = QUICK | {"max_iter": 3000, "learning_rate": 0.02}
-    stopped = GNRImputer(n_iter_no_change=100, **quick).fit(X)
+    stopped = paper_gnr(n_iter_no_change=100, **quick).fit(X)
     assert stopped.n_iter_ < 3000
     assert stopped.n_iter_ % 100 == 0
 
@@ -277,7 +277,7 @@ def test_early_stopping_takes_fewer_steps():
 @pytest.mark.parametrize(("n_rows", "early_stopping"), [(19, True), (60, False)])
 def test_training_without_held_out_rows(n_rows, early_stopping):
     _, X = factor_data(n_rows)
-    imputer = GNRImputer(early_stopping=early_stopping, **QUICK).fit(X)
+    imputer = paper_gnr(early_stopping=early_stopping, **QUICK).fit(X)
     assert imputer.n_iter_ == 40
     assert "valid_loss" not in imputer.history_[-1]
     assert imputer.lower_bound_ == -imputer.history_[-1, "train_loss"]
@@ -290,7 +290,7 @@ def test_a_callback_may_end_training_at_once(early_stopping):
             raise KeyboardInterrupt
 
     _, X = factor_data(60)
-    imputer = GNRImputer(callbacks=[Stop()], early_stopping=early_stopping, **QUICK).fit(X)
+    imputer = paper_gnr(callbacks=[Stop()], early_stopping=early_stopping, **QUICK).fit(X)
     assert imputer.n_iter_ == 1
     assert np.isnan(imputer.lower_bound_)
     assert np.isfinite(imputer.transform(X)).all()
@@ -299,7 +299,7 @@ def test_a_callback_may_end_training_at_once(early_stopping):
 def test_lower_bound_is_that_of_the_parameters_kept():
     _, X = factor_data(300)
     quick = QUICK | {"max_iter": 1500, "learning_rate": 0.01}
-    imputer = GNRImputer(tol=1.0, **quick).fit(X)
+    imputer = paper_gnr(tol=1.0, **quick).fit(X)
     losses = imputer.history_[:, "valid_loss"]
     assert -imputer.lower_bound_ in losses
     assert -imputer.lower_bound_ > min(losses)
@@ -307,13 +307,13 @@ def test_lower_bound_is_that_of_the_parameters_kept():
 
 def test_nearly_all_rows_may_be_held_out():
     _, X = factor_data(60)
-    assert GNRImputer(validation_fraction=0.999, **QUICK).fit(X).n_iter_ == 40
+    assert paper_gnr(validation_fraction=0.999, **QUICK).fit(X).n_iter_ == 40
 
 
 def test_large_values_need_scaling():
     _, X = factor_data(60)
     with pytest.raises(ValueError, match="scaling must be 'observed' for data as large as these"):
-        GNRImputer(scaling=None, **QUICK).fit(X * 1e7)
+        paper_gnr(scaling=None, **QUICK).fit(X * 1e7)
 
 
 def test_skorch_callbacks_and_net_params_reach_the_net():
@@ -325,7 +325,7 @@ def test_skorch_callbacks_and_net_params_reach_the_net():
 
     counter = Count()
     _, X = factor_data(60)
-    imputer = GNRImputer(
+    imputer = paper_gnr(
         callbacks=[counter],
         net_params={"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.3},
         **QUICK | {"max_iter": 250},
@@ -337,15 +337,15 @@ def test_skorch_callbacks_and_net_params_reach_the_net():
 
 def test_progress_bar_under_verbose(capsys):
     _, X = factor_data(60)
-    GNRImputer(**QUICK).fit(X)
+    paper_gnr(**QUICK).fit(X)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
-    GNRImputer(verbose=1, **QUICK).fit(X)
+    paper_gnr(verbose=1, **QUICK).fit(X)
     captured = capsys.readouterr()
     assert "GNRImputer" in captured.err
     assert "40/40" in captured.err
     assert captured.out == ""
-    GNRImputer(verbose=2, **QUICK).fit(X)
+    paper_gnr(verbose=2, **QUICK).fit(X)
     assert "train_loss" in capsys.readouterr().out
 
 
@@ -359,7 +359,7 @@ def test_ctrl_c_leaves_an_earlier_fit_as_it_was():
         raise KeyboardInterrupt
 
     _, X = factor_data(60)
-    imputer = GNRImputer(**QUICK).fit(X)
+    imputer = paper_gnr(**QUICK).fit(X)
     before = imputer.transform(X)
     imputer.set_params(callbacks=[Interrupt()])
     with pytest.raises(KeyboardInterrupt):
@@ -370,7 +370,7 @@ def test_ctrl_c_leaves_an_earlier_fit_as_it_was():
 
 def test_a_loss_that_is_not_finite_says_what_to_change():
     _, X = factor_data(60)
-    imputer = GNRImputer(**QUICK | {"learning_rate": 1e30})
+    imputer = paper_gnr(**QUICK | {"learning_rate": 1e30})
     with pytest.raises(ValueError, match=r"loss became .* Lower learning_rate"):
         imputer.fit(X)
     assert not hasattr(imputer, "net_")
@@ -378,7 +378,7 @@ def test_a_loss_that_is_not_finite_says_what_to_change():
 
 def test_observed_values_far_out_do_not_lead_to_nan():
     _, X = factor_data(60)
-    imputer = GNRImputer(**QUICK).fit(X)
+    imputer = paper_gnr(**QUICK).fit(X)
     far = np.array([[np.nan, 1e300, -1e300, 0.0, np.nan], [np.nan, np.nan, 1e20, 1e9, -1e30]])
     for result in (
         imputer.transform(far),
@@ -393,13 +393,13 @@ def test_observed_values_far_out_do_not_lead_to_nan():
 def test_columns_without_observed_values():
     _, X = factor_data(60)
     X[:, 1] = np.nan
-    imputer = GNRImputer(keep_empty_features=True, **QUICK).fit(X)
+    imputer = paper_gnr(keep_empty_features=True, **QUICK).fit(X)
     assert imputer.latent_dim_ == 3
     assert imputer.predict_mask_proba(X).shape == (60, 5)
     assert (imputer.predict_mask_proba(X)[:, 1] == 0).all()
     assert imputer.sample(X, 2, random_state=0).shape == (2, 60, 5)
     assert (imputer.transform(X)[:, 1] == 0).all()
-    dropping = GNRImputer(add_indicator=True, **QUICK).fit(X)
+    dropping = paper_gnr(add_indicator=True, **QUICK).fit(X)
     # Four columns kept, and indicators of the two that had missing values.
     assert dropping.sample(X, 2, random_state=0).shape == (2, 60, 6)
 
@@ -437,7 +437,7 @@ def test_wrong_parameters_are_named_before_training(params, message):
             raise AssertionError("training has begun")
 
     _, X = factor_data(60)
-    imputer = GNRImputer(**QUICK | {"callbacks": [Fail()]} | params)
+    imputer = paper_gnr(**QUICK | {"callbacks": [Fail()]} | params)
     with pytest.raises(ValueError, match=message):
         imputer.fit(X)
 
@@ -446,17 +446,17 @@ def test_wrong_parameters_are_named_before_training(params, message):
 def test_device_without_a_gpu():
     _, X = factor_data(60)
     with pytest.raises(ValueError, match="device must be 'cpu' or 'auto'"):
-        GNRImputer(device="cuda", **QUICK).fit(X)
-    auto = GNRImputer(device="auto", **QUICK).fit(X)
-    np.testing.assert_array_equal(auto.transform(X), GNRImputer(**QUICK).fit_transform(X))
+        paper_gnr(device="cuda", **QUICK).fit(X)
+    auto = paper_gnr(device="auto", **QUICK).fit(X)
+    np.testing.assert_array_equal(auto.transform(X), paper_gnr(**QUICK).fit_transform(X))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_and_cpu_agree():
     complete, X = factor_data()
     params = QUICK | {"max_iter": 300}
-    on_gpu = GNRImputer(device="cuda", **params).fit(X)
-    on_cpu = GNRImputer(**params).fit(X)
+    on_gpu = paper_gnr(device="cuda", **params).fit(X)
+    on_cpu = paper_gnr(**params).fit(X)
     missing = np.isnan(X)
     errors = [imputation_rmse(complete, m.transform(X), missing) for m in (on_gpu, on_cpu)]
     assert errors[0] == pytest.approx(errors[1], rel=0.1)
@@ -473,7 +473,7 @@ def test_grid_search_over_a_pipeline(wine):
     _, X, target = wine
     pipeline = Pipeline(
         [
-            ("impute", GNRImputer(**QUICK)),
+            ("impute", paper_gnr(**QUICK)),
             ("scale", StandardScaler()),
             ("model", LogisticRegression()),
         ]
@@ -493,7 +493,7 @@ def test_grid_search_over_a_pipeline(wine):
 def test_grid_search_over_a_regression_pipeline():
     complete, target = load_diabetes(return_X_y=True)
     X = ampute(complete, SelfMasking(1.0), random_state=0)
-    pipeline = Pipeline([("impute", GNRImputer(**QUICK)), ("model", Ridge(alpha=0.1))])
+    pipeline = Pipeline([("impute", paper_gnr(**QUICK)), ("model", Ridge(alpha=0.1))])
     grid = {"impute__alpha": [0.01, 1, 100], "impute__latent_dim": [2, 5]}
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, target)
     assert search.best_score_ > 0.2
@@ -502,7 +502,7 @@ def test_grid_search_over_a_regression_pipeline():
 def test_grid_search_by_masked_cells(wine):
     _, X, _ = wine
     scorer = make_masked_cell_scorer(fraction=0.2, random_state=0)
-    imputer = GNRImputer(**QUICK | {"learning_rate": 0.01, "max_iter": 200})
+    imputer = paper_gnr(**QUICK | {"learning_rate": 0.01, "max_iter": 200})
     search = GridSearchCV(imputer, {"alpha": [1.0, 1e6], "latent_dim": [2, 5]}, scoring=scorer)
     search.fit(X)
     # With a mask term that drowns the data term nothing is learned of the data.
@@ -511,7 +511,7 @@ def test_grid_search_by_masked_cells(wine):
 
 def test_grid_search_by_the_bound():
     _, X = factor_data()
-    imputer = GNRImputer(**QUICK | {"learning_rate": 0.01, "max_iter": 400, "latent_dim": 1})
+    imputer = paper_gnr(**QUICK | {"learning_rate": 0.01, "max_iter": 400, "latent_dim": 1})
     search = GridSearchCV(imputer, {"alpha": [1e-3, 1.0]}, cv=2).fit(X)
     assert search.best_params_["alpha"] == 1.0
 
@@ -524,7 +524,7 @@ from gnr_sklearn import GNRImputer
 X = np.random.RandomState(0).normal(size=(3_000, 20))
 X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
 params = {"hidden_dims": 8, "latent_dim": 2, "max_iter": 2, "n_imputation_samples": 1000}
-imputer = GNRImputer(decoder="linear", **params, random_state=0)
+imputer = GNRImputer(decoder="linear", prior=None, **params, random_state=0)
 imputer.fit(X).transform(X[:50])
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -574,7 +574,7 @@ def test_precision():
         "early_stopping": False,
     }
     results = {
-        precision: GNRImputer(precision=precision, random_state=0, **params).fit(X)
+        precision: paper_gnr(precision=precision, random_state=0, **params).fit(X)
         for precision in ("float32", "bfloat16")
     }
     low, full = results["bfloat16"], results["float32"]
@@ -601,7 +601,7 @@ def test_precision():
 )
 def test_automatic_precision_follows_the_processor(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    imputer = GNRImputer(**QUICK | {"max_iter": 1})
+    imputer = paper_gnr(**QUICK | {"max_iter": 1})
     X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
     assert imputer.fit(X).net_.precision is expected
     assert imputer.set_params(precision="float32").fit(X).net_.precision is torch.float32
@@ -610,7 +610,7 @@ def test_automatic_precision_follows_the_processor(monkeypatch, capabilities, ex
 def test_automatic_precision_without_knowing_the_processor(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
-    imputer = GNRImputer(**QUICK | {"max_iter": 1}).fit(X)
+    imputer = paper_gnr(**QUICK | {"max_iter": 1}).fit(X)
     assert imputer.net_.precision is torch.float32
 
 
@@ -621,7 +621,7 @@ def test_schedule_of_ones_own(pair):
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
     callbacks = [("learning_rate_schedule", schedule) if pair else schedule]
     params = QUICK | {"max_iter": 300, "learning_rate": 0.01, "early_stopping": False}
-    imputer = GNRImputer(**params, callbacks=callbacks).fit(X)
+    imputer = paper_gnr(**params, callbacks=callbacks).fit(X)
     assert imputer.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**3)
 
 
@@ -630,14 +630,14 @@ def test_another_form_of_adam(how):
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
     net_params = {f"optimizer__{how}": how != "fused"}
-    imputer = GNRImputer(**QUICK, net_params=net_params).fit(X)
+    imputer = paper_gnr(**QUICK, net_params=net_params).fit(X)
     assert not imputer.net_.optimizer_.param_groups[0]["fused"]
 
 
 def test_many_dimensions_take_little_memory():
     X = np.random.RandomState(0).normal(size=(25, 400))
     X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
-    imputer = GNRImputer(**QUICK | {"max_iter": 2, "n_imputation_samples": 160}).fit(X)
+    imputer = paper_gnr(**QUICK | {"max_iter": 2, "n_imputation_samples": 160}).fit(X)
     rounds = imputer._shared_noise()(1)
     assert [len(noise) for noise in rounds] == [160]
     assert np.isfinite(imputer.transform(X)).all()
@@ -647,11 +647,11 @@ def test_learning_rate_schedule():
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
     params = QUICK | {"max_iter": 150, "learning_rate": 0.01, "early_stopping": False}
-    falling = GNRImputer(**params).fit(X)
+    falling = paper_gnr(**params).fit(X)
     rates = [batch["event_lr"] for epoch in falling.history_ for batch in epoch["batches"]]
     steps = np.arange(150)
     np.testing.assert_allclose(rates, 0.005 * (1 + np.cos(np.pi * steps / 150)), rtol=1e-6)
-    constant = GNRImputer(**params, learning_rate_schedule="constant").fit(X)
+    constant = paper_gnr(**params, learning_rate_schedule="constant").fit(X)
     assert constant.net_.optimizer_.param_groups[0]["lr"] == 0.01
 
 
@@ -660,17 +660,17 @@ def test_learning_rate_schedule():
 )
 def test_wrong_names(name, value):
     with pytest.raises(ValueError, match=f"'{name}' parameter of GNRImputer must be a str among"):
-        GNRImputer(**{name: value}).fit(np.array([[1.0, np.nan], [2.0, 3.0]]))
+        paper_gnr(**{name: value}).fit(np.array([[1.0, np.nan], [2.0, 3.0]]))
 
 
 def test_another_optimizer():
     """Adam's fused form is for Adam alone."""
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
-    imputer = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.RMSprop})
+    imputer = paper_gnr(**QUICK, net_params={"optimizer": torch.optim.RMSprop})
     assert isinstance(imputer.fit(X).net_.optimizer_, torch.optim.RMSprop)
-    assert GNRImputer(**QUICK).fit(X).net_.optimizer_.param_groups[0]["fused"]
-    decaying = GNRImputer(**QUICK, net_params={"optimizer": torch.optim.AdamW}).fit(X)
+    assert paper_gnr(**QUICK).fit(X).net_.optimizer_.param_groups[0]["fused"]
+    decaying = paper_gnr(**QUICK, net_params={"optimizer": torch.optim.AdamW}).fit(X)
     assert decaying.net_.optimizer_.param_groups[0]["fused"]
 
 
@@ -691,10 +691,10 @@ def test_compiled_net_imputes_uncompiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda module, **params: Compiled(module))
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
-    compiled = GNRImputer(**QUICK | {"max_iter": 3}, net_params={"compile": True}).fit(X)
+    compiled = paper_gnr(**QUICK | {"max_iter": 3}, net_params={"compile": True}).fit(X)
     assert GNR in calls
     calls.clear()
-    plain = GNRImputer(**QUICK | {"max_iter": 3}).fit(X)
+    plain = paper_gnr(**QUICK | {"max_iter": 3}).fit(X)
     np.testing.assert_array_equal(compiled.transform(X), plain.transform(X))
     np.testing.assert_array_equal(compiled.encode(X), plain.encode(X))
     assert not calls

@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 
 from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled, pool
-from tests.contract import SMALL_NET
+from tests.contract import SMALL_NET, paper_gnr
 
 FIELDS = [
     "estimate",
@@ -614,7 +614,7 @@ def frame():
 @pytest.mark.parametrize("impute_with_y", [False, True])
 def test_gnr(frame, bootstrap, impute_with_y):
     X, y = frame
-    imputer = GNRImputer(**SMALL_NET, add_indicator=True)
+    imputer = paper_gnr(**SMALL_NET, add_indicator=True)
     options = {"bootstrap": bootstrap, "impute_with_y": impute_with_y, "random_state": 0}
     before = X.copy()
     fit = fit_pooled(LinearRegression(), imputer, X, y, 3, **options)
@@ -637,7 +637,7 @@ def test_gnr_of_a_classifier(frame):
     X, y = frame
     labels = np.where(y > 3, "high", "low")
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    fit = fit_pooled(model, GNRImputer(**SMALL_NET), X, labels, 2, n_bootstrap=10, random_state=0)
+    fit = fit_pooled(model, paper_gnr(**SMALL_NET), X, labels, 2, n_bootstrap=10, random_state=0)
     assert fit.feature_names_.tolist() == ["gaps", "whole"]
     assert fit.coef_.estimate.shape == (1, 2)
     assert fit.coef_.estimate[0, 1] < 0  # "low" comes last

@@ -27,6 +27,7 @@ from gnr_sklearn import (
 )
 from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
+from tests.contract import paper_gnr
 
 QUICK = {
     "hidden_dims": 16,
@@ -64,7 +65,7 @@ class Recorder(TransformerMixin, BaseEstimator):
 
 def test_what_is_known_of_a_row_is_how_the_prior_completes_it():
     X = table()
-    imputer = GNRImputer(**QUICK, prior=MICEImputer()).fit(X)
+    imputer = paper_gnr(**QUICK, prior=MICEImputer()).fit(X)
     u = imputer._rows(X, np.empty((len(X), 0))).u.numpy()
     completed = imputer.prior_.transform(X)
     expected = (completed - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)
@@ -85,13 +86,13 @@ class Leaving(Recorder):
 @pytest.mark.parametrize("prior", [Dropping(), Leaving()])
 def test_imputers_that_do_not_fill_in_what_they_are_given(prior):
     with pytest.raises(ValueError, match="prior must be an imputer that"):
-        GNRImputer(**QUICK, prior=prior).fit(table())
+        paper_gnr(**QUICK, prior=prior).fit(table())
 
 
 @pytest.mark.parametrize("prior", ["high_sparsity", 3, [], MeanImputer])
 def test_wrong_priors(prior):
     with pytest.raises((ValueError, TypeError), match=r"prior"):
-        GNRImputer(**QUICK, prior=prior).fit(table())
+        paper_gnr(**QUICK, prior=prior).fit(table())
 
 
 # GNR with a prior
@@ -100,16 +101,16 @@ def test_wrong_priors(prior):
 def test_the_prior_is_cloned_and_seeded_by_the_imputer():
     X = table()
     prior = Recorder()
-    first = GNRImputer(**QUICK, prior=prior).fit(X)
+    first = paper_gnr(**QUICK, prior=prior).fit(X)
     assert not hasattr(prior, "rows_")
     assert prior.random_state is None
     assert isinstance(first.prior_.random_state, int)
-    assert GNRImputer(**QUICK, prior=Recorder(random_state=7)).fit(X).prior_.random_state == 7
-    assert GNRImputer(**QUICK).fit(X).prior_ is None
+    assert paper_gnr(**QUICK, prior=Recorder(random_state=7)).fit(X).prior_.random_state == 7
+    assert paper_gnr(**QUICK).fit(X).prior_ is None
 
 
 def test_a_grid_search_reaches_into_the_prior():
-    imputer = GNRImputer(**QUICK | {"max_iter": 5}, prior=KNNImputer())
+    imputer = paper_gnr(**QUICK | {"max_iter": 5}, prior=KNNImputer())
     search = GridSearchCV(imputer, {"prior__n_neighbors": [2, 9]}, cv=2).fit(table())
     assert search.best_estimator_.prior_.n_neighbors in {2, 9}
     assert imputer.prior.n_neighbors == 5
@@ -120,12 +121,12 @@ def test_a_grid_search_reaches_into_the_prior():
     [
         (MICEImputer(max_iter=-3), "'max_iter' parameter of MICEImputer must be"),
         (SimpleImputer(strategy="foo"), "'strategy' parameter of SimpleImputer must be"),
-        (GNRImputer(max_iter=-5), "'max_iter' parameter of GNRImputer must be"),
+        (paper_gnr(max_iter=-5), "'max_iter' parameter of GNRImputer must be"),
     ],
 )
 def test_parameters_of_the_prior_are_checked(prior, message):
     with pytest.raises(ValueError, match=message):
-        GNRImputer(**QUICK, prior=prior).fit(table())
+        paper_gnr(**QUICK, prior=prior).fit(table())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_parameters_of_the_prior_are_checked(prior, message):
 def test_randomness_within_the_prior_comes_from_the_seed(prior):
     X = table(40)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
-    first, second = (GNRImputer(**QUICK, prior=prior).fit(X) for _ in range(2))
+    first, second = (paper_gnr(**QUICK, prior=prior).fit(X) for _ in range(2))
     assert_array_equal(first.transform(X), second.transform(X))
     assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
@@ -147,13 +148,13 @@ def test_the_prior_is_given_nan_whatever_marks_missing_values():
     X = table()
     marked = np.where(np.isnan(X), -1.0, X)
     params = QUICK | {"missing_values": -1}
-    imputed = GNRImputer(**params, prior=MeanImputer(missing_values=-1)).fit_transform(marked)
-    assert_array_equal(imputed, GNRImputer(**QUICK, prior=MeanImputer()).fit_transform(X))
+    imputed = paper_gnr(**params, prior=MeanImputer(missing_values=-1)).fit_transform(marked)
+    assert_array_equal(imputed, paper_gnr(**QUICK, prior=MeanImputer()).fit_transform(X))
 
 
 def test_draws_of_complete_rows():
     X = table()
-    imputer = GNRImputer(**QUICK, prior=MeanImputer()).fit(X)
+    imputer = paper_gnr(**QUICK, prior=MeanImputer()).fit(X)
     complete = np.nan_to_num(X)
     assert_array_equal(imputer.sample(complete, 2), [complete, complete])
 
@@ -169,7 +170,7 @@ def test_draws_of_complete_rows():
 def test_wrong_parameters_are_found_before_the_prior_is_fitted(params, message):
     Recorder.fitted_rows.clear()
     with pytest.raises(ValueError, match=message):
-        GNRImputer(**QUICK | params, prior=Recorder()).fit(table())
+        paper_gnr(**QUICK | params, prior=Recorder()).fit(table())
     assert not Recorder.fitted_rows
 
 
@@ -178,7 +179,7 @@ def test_a_mask_that_depends_on_nothing_cannot_be_predicted():
     rng = np.random.RandomState(0)
     complete = np.sign(rng.normal(size=(1500, 4)))  # never 0
     X = np.where(rng.uniform(size=complete.shape) < [0.5, 0.5, 0.25, 0.25], np.nan, complete)
-    imputer = GNRImputer(
+    imputer = paper_gnr(
         **QUICK | {"max_iter": 400, "learning_rate": 0.01}, prior="low_sparsity"
     ).fit(X[:1000])
     module = imputer.net_.module_
@@ -205,7 +206,7 @@ def test_a_good_prior_helps_where_there_is_little_time_to_train():
     errors = {
         prior: imputation_rmse(
             complete,
-            GNRImputer(**QUICK | {"max_iter": 150}, prior=prior).fit_transform(X),
+            paper_gnr(**QUICK | {"max_iter": 150}, prior=prior).fit_transform(X),
             np.isnan(X),
         )
         for prior in (None, MICEImputer())
@@ -218,16 +219,16 @@ def test_low_sparsity_takes_the_features_with_the_fewest_missing_values():
     X = table(n_features=5)
     counts = np.isnan(X).sum(axis=0)
     assert sorted(counts, reverse=True) == counts.tolist()
-    imputer = GNRImputer(**QUICK, prior="low_sparsity").fit(X)
+    imputer = paper_gnr(**QUICK, prior="low_sparsity").fit(X)
     assert imputer.net_.module_.auxiliary_features.tolist() == [3, 4]
     order = [4, 0, 3, 1, 2]
-    permuted = GNRImputer(**QUICK, prior="low_sparsity").fit(X[:, order])
+    permuted = paper_gnr(**QUICK, prior="low_sparsity").fit(X[:, order])
     assert permuted.net_.module_.auxiliary_features.tolist() == [0, 2]
     # The mask and the score are those of the whole row, and u alone is no row of one feature.
     assert imputer.predict_mask_proba(X).shape == X.shape
     assert np.isfinite(imputer.score(X))
-    alone = GNRImputer(**QUICK, prior="low_sparsity").fit(X[:, :1])
-    assert_array_equal(alone.transform(X[:, :1]), GNRImputer(**QUICK).fit_transform(X[:, :1]))
+    alone = paper_gnr(**QUICK, prior="low_sparsity").fit(X[:, :1])
+    assert_array_equal(alone.transform(X[:, :1]), paper_gnr(**QUICK).fit_transform(X[:, :1]))
 
 
 # Side information
@@ -255,7 +256,7 @@ def test_side_information_is_used(imputer_class):
 
 def test_every_method_takes_side_information():
     _, X, side = informed(60)
-    imputer = GNRImputer(**QUICK).fit(X, side_info=side)
+    imputer = paper_gnr(**QUICK).fit(X, side_info=side)
     other = side + 5.0
     calls = {
         "transform": lambda **k: imputer.transform(X, **k),
@@ -271,14 +272,14 @@ def test_every_method_takes_side_information():
         with pytest.raises(ValueError, match="side_info must be given to all methods"):
             call()
     assert imputer.encode(X, side_info=side).shape == (60, 2)
-    plain = GNRImputer(**QUICK).fit(X)
+    plain = paper_gnr(**QUICK).fit(X)
     with pytest.raises(ValueError, match="it was not given to fit"):
         plain.transform(X, side_info=side)
 
 
 def test_a_row_does_not_depend_on_its_neighbours():
     _, X, side = informed(60)
-    imputer = GNRImputer(**QUICK, prior=MICEImputer()).fit(X, side_info=side)
+    imputer = paper_gnr(**QUICK, prior=MICEImputer()).fit(X, side_info=side)
     whole = imputer.transform(X, side_info=side)
     order = np.random.RandomState(1).permutation(60)[:17]
     np.testing.assert_allclose(imputer.transform(X[order], side_info=side[order]), whole[order])
@@ -299,7 +300,7 @@ def test_a_row_does_not_depend_on_its_neighbours():
 )
 def test_wrong_side_information(side, message):
     _, X, _ = informed(60)
-    imputer = GNRImputer(**QUICK)
+    imputer = paper_gnr(**QUICK)
     with pytest.raises(ValueError, match=message):
         imputer.fit(X, side_info=side)
     assert not hasattr(imputer, "net_")
@@ -312,11 +313,11 @@ def test_side_information_reaches_an_imputer_in_a_pipeline():
     complete, X, side = informed(80)
     y = complete.sum(axis=1)
     with sklearn.config_context(enable_metadata_routing=True):
-        imputer = GNRImputer(**QUICK)
+        imputer = paper_gnr(**QUICK)
         imputer.set_fit_request(side_info=True).set_transform_request(side_info=True)
         pipeline = Pipeline([("impute", imputer), ("model", LinearRegression())])
         pipeline.fit(X, y, side_info=side)
         predicted = pipeline.predict(X, side_info=side)
-    imputed = GNRImputer(**QUICK).fit(X, side_info=side).transform(X, side_info=side)
+    imputed = paper_gnr(**QUICK).fit(X, side_info=side).transform(X, side_info=side)
     expected = LinearRegression().fit(imputed, y).predict(imputed)
     np.testing.assert_allclose(predicted, expected)

@@ -83,6 +83,10 @@ class CurvedMap(nn.Module):
         super().__init__()
         self.affine = Dense(n_in, n_out, generator)
         self.hidden = Dense(n_in, n_hidden, generator, tanh=True)
+        # Units that bend within the range of z, each elsewhere: from Glorot's small weights and no
+        # biases, the network would start as close to an odd and linear function as it gets.
+        nn.init.normal_(self.hidden.weight, std=n_in**-0.5, generator=generator)
+        nn.init.uniform_(self.hidden.bias, -1.0, 1.0, generator=generator)
         self.curve = Dense(n_hidden, n_out, generator)
         nn.init.zeros_(self.curve.weight)
 
