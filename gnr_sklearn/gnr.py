@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 from sklearn.base import clone
 from torch import Tensor, nn
 
@@ -336,17 +337,16 @@ class GNRImputer(VAEImputer):
                 part.double().cpu().numpy()
                 for part in self._module.process.parameters_of_features()
             )
-        floor = np.exp(log_floor)
+        floor, ceiling = np.exp(log_floor), np.exp(np.logaddexp(log_floor, log_rise))
         is_step = slope != 0
+        constant = floor + np.exp(log_rise) * ndtr(intercept)
         with np.errstate(divide="ignore", invalid="ignore"):
             threshold = np.where(is_step, self._center - self._scale * intercept / slope, np.nan)
         in_data_units = {
             "missing_threshold_": threshold,
             "missing_slope_": slope / self._scale,
-            "missing_floor_": np.where(is_step, floor, floor + 0.5 * np.exp(log_rise)),
-            "missing_ceiling_": np.where(
-                is_step, floor + np.exp(log_rise), floor + 0.5 * np.exp(log_rise)
-            ),
+            "missing_floor_": np.where(is_step, floor, constant),
+            "missing_ceiling_": np.where(is_step, ceiling, constant),
         }
         modelled = ~self._is_empty_feature
         for name, of_modelled in in_data_units.items():
