@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
         super().__init_subclass__(**kwargs)
         for attribute in ("_parameter_docs", "_attribute_docs"):
             pieces = [vars(base)[attribute] for base in cls.__mro__ if attribute in vars(base)]
-            text = "\n".join(inspect.cleandoc(piece) for piece in pieces)
+            text = _join_entries(pieces)
             marker = "{" + attribute.strip("_") + "}"
             if cls.__doc__ and marker in cls.__doc__:
                 cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(marker, text)
@@ -260,6 +261,15 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
         tags.input_tags.allow_nan = self._marker_is_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _join_entries(pieces: list[str]) -> str:
+    """Join what classes say of names; what a class says takes the place of what its bases do."""
+    entries: dict[str, str] = {}
+    for piece in pieces:
+        for entry in re.split(r"\n(?=\S)", inspect.cleandoc(piece)):
+            entries.setdefault(entry.partition(" : ")[0], entry)
+    return "\n".join(entries.values())
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

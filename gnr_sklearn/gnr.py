@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
-from sklearn.base import clone
 from torch import Tensor, nn
 
+from gnr_sklearn._auxiliary import check_side_info
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
+from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._mechanism import choose_direction, weigh
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import feature_directions
@@ -244,13 +245,17 @@ class GNRImputer(VAEImputer):
             The fitted imputer of `prior`, or the regressions.
         missing_direction_ : ndarray of shape (n_features_in_,), dtype object
             "above", "below", or None where values are taken to be missing at random: as given, or
-            as chosen. With ``mask_model="value"`` only, as are the next.
-        missing_threshold_, missing_slope_ : ndarray of shape (n_features_in_,)
-            Where the step of P(missing | value) is, in units of the data, and its slope a, in
-            one over these units: 1 / a is the standard deviation of the normal distribution
-            whose distribution function the step is. NaN for features without observed values.
-        missing_floor_, missing_ceiling_ : ndarray of shape (n_features_in_,)
-            P(missing) of values far from the threshold, before it and beyond.
+            as chosen. None without ``mask_model="value"``, as are the next.
+        missing_threshold_ : ndarray of shape (n_features_in_,)
+            Where the step of P(missing | value) is, in units of the data; NaN for features without
+            observed values or direction.
+        missing_slope_ : ndarray of shape (n_features_in_,)
+            The slope a of the step, in one over units of the data: 1 / a is the standard deviation
+            of the normal distribution whose distribution function the step is.
+        missing_floor_ : ndarray of shape (n_features_in_,)
+            P(missing) of values far from the threshold on the side where they are kept.
+        missing_ceiling_ : ndarray of shape (n_features_in_,)
+            P(missing) of values far from the threshold on the side where they are lost.
         """
 
     @property
@@ -285,12 +290,15 @@ class GNRImputer(VAEImputer):
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         direction_seed, regression_seed = self._draw_seeds(8)[6:]
         if self.mask_model == "value":
+            # What only the last fit would find wrong, before those that a direction is chosen by.
+            self._fit_limits()
+            self._user_callbacks()
+            check_side_info(side_info, len(values))
             self._directions = self._choose_directions(values, direction_seed)
         self.prior_ = None
         super()._fit(values, side_info)
         self.prior_ = self._auxiliary.imputer
-        if self.mask_model == "value":
-            self._describe_process()
+        self._describe_process()
         if self._regressor is not None:
             process = self._module.process if self.mask_model == "value" else None
             regressions = ChainedRegressions(self._regressor, process, regression_seed)
@@ -306,32 +314,47 @@ class GNRImputer(VAEImputer):
         directions = given[~self._is_empty_feature]
         # A feature without missing values tells nothing of how they would be lost.
         directions[~np.isnan(values).any(axis=0)] = 0
+        if self.alpha == 0:
+            # The process is not trained, and must not move what is imputed.
+            directions[:] = 0
         is_open = np.isnan(directions)
         if not is_open.any():
             return directions
         rows = values[_some_rows(len(values), ROWS_FOR_DIRECTION, seed)]
         in_rows = ~np.isnan(rows).all(axis=0)
+        if not in_rows.any():
+            return np.where(is_open, 0, directions)
+        # What is said of callbacks has no meaning without them.
+        net_params = {
+            name: value
+            for name, value in (self.net_params or {}).items()
+            if not name.startswith("callbacks__")
+        }
         settings = {
             "alpha": 1.0, "prior": None, "decoder": "linear", "early_stopping": False,
             "max_iter": min(self.max_iter, STEPS_FOR_DIRECTION), "callbacks": None, "verbose": 0,
             "missing_values": np.nan, "add_indicator": False, "keep_empty_features": False,
-            "min_value": None, "max_value": None, "random_state": seed,
+            "min_value": None, "max_value": None, "random_state": seed, "net_params": net_params,
         }  # fmt: skip
         evidence = []
         for direction in (1, -1, None):
             # What is never lost gets any direction, which does no harm.
             signs = np.where(is_open, direction or 1, directions)[in_rows]
-            candidate = clone(self).set_params(
-                **settings,
-                mask_model="latent" if direction is None else "value",
-                missing_direction=[NAMES[sign] or "above" for sign in signs],
-            )
+            # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
+            candidate = type(self)(**self.get_params(deep=False) | settings | {
+                "mask_model": "latent" if direction is None else "value",
+                "missing_direction": [NAMES[sign] or "above" for sign in signs],
+            })  # fmt: skip
             evidence.append(weigh(candidate.fit(rows[:, in_rows]), rows[:, in_rows]))
         n_open = int((is_open & np.isnan(values).any(axis=0)).sum())
         return np.where(is_open, choose_direction(evidence, n_open), directions)
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""
+        for name in ("direction", "threshold", "slope", "floor", "ceiling"):
+            setattr(self, f"missing_{name}_", None)
+        if self.mask_model != "value":
+            return
         with torch.no_grad():
             slope, intercept, log_floor, log_rise = (
                 part.double().cpu().numpy()
@@ -374,9 +397,10 @@ class GNRImputer(VAEImputer):
         return np.where(np.isnan(values), shift, 0.0)
 
     def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
-        """Complete rows, in the units of the net."""
+        """Complete rows, in the units of the net, and as far out as it sees them."""
         completed = np.where(np.isnan(values), imputed, values)
-        return (completed - self._center) / self._scale
+        scaled = (completed - self._center) / self._scale
+        return np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE)
 
     def _map_samples(
         self, values: FloatArray, function: Callable[[WeightedSamples, Tensor, Tensor], Tensor]

@@ -340,6 +340,8 @@ class ValueGNR(LatentVariableModel):
         seed: int = 0,
         **networks: Any,
     ) -> None:
+        if networks.get("likelihood", "gaussian") != "gaussian":
+            raise ValueError("likelihood must be 'gaussian' in a model that integrates x.")
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, encode_mask=True, **networks)
         self.process = ValueProcess(missing_fraction, missing_direction)

@@ -135,10 +135,13 @@ class ValueProcess(nn.Module):
         self.ceiling_deviation = nn.Parameter(torch.where(in_it, torch.logit(ceiling) - shared, 0))
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
-        self.threshold = nn.Parameter(-torch.special.ndtri(beyond))
+        threshold = -torch.special.ndtri(beyond)
+        signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
+        # Without a slope, the intercept alone makes the chance.
+        threshold = torch.where((signs == 0) & in_it, threshold / STEEP_SLOPE, threshold)
+        self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
-        signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
         self.register_buffer("direction", signs)
 
     @property
