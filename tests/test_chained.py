@@ -1,0 +1,236 @@
+"""Chained regressions against closed forms, and against scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from scipy.special import ndtr
+from scipy.stats import norm
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
+
+from gnr_sklearn._chained import ChainedRegressions, default_forest
+from gnr_sklearn.nn.processes import ValueProcess
+
+SLOPE, INTERCEPT, NOISE = 0.9, 0.2, 0.4
+
+
+def make_process(slopes, thresholds, ceiling=1.0 - 1e-9):
+    """Make a process without a floor."""
+    process = ValueProcess([0.5] * len(slopes), np.sign(slopes).tolist())
+    with torch.no_grad():
+        process.log_slope.copy_(torch.tensor(np.abs(slopes)).log())
+        process.threshold.copy_(torch.tensor(np.sign(slopes) * thresholds))
+        process.shared_ceiling.fill_(np.log(ceiling / (1.0 - ceiling)))
+        process.ceiling_deviation.zero_()
+        process.floor_share.fill_(-30.0)
+    return process
+
+
+def linear_data(n_rows, seed=0):
+    """Two columns, the first a linear function of the second and noise."""
+    rng = np.random.RandomState(seed)
+    second = rng.normal(size=n_rows)
+    return np.column_stack([INTERCEPT + SLOPE * second + NOISE * rng.normal(size=n_rows), second])
+
+
+def lose(complete, slope, threshold, seed=1):
+    """Tell which rows keep their first value, by a probit step."""
+    rng = np.random.RandomState(seed)
+    observed = np.ones(complete.shape, dtype=bool)
+    observed[:, 0] = rng.uniform(size=len(complete)) >= ndtr(slope * (complete[:, 0] - threshold))
+    return observed
+
+
+def filled(complete, observed):
+    """Put means of what is observed for what is not."""
+    means = np.nanmean(np.where(observed, complete, np.nan), axis=0)
+    return np.where(observed, complete, means)
+
+
+def correlated_data(n_rows, n_features=3, rate=0.25, seed=0):
+    """Rows, and at random which of their values are observed; the last column has no holes."""
+    rng = np.random.RandomState(seed)
+    complete = rng.normal(size=(n_rows, 1)) + 0.5 * rng.normal(size=(n_rows, n_features))
+    observed = rng.uniform(size=complete.shape) > rate * np.arange(n_features)[::-1] / n_features
+    return complete, observed
+
+
+def test_linear_regressions_converge_to_those_of_iterative_imputer():
+    complete, observed = correlated_data(2000)
+    X = np.where(observed, complete, np.nan)
+    expected = IterativeImputer(LinearRegression(), max_iter=50, tol=1e-9).fit_transform(X)
+    start = filled(complete, observed)
+    regressions = ChainedRegressions(LinearRegression(), None, seed=0, n_rounds=25)
+    imputed = regressions.fit(start, observed).impute(start, observed)
+    assert_array_equal(imputed[observed], complete[observed])
+    difference = (imputed - expected)[~observed]
+    # Regressions of completed rows have the fixed point of regressions of observed ones, but for
+    # what predictions of five folds are off.
+    assert np.sqrt((difference**2).mean()) < 2e-3
+    assert np.abs(difference).max() < 0.01
+    assert np.sqrt(((start - expected)[~observed] ** 2).mean()) > 0.5
+    assert [[each.feature for each in a_round] for a_round in regressions.rounds_] == [[1, 0]] * 25
+
+
+@pytest.mark.parametrize(("slope", "threshold"), [(2.0, 0.1), (-3.0, 0.5)])
+def test_a_known_process_gives_back_what_selection_hides(slope, threshold):
+    complete = linear_data(20_000)
+    observed = lose(complete, slope, threshold)
+    start = filled(complete, observed)
+    process = make_process([slope, 1.0], [threshold, 0.0])
+    regressions = ChainedRegressions(LinearRegression(), process, seed=0)
+    imputed = regressions.fit(start, observed).impute(start, observed)
+    ((found,),) = regressions.rounds_[-1:]
+    # The regression and its calibration, both affine, as one.
+    assert found.slope * found.regressor.coef_[0] == pytest.approx(SLOPE, abs=0.02)
+    intercept = found.offset + found.slope * found.regressor.intercept_
+    assert intercept == pytest.approx(INTERCEPT, abs=0.02)
+    assert found.scale == pytest.approx(NOISE, rel=0.04)
+    missing = ~observed[:, 0]
+    mean = INTERCEPT + SLOPE * complete[missing, 1]
+    r = np.sqrt(1.0 + (slope * NOISE) ** 2)
+    t = slope * (mean - threshold) / r
+    beyond = slope * NOISE**2 / r * np.exp(norm.logpdf(t) - norm.logcdf(t))
+    difference = imputed[missing, 0] - (mean + beyond)
+    assert np.sqrt((difference**2).mean()) < 0.02 * complete[:, 0].std()
+    # Not so without the process.
+    at_random = ChainedRegressions(LinearRegression(), None, seed=0)
+    at_random = at_random.fit(start, observed).impute(start, observed)[missing, 0]
+    assert np.sqrt(((at_random - mean - beyond) ** 2).mean()) > 0.2
+    assert_array_equal(imputed[observed], complete[observed])
+
+
+def test_a_process_of_no_direction_moves_nothing():
+    complete = linear_data(500)
+    observed = lose(complete, 0.0, 0.0)
+    start = filled(complete, observed)
+    no_direction = make_process([1.0, 1.0], [0.0, 0.0])
+    no_direction.direction.zero_()
+    results = [
+        ChainedRegressions(LinearRegression(), process, seed=0).fit(start, observed)
+        for process in (no_direction, None)
+    ]
+    imputed, expected = (each.impute(start, observed) for each in results)
+    np.testing.assert_allclose(imputed, expected, atol=1e-4)
+
+
+def test_what_is_given_stays_as_it_is():
+    complete, observed = correlated_data(300)
+    start, regressor = filled(complete, observed), RandomForestRegressor(5)
+    process = make_process([1.0, -1.0, 2.0], [0.0, 0.0, 0.0])
+    given = start.copy(), observed.copy(), dict(vars(regressor)), process.state_dict()
+    state = {name: tensor.clone() for name, tensor in process.state_dict().items()}
+    regressions = ChainedRegressions(regressor, process, seed=0).fit(start, observed)
+    imputed = regressions.impute(start, observed)
+    assert not np.shares_memory(imputed, start)
+    assert_array_equal(start, given[0])
+    assert_array_equal(observed, given[1])
+    assert vars(regressor) == given[2]
+    assert all(torch.equal(state[name], tensor) for name, tensor in process.state_dict().items())
+    # Nor does what is done with the process later change what was fitted.
+    with torch.no_grad():
+        process.log_slope += 1.0
+    assert_array_equal(regressions.impute(start, observed), imputed)
+
+
+@pytest.mark.parametrize(
+    "regressor",
+    [
+        KNeighborsRegressor(1),
+        RandomForestRegressor(20),
+        RandomForestRegressor(100, oob_score=True),
+        default_forest(),
+    ],
+    ids=str,
+)
+def test_calibration_is_least_squares_on_predictions_out_of_sample(regressor, monkeypatch):
+    """In sample, the nearest neighbour does not err, and a forest by half as much."""
+    complete = linear_data(1000)
+    observed = lose(complete, 2.0, 0.5)
+    folds = []
+
+    def recorded(*args, cv, **kwargs):
+        folds.append((cv.n_splits, cross_val_predict(*args, cv=cv, **kwargs)))
+        return folds[-1][1]
+
+    monkeypatch.setattr("gnr_sklearn._chained.cross_val_predict", recorded)
+    regressions = ChainedRegressions(regressor, None, seed=0, n_rounds=1)
+    ((found,),) = regressions.fit(filled(complete, observed), observed).rounds_
+    if getattr(regressor, "oob_score", False):
+        prediction = found.regressor.oob_prediction_
+        assert not folds
+    else:
+        ((n_folds, prediction),) = folds
+        assert n_folds == 5
+    seen, values = prediction[observed[:, 0]], complete[observed[:, 0], 0]
+    slope, offset = np.polyfit(seen, values, 1)
+    scale = np.std(values - offset - slope * seen)
+    actual = found.offset, found.slope, found.scale
+    np.testing.assert_allclose(actual, (offset, slope, scale), atol=2e-3)
+    assert scale > 0.8 * NOISE
+
+
+def test_one_column_has_nothing_to_be_predicted_from():
+    column, observed = np.arange(10.0)[:, None], np.arange(10)[:, None] % 3 > 0
+    regressions = ChainedRegressions(LinearRegression(), make_process([1.0], [0.0]), seed=0)
+    assert_array_equal(regressions.fit(column, observed).impute(column, observed), column)
+
+
+@pytest.mark.parametrize(("n_rows", "n_rounds"), [(1, 0), (4, 0), (5, 3)])
+def test_few_rows(n_rows, n_rounds):
+    complete, _ = correlated_data(n_rows)
+    observed = np.ones(complete.shape, dtype=bool)
+    observed[0, 0] = False
+    regressions = ChainedRegressions(LinearRegression(), None, seed=0).fit(complete, observed)
+    assert len(regressions.rounds_) == n_rounds
+    imputed = regressions.impute(complete, observed)
+    assert (imputed[0, 0] == complete[0, 0]) == (n_rounds == 0)
+    assert_array_equal(imputed[observed], complete[observed])
+
+
+def test_a_feature_that_is_never_observed():
+    complete, observed = correlated_data(50)
+    observed[:, 0] = False
+    process = make_process([1.0, -1.0, 1.0], [0.0, 0.0, 0.0])
+    for known in (process, None):
+        regressions = ChainedRegressions(LinearRegression(), known, seed=0).fit(complete, observed)
+        assert np.isfinite(regressions.impute(complete, observed)).all()
+
+
+@pytest.mark.parametrize("regressor", [default_forest(), LinearRegression()], ids=str)
+def test_the_seed_decides(regressor):
+    complete, observed = correlated_data(120)
+    start = filled(complete, observed)
+    process = make_process([1.0, -1.0, 2.0], [0.0, 0.0, 0.0])
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second, other = (
+        ChainedRegressions(regressor, process, seed).fit(start, observed).impute(start, observed)
+        for seed in (1, 1, 2)
+    )
+    assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+    assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("regressor", "tolerance"), [(default_forest(), 0.0), (LinearRegression(), 1e-13)], ids=str
+)
+def test_a_row_has_the_same_bits_in_any_company(regressor, tolerance):
+    """As far as what predicts is the same: products of matrices depend on their shapes."""
+    complete, observed = correlated_data(200, n_features=4)
+    start = filled(complete, observed)
+    process = make_process([1.0, -1.0, 2.0, 1.0], [0.0, 0.3, 0.0, 0.0])
+    regressions = ChainedRegressions(regressor, process, seed=0).fit(start, observed)
+    together = regressions.impute(start, observed)
+    assert (together != start)[~observed].all()
+    order = np.random.RandomState(0).permutation(200)
+    parts = [slice(i, i + size) for size in (1, 3, 17) for i in range(0, 51, size)]
+    for rows in [order, *parts]:
+        imputed = regressions.impute(start[rows], observed[rows])
+        np.testing.assert_allclose(imputed, together[rows], rtol=0, atol=tolerance)
