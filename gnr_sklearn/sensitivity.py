@@ -454,9 +454,10 @@ def sensitivity(
     for direction in told:
         completed = reference.values
         if not _is_own(direction, model):
-            other = clone(model).set_params(missing_direction=direction)
-            completed = _complete(_fit(other, X), X, holes, names).values
-            _warn_if_equal(completed, reference.values, direction)
+            other = _fit(clone(model).set_params(missing_direction=direction), X)
+            completed = _complete(other, X, holes, names).values
+            if not _agree(fitted, other):
+                _warn_if_equal(completed, reference.values, direction)
         summaries.add(Scenario("direction", direction), completed)
     return summaries.result()
 
@@ -653,6 +654,14 @@ def _is_own(direction: Any, model: Any) -> bool:
     own = model.missing_direction
     # A sequence may be an array, which is not compared so easily; then it is fitted again.
     return (own is None or isinstance(own, str)) and direction == own
+
+
+def _agree(fitted: Any, told: Any) -> bool:
+    """Tell whether an imputer has chosen by itself the directions that another was told."""
+    chosen, used = (getattr(each, "missing_direction_", None) for each in (fitted, told))
+    if chosen is None or used is None:
+        return False
+    return list(chosen) == list(used) and any(direction is not None for direction in used)
 
 
 def _warn_if_equal(completed: FloatArray, reference: FloatArray, direction: Any) -> None:

@@ -248,6 +248,44 @@ def test_not_miwae_is_told_directions():
     assert_array_equal(result.column_means[3], result.column_means[2])
 
 
+def upper_missing():
+    """One factor behind three columns, of whose larger values most are missing."""
+    rng = np.random.RandomState(0)
+    complete = rng.normal(size=(200, 1)) + 0.5 * rng.normal(size=(200, 3))
+    lost = (complete > 0.3) & (rng.uniform(size=complete.shape) < 0.7)
+    return complete, np.where(lost, np.nan, complete)
+
+
+def test_gnr_is_told_directions():
+    complete, X = upper_missing()
+    imputer = GNRImputer(**SMALL_NET | {"max_iter": 100, "learning_rate": 0.02}, prior=None)
+    result = sensitivity(imputer, X, deltas=None, directions=["above", "below"], random_state=0)
+    chance, above, below = result.column_means
+    # So few rows do not tell the imputer by themselves.
+    assert imputer.fit(X).missing_direction_.tolist() == [None] * 3
+    assert (below < chance).all()
+    assert (chance < above).all()
+    truth = complete.mean(axis=0)
+    assert (np.abs(above - truth) < 0.5 * np.abs(chance - truth)).all()
+
+
+def test_a_direction_that_gnr_has_chosen_itself_is_used(monkeypatch):
+    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: 1)
+    imputer = GNRImputer(**SMALL_NET, prior=None)
+    _, X = upper_missing()
+    result = sensitivity(imputer, X, deltas=None, directions=["above", "below"], random_state=0)
+    chosen, above, below = result.column_means
+    assert_array_equal(above, chosen)
+    assert (below < above).all()
+
+
+@pytest.mark.parametrize("ignoring", [{"alpha": 0.0}, {"mask_model": "latent"}])
+def test_a_direction_that_gnr_does_not_use_warns(ignoring):
+    imputer = GNRImputer(**SMALL_NET, **ignoring, prior=None)
+    with pytest.warns(UserWarning, match="'below' in directions changes nothing"):
+        sensitivity(imputer, make_data(), deltas=None, directions=["below"], random_state=0)
+
+
 def test_a_direction_that_is_not_used_warns():
     imputer = NotMIWAEImputer(**SMALL_NET)
     with pytest.warns(UserWarning, match="'below' in directions changes nothing"):
