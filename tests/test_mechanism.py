@@ -141,8 +141,8 @@ ENOUGH, TOO_LITTLE = PARAMETERS_OF_A_FEATURE * 2 + 0.1, PARAMETERS_OF_A_FEATURE 
         ((-10.0, TOO_LITTLE), (-20.0, 0.0), -15.0, 0),
         ((-20.0, 0.0), (-10.0, TOO_LITTLE), -15.0, 0),
         # It is the better one of the two that has to foretell it.
-        ((-10.0, TOO_LITTLE), (-20.0, 100.0), -15.0, 0),
-        ((-20.0, 100.0), (-10.0, TOO_LITTLE), -15.0, 0),
+        ((-10.0, TOO_LITTLE), (-20.0, 100.0), -25.0, 0),
+        ((-20.0, 100.0), (-10.0, TOO_LITTLE), -25.0, 0),
         # What depends on z alone says more.
         ((-10.0, ENOUGH), (-20.0, ENOUGH), -9.0, 0),
         ((-20.0, ENOUGH), (-10.0, ENOUGH), -9.0, 0),

@@ -181,10 +181,12 @@ def test_a_process_starts_from_the_fraction_that_is_missing(direction):
 
 @pytest.mark.parametrize("value", [-50.0, 50.0])
 @pytest.mark.parametrize("log_slope", [np.log(3.0), 4.0])
-def test_gradients_are_finite_far_out(value, log_slope):
+@pytest.mark.parametrize("floor_share", [-3.5, -200.0])
+def test_gradients_are_finite_far_out(value, log_slope, floor_share):
     process = ValueProcess([0.3, 0.6, 0.45, 0.0], [1, -1, 0, 1])
     with torch.no_grad():
         process.log_slope.fill_(log_slope)
+        process.floor_share.fill_(floor_share)
     u = torch.full((4,), value, requires_grad=True)
     variance = torch.full((4,), 0.25, requires_grad=True)
     lost = process.select(u, variance.sqrt())
@@ -546,15 +548,22 @@ def test_wrong_directions(direction, monkeypatch):
 
 @pytest.mark.parametrize("choice", [1, -1, 0])
 def test_directions_of_each_feature(choice, monkeypatch):
-    """Known, known, open, never missing, never observed."""
+    """Two that are known, two that are not, one without holes and one without values."""
     X = np.random.RandomState(0).normal(size=(60, 6))
     for column in range(4):
         X[column::4, column] = np.nan
     X[:, 5] = np.nan
-    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda evidence, n_open: choice)
+    n_open = []
+
+    def choose(evidence, n_incomplete):
+        n_open.append(n_incomplete)
+        return choice
+
+    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", choose)
     params = QUICK | {"max_iter": 5, "prior": None}
     directions = ["above", "below", None, None, "above", "below"]
     imputer = GNRImputer(**params, missing_direction=directions).fit(X)
+    assert n_open == [2]
     name = {1: "above", -1: "below", 0: None}[choice]
     assert imputer.missing_direction_.tolist() == ["above", "below", name, name, None, None]
     assert np.isnan(imputer.missing_slope_).tolist() == [False] * 5 + [True]
