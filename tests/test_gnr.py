@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, LRScheduler
 
+from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.models import GNR
@@ -376,9 +377,10 @@ def test_a_loss_that_is_not_finite_says_what_to_change():
     assert not hasattr(imputer, "net_")
 
 
-def test_observed_values_far_out_do_not_lead_to_nan():
+@pytest.mark.parametrize("make", [paper_gnr, GNRImputer])
+def test_observed_values_far_out_do_not_lead_to_nan(make):
     _, X = factor_data(60)
-    imputer = paper_gnr(**QUICK).fit(X)
+    imputer = make(**QUICK).fit(X)
     far = np.array([[np.nan, 1e300, -1e300, 0.0, np.nan], [np.nan, np.nan, 1e20, 1e9, -1e30]])
     for result in (
         imputer.transform(far),
@@ -440,6 +442,70 @@ def test_wrong_parameters_are_named_before_training(params, message):
     imputer = paper_gnr(**QUICK | {"callbacks": [Fail()]} | params)
     with pytest.raises(ValueError, match=message):
         imputer.fit(X)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hidden_dims": ()}, "hidden_dims must be an int"),
+        ({"min_value": 2, "max_value": 1}, "min_value must not exceed max_value"),
+        ({"net_params": {"lr": 0.1}}, "must not hold 'lr'"),
+        ({"latent_dim": 30_000}, "latent_dim must be at most"),
+        ({"callbacks": [3]}, "callbacks must be a list of skorch callbacks"),
+        ({"device": "gpu"}, "'device' parameter of GNRImputer must be"),
+        ({"side_info": [3.0]}, "side_info must be a complete numeric"),
+    ],
+)
+def test_wrong_parameters_are_named_before_a_direction_is_chosen(params, message, monkeypatch):
+    def train(self, *args):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(GNRImputer, "_train", train)
+    _, X = factor_data(60)
+    side_info = params.get("side_info")
+    imputer = GNRImputer(**QUICK | {k: v for k, v in params.items() if k != "side_info"})
+    with pytest.raises(ValueError, match=message):
+        imputer.fit(X, side_info=side_info)
+
+
+def test_callbacks_are_for_the_model_itself_not_for_those_a_direction_is_chosen_by():
+    class Watch(Callback):
+        def __init__(self, imputer):
+            self.imputer = imputer
+            self.steps = []
+
+        def on_epoch_end(self, net, **kwargs):
+            self.steps.append(net.n_steps)
+
+    _, X = factor_data(60)
+    imputer = GNRImputer(
+        **QUICK | {"max_iter": 150},
+        prior=None,
+        early_stopping=True,
+        net_params={"callbacks__early_stopping__patience": 7},
+    )
+    # It refers to the imputer, which must be copied neither by it nor with it.
+    watch = Watch(imputer)
+    imputer.set_params(callbacks=[("watch", watch)]).fit(X)
+    assert watch.steps == [100, 150]
+    assert dict(imputer.net_.callbacks_)["early_stopping"].patience == 7
+
+
+def test_hardly_any_of_many_rows_has_a_value():
+    X = np.full((5000, 3), np.nan)
+    X[0, 1], X[1, 0] = 2.5, 1.0
+    X_imputed = GNRImputer(**QUICK).fit_transform(X)
+    assert X_imputed.shape == (5000, 2)
+    assert np.isfinite(X_imputed).all()
+
+
+def test_what_an_earlier_fit_found_of_the_process_is_forgotten():
+    _, X = factor_data(60)
+    imputer = GNRImputer(**QUICK, prior=None, missing_direction="above").fit(X)
+    assert (imputer.missing_slope_[:2] > 0).all()
+    imputer.set_params(mask_model="latent").fit(X)
+    assert imputer.missing_direction_ is None
+    assert imputer.missing_slope_ is None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -524,7 +590,8 @@ from gnr_sklearn import GNRImputer
 X = np.random.RandomState(0).normal(size=(3_000, 20))
 X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
 params = {"hidden_dims": 8, "latent_dim": 2, "max_iter": 2, "n_imputation_samples": 1000}
-imputer = GNRImputer(decoder="linear", prior=None, **params, random_state=0)
+told = {"prior": None, "missing_direction": "above"}
+imputer = GNRImputer(decoder="linear", **told, **params, random_state=0)
 imputer.fit(X).transform(X[:50])
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
