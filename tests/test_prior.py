@@ -1,5 +1,6 @@
 """The auxiliary variable u: completed rows, features themselves, and side information."""
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -254,9 +255,10 @@ def test_side_information_is_used(imputer_class):
     assert with_side < 0.5 * without
 
 
-def test_every_method_takes_side_information():
+@pytest.mark.parametrize("make", [paper_gnr, partial(GNRImputer, missing_direction="above")])
+def test_every_method_takes_side_information(make):
     _, X, side = informed(60)
-    imputer = paper_gnr(**QUICK).fit(X, side_info=side)
+    imputer = make(**QUICK).fit(X, side_info=side)
     other = side + 5.0
     calls = {
         "transform": lambda **k: imputer.transform(X, **k),
@@ -272,7 +274,7 @@ def test_every_method_takes_side_information():
         with pytest.raises(ValueError, match="side_info must be given to all methods"):
             call()
     assert imputer.encode(X, side_info=side).shape == (60, 2)
-    plain = paper_gnr(**QUICK).fit(X)
+    plain = make(**QUICK).fit(X)
     with pytest.raises(ValueError, match="it was not given to fit"):
         plain.transform(X, side_info=side)
 
