@@ -52,7 +52,7 @@ IMPUTERS = [
     paper_gnr(**SMALL_NET, decoder="linear", early_stopping=False, alpha="auto"),
     paper_gnr(**SMALL_NET, encoder="permutation_invariant", prior="low_sparsity"),
     paper_gnr(**SMALL_NET, prior=MeanImputer()),
-    GNRImputer(**SMALL_NET, prior=DecisionTreeRegressor(max_depth=3)),
+    GNRImputer(**SMALL_NET | {"max_iter": 5}, prior=DecisionTreeRegressor(max_depth=3)),
     GNRImputer(**SMALL_NET, missing_direction="above", prior=None, early_stopping=True),
     MIWAEImputer(**SMALL_NET, decoder="curved"),
     MIWAEImputer(**SMALL_NET, likelihood="student_t"),
