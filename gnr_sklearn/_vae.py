@@ -185,6 +185,14 @@ class VAEImputer(DeepImputer):
         """Parameters of the torch module that not all models have."""
         return {}
 
+    def _before_training(self, values: FloatArray, seed: int) -> None:
+        """Decide what the module's parameters rest on; most arguments have been checked."""
+        return
+
+    def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
+        """Learn what rests on the trained net; `side` is the side information, checked."""
+        return
+
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
         """Patterns of names of what the optimizer treats in another way, and how."""
         return [("*.curve.weight", {"weight_decay": CURVE_DECAY})]
@@ -484,7 +492,7 @@ class VAEImputer(DeepImputer):
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
         precision = self._choose_precision(self._choose_device())
-        *seeds, self._noise_seed, prior_seed = self._draw_seeds(6)
+        *seeds, self._noise_seed, prior_seed, before_seed, after_seed = self._draw_seeds(8)
         module_seed, noise_seed, order_seed, split_seed = seeds
         side = check_side_info(side_info, n_rows)
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
@@ -497,6 +505,7 @@ class VAEImputer(DeepImputer):
                 "features."
             )
         self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
+        self._before_training(values, before_seed)
         module_params = {
             "n_features": n_features,
             "latent_dim": self.latent_dim_,
@@ -534,6 +543,7 @@ class VAEImputer(DeepImputer):
         kept = stopping.best_epoch_ if stopping else len(losses)
         # A callback may have ended training before anything was recorded.
         self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+        self._after_training(values, side, after_seed)
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         imputed = np.empty_like(values)

@@ -12,17 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state
 
 __all__ = [
+    "DIRECTIONS",
     "DataFrameLike",
     "Features",
     "RandomStateLike",
     "as_generator",
+    "check_count",
     "check_features",
+    "check_flag",
     "check_matrix",
     "check_number",
     "draw_seed",
     "feature_directions",
     "feature_indices",
     "feature_limits",
+    "input_names",
     "layer_widths",
     "observed_mean_and_std",
     "replace_cells",
@@ -79,6 +83,29 @@ def check_number(value: float, name: str, low: float = -np.inf, high: float = np
         bounds = f" between {low:g} and {high:g}" if math.isfinite(low) else ""
         raise ValueError(f"{name} must be a finite number{bounds}, got {value!r}.")
     return float(value)
+
+
+def check_count(value: int, name: str, low: int) -> int:
+    """Refuse what is not an int of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an int, got {value!r}.")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}.")
+    return int(value)
+
+
+def check_flag(value: bool, name: str) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def input_names(X: Any, n_features: int) -> list[str]:
+    """Give a frame's names of columns, or scikit-learn's for what has none."""
+    names = list(getattr(X, "columns", []))
+    if names and all(isinstance(name, str) for name in names):
+        return names
+    return [f"x{j}" for j in range(n_features)]
 
 
 def check_features(features: Features) -> Features:

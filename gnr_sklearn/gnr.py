@@ -9,17 +9,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from scipy.special import ndtr
 from torch import Tensor, nn
 
-from gnr_sklearn._auxiliary import check_side_info
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._mechanism import choose_direction, weigh
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import feature_directions
+from gnr_sklearn._validation import DIRECTIONS, feature_directions
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.models import GNR, ValueGNR
 
@@ -39,8 +37,7 @@ CEILING_PRECISION = 20.0
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
 
-SIGNS = {"above": 1, "below": -1, None: 0}
-NAMES = {sign: name for name, sign in SIGNS.items()}
+NAMES = {sign: name for name, sign in DIRECTIONS.items()} | {0: None}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -287,26 +284,24 @@ class GNRImputer(VAEImputer):
             return default_forest()
         return self.prior if hasattr(self.prior, "predict") and not self._prior_imputer else None
 
-    def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
-        direction_seed, regression_seed = self._draw_seeds(8)[6:]
+    def _before_training(self, values: FloatArray, seed: int) -> None:
+        self.prior_: Any = None
         if self.mask_model == "value":
-            # What only the last fit would find wrong, before those that a direction is chosen by.
-            self._fit_limits()
+            # A wrong callback, before those nets are trained that a direction is chosen by.
             self._user_callbacks()
-            check_side_info(side_info, len(values))
-            self._directions = self._choose_directions(values, direction_seed)
-        self.prior_ = None
-        super()._fit(values, side_info)
-        self.prior_ = self._auxiliary.imputer
+            self._directions = self._choose_directions(values, seed)
+
+    def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
         self._describe_process()
-        if self._regressor is not None:
+        self.prior_ = self._auxiliary.imputer
+        regressor = self._regressor
+        if regressor is not None:
             process = self._module.process if self.mask_model == "value" else None
-            regressions = ChainedRegressions(self._regressor, process, regression_seed)
-            rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, regression_seed)
-            side = self._auxiliary.check(side_info, len(values))[rows]
-            completed = super()._impute(values[rows], side)
-            observed = ~np.isnan(values[rows])
-            self.prior_ = regressions.fit(self._scaled(values[rows], completed), observed)
+            rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, seed)
+            seen = values[rows]
+            completed = self._scaled(seen, super()._impute(seen, side[rows]))
+            regressions = ChainedRegressions(regressor, process, seed)
+            self.prior_ = regressions.fit(completed, ~np.isnan(seen))
 
     def _choose_directions(self, values: FloatArray, seed: int) -> FloatArray:
         """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
@@ -324,6 +319,7 @@ class GNRImputer(VAEImputer):
         in_rows = ~np.isnan(rows).all(axis=0)
         if not in_rows.any():
             return np.where(is_open, 0, directions)
+        rows = rows[:, in_rows]
         # What is said of callbacks has no meaning without them.
         net_params = {
             name: value
@@ -345,7 +341,7 @@ class GNRImputer(VAEImputer):
                 "mask_model": "latent" if direction is None else "value",
                 "missing_direction": [NAMES[sign] or "above" for sign in signs],
             })  # fmt: skip
-            evidence.append(weigh(candidate.fit(rows[:, in_rows]), rows[:, in_rows]))
+            evidence.append(weigh(candidate.fit(rows), rows))
         n_open = int((is_open & np.isnan(values).any(axis=0)).sum())
         return np.where(is_open, choose_direction(evidence, n_open), directions)
 
@@ -380,21 +376,25 @@ class GNRImputer(VAEImputer):
         self.missing_direction_[modelled] = [NAMES[int(sign)] for sign in self._directions]
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        imputed = super()._impute(values, side)
-        if not isinstance(self.prior_, ChainedRegressions):
-            return imputed
-        for start in range(0, len(values), COMPLETED_ROWS):
-            chunk = slice(start, start + COMPLETED_ROWS)
-            scaled = self._scaled(values[chunk], imputed[chunk])
-            chained = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
-            imputed[chunk] = 0.5 * (imputed[chunk] + self._to_data_units(chained))
-        return imputed
+        return self._average(values, super()._impute(values, side))
 
     def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
         if not isinstance(self.prior_, ChainedRegressions):
             return None
-        shift = self._impute(values, side) - super()._impute(values, side)
-        return np.where(np.isnan(values), shift, 0.0)
+        by_z = super()._impute(values, side)
+        return np.where(np.isnan(values), self._average(values, by_z) - by_z, 0.0)
+
+    def _average(self, values: FloatArray, by_z: FloatArray) -> FloatArray:
+        """Average what z imputes with what the regressions do, where there are any."""
+        if not isinstance(self.prior_, ChainedRegressions):
+            return by_z
+        average = np.empty_like(by_z)
+        for start in range(0, len(values), COMPLETED_ROWS):
+            chunk = slice(start, start + COMPLETED_ROWS)
+            scaled = self._scaled(values[chunk], by_z[chunk])
+            chained = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
+            average[chunk] = 0.5 * (by_z[chunk] + self._to_data_units(chained))
+        return average
 
     def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
         """Complete rows, in the units of the net, and as far out as it sees them."""

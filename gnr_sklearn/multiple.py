@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from gnr_sklearn._coefficients import (
     residual_degrees_of_freedom,
     stack,
 )
+from gnr_sklearn._drawing import next_seed, sample_checked
 from gnr_sklearn._pooling import (
     FloatArray,
     PooledEstimate,
@@ -42,7 +43,10 @@ from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
     as_generator,
+    check_count,
+    check_flag,
     check_matrix,
+    input_names,
     seed_random_states,
 )
 
@@ -131,8 +135,8 @@ def draw_imputations(
     >>> bool((draws[0, ::4, 1] != draws[1, ::4, 1]).all())
     True
     """
-    n_draws = _check_count(n_draws, "n_draws", 1)
-    _check_flag(bootstrap, "bootstrap")
+    n_draws = check_count(n_draws, "n_draws", 1)
+    check_flag(bootstrap, "bootstrap")
     _check_imputer(imputer)
     rng = as_generator(random_state)
     return _fit_and_sample(imputer, X, n_draws, bootstrap, rng)[0]
@@ -268,10 +272,10 @@ def fit_pooled(
     >>> bool(lower[1] < 2.0 < upper[1])
     True
     """
-    n_draws = _check_count(n_draws, "n_draws", 2)
-    n_bootstrap = _check_count(n_bootstrap, "n_bootstrap", 2)
-    _check_flag(bootstrap, "bootstrap")
-    _check_flag(impute_with_y, "impute_with_y")
+    n_draws = check_count(n_draws, "n_draws", 2)
+    n_bootstrap = check_count(n_bootstrap, "n_bootstrap", 2)
+    check_flag(bootstrap, "bootstrap")
+    check_flag(impute_with_y, "impute_with_y")
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an estimator with a fit method, got {estimator!r}.")
     _check_imputer(imputer)
@@ -287,7 +291,7 @@ def fit_pooled(
     rng = as_generator(random_state)
 
     table: Any = X
-    names, n_known = _input_names(X, values.shape[1]), 0
+    names, n_known = input_names(X, values.shape[1]), 0
     if impute_with_y:
         known = _numeric_targets(targets, estimator, imputer)
         table, n_known = np.hstack([known, values]), known.shape[1]
@@ -299,7 +303,7 @@ def fit_pooled(
     draws = draws[:, :, n_known:].astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)
 
-    model = seed_random_states(clone(estimator), partial(_seed, rng))
+    model = seed_random_states(clone(estimator), partial(next_seed, rng))
     if coefficient_variance is not None:
         variance_of = coefficient_variance
     elif type(model) is LinearRegression and not model.positive:
@@ -338,8 +342,8 @@ def _fit_and_sample(
     """Draw completed data sets, and give the imputers that they come from."""
     values = check_matrix(X, "X")
     if not bootstrap:
-        fitted = seed_random_states(clone(imputer), partial(_seed, rng)).fit(X)
-        return _sample(fitted, X, (n_draws, len(values)), rng), [fitted]
+        fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X)
+        return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
     required = _required_cells(imputer, values)
     draws, imputers = [], []
     for _ in range(n_draws):
@@ -349,9 +353,9 @@ def _fit_and_sample(
             "X must have enough observed cells in each column (and missing ones, if they get an "
             "indicator) for resamples to have some of all, with bootstrap=True",
         )
-        fresh = seed_random_states(clone(imputer), partial(_seed, rng), every=True)
+        fresh = seed_random_states(clone(imputer), partial(next_seed, rng), every=True)
         fitted = fresh.fit(take_rows(X, rows))
-        draws.append(_sample(fitted, X, (1, len(values)), rng)[0])
+        draws.append(sample_checked(fitted, X, (1, len(values)), rng)[0])
         imputers.append(fitted)
     widths = sorted({draw.shape[1] for draw in draws})
     if len(widths) > 1:
@@ -360,24 +364,6 @@ def _fit_and_sample(
             f"bootstrap=True, got {widths}."
         )
     return np.stack(draws), imputers
-
-
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31 - 1))
-
-
-def _sample(
-    imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator
-) -> NDArray[np.floating]:
-    draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=_seed(rng)))
-    if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind != "f":
-        raise ValueError(
-            f"imputer.sample must give floats of shape {(*shape, 'd_out')}, got {draws.dtype} of "
-            f"shape {draws.shape}."
-        )
-    if not np.isfinite(draws).all():
-        raise ValueError("imputer.sample must give finite numbers, which it does not.")
-    return draws
 
 
 def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -406,22 +392,6 @@ def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArra
     return columns
 
 
-def _input_names(X: Any, n_features: int) -> list[str]:
-    """Give a frame's names of columns, or scikit-learn's for what has none."""
-    names = list(getattr(X, "columns", []))
-    if names and all(isinstance(name, str) for name in names):
-        return names
-    return [f"x{j}" for j in range(n_features)]
-
-
-def _check_count(value: int, name: str, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an int, got {value!r}.")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}.")
-    return int(value)
-
-
 def _check_imputer(imputer: Any) -> None:
     if isinstance(imputer, type) or not (hasattr(imputer, "fit") and hasattr(imputer, "sample")):
         raise TypeError(
@@ -437,11 +407,6 @@ def _check_same_columns(first: Any, fitted: Any, columns: NDArray[Any]) -> None:
             "estimator must use the same columns in every completed data set for their "
             f"coefficients to be pooled, got {expected.tolist()} and {names.tolist()}."
         )
-
-
-def _check_flag(value: bool, name: str) -> None:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:

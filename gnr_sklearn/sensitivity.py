@@ -8,29 +8,40 @@ scenarios, and reports how imputed values, column means and an estimate of the u
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from sklearn.base import clone
 
+from gnr_sklearn._drawing import next_seed, sample_checked
 from gnr_sklearn._pooling import FloatArray, as_floats
+from gnr_sklearn._sensitivity import (
+    CompletedData,
+    check_directions,
+    check_numbers,
+    check_sensitivity_imputer,
+    chosen_columns,
+    complete,
+    fit_clone,
+    standard_draws,
+    tilt,
+    with_nan,
+)
 from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
     as_generator,
+    check_count,
+    check_flag,
     check_matrix,
     check_number,
-    feature_indices,
-    observed_mean_and_std,
+    input_names,
     seed_random_states,
 )
-from gnr_sklearn.multiple import _check_count, _check_flag, _input_names, _sample, _seed
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_pandas_support  # isort: skip
@@ -41,9 +52,6 @@ Direction = str | Sequence[str | None] | None
 
 # A weighted mean of draws that are worth fewer equally weighted ones says little.
 FEWEST_DRAWS = 10
-
-# Imputers that work in other units give observed values back up to rounding, of float32 at worst.
-ROUNDING = 1e-5
 
 
 class Scenario(NamedTuple):
@@ -408,30 +416,30 @@ def sensitivity(
     0.4
     """
     values = check_matrix(X, "X")
-    shifts, gammas = _check_numbers(deltas, "deltas"), _check_numbers(strengths, "strengths")
-    told = _check_directions(directions, values.shape[1])
+    shifts, gammas = check_numbers(deltas, "deltas"), check_numbers(strengths, "strengths")
+    told = check_directions(directions, values.shape[1])
     if not (shifts or gammas or told):
         raise ValueError(
             "deltas, strengths or directions must hold a scenario, got none in all three."
         )
-    _check_flag(one_at_a_time, "one_at_a_time")
-    _check_flag(return_completed, "return_completed")
-    n_draws = _check_count(n_draws, "n_draws", 2)
+    check_flag(one_at_a_time, "one_at_a_time")
+    check_flag(return_completed, "return_completed")
+    n_draws = check_count(n_draws, "n_draws", 2)
     if not (estimate is None or callable(estimate)):
         raise TypeError(f"estimate must be None or a function of X, got {estimate!r}.")
-    _check_imputer(imputer, draws=bool(gammas), refits=bool(told))
-    names = _input_names(X, values.shape[1])
-    chosen = _chosen_columns(features, names)
-    holes = _with_nan(values, getattr(imputer, "missing_values", np.nan))
+    check_sensitivity_imputer(imputer, draws=bool(gammas), refits=bool(told))
+    names = input_names(X, values.shape[1])
+    chosen = chosen_columns(features, names)
+    holes = with_nan(values, getattr(imputer, "missing_values", np.nan))
     if not np.isnan(holes[:, chosen]).any():
         raise ValueError("features must have a missing cell in X, got none in those chosen.")
     rng = as_generator(random_state)
 
     model = clone(imputer)
     # What it returns is not used: the set_params of a FrozenEstimator returns nothing.
-    seed_random_states(model, partial(_seed, rng))
-    fitted = _fit(model, X)
-    reference = _complete(fitted, X, holes, names)
+    seed_random_states(model, partial(next_seed, rng))
+    fitted = fit_clone(model, X)
+    reference = complete(fitted, X, holes, names)
     columns = reference.columns_to_move(chosen)
     groups: list[tuple[str | None, NDArray[np.intp]]] = [(None, columns)]
     if one_at_a_time:
@@ -444,18 +452,18 @@ def sensitivity(
             completed = reference.moved(delta * reference.scale, moved)
             summaries.add(Scenario("delta", delta, feature), completed)
     if gammas:
-        cells = _standard_draws(_sample(fitted, X, (n_draws, len(values)), rng), reference)
+        cells = standard_draws(sample_checked(fitted, X, (n_draws, len(values)), rng), reference)
         for feature, moved in groups:
             for gamma in gammas:
-                step, effective = _tilt(cells, gamma, moved, reference)
+                step, effective = tilt(cells, gamma, moved, reference)
                 completed = reference.moved(step, moved)
                 summaries.add(Scenario("strength", gamma, feature), completed, effective)
         _warn_of_few_draws(summaries, n_draws)
     for direction in told:
         completed = reference.values
         if not _is_own(direction, model):
-            other = _fit(clone(model).set_params(missing_direction=direction), X)
-            completed = _complete(other, X, holes, names).values
+            other = fit_clone(clone(model).set_params(missing_direction=direction), X)
+            completed = complete(other, X, holes, names).values
             if not _agree(fitted, other):
                 _warn_if_equal(completed, reference.values, direction)
         summaries.add(Scenario("direction", direction), completed)
@@ -471,42 +479,11 @@ def first_crossing(values: FloatArray, heights: FloatArray) -> float:
     return min(zeros, key=abs, default=np.nan)
 
 
-@dataclass(frozen=True, eq=False)
-class _Completed:
-    """The columns of X that the imputer returns, as it completes them."""
-
-    values: FloatArray
-    missing: NDArray[np.bool_]
-    observed_std: FloatArray
-    names: NDArray[Any]
-    kept: NDArray[np.intp]
-
-    @property
-    def scale(self) -> FloatArray:
-        """The unit of moves; 0, so that nothing moves, where nothing is observed."""
-        return np.nan_to_num(self.observed_std)
-
-    def columns_to_move(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Turn columns of X into those that are here and have missing cells."""
-        columns = np.flatnonzero(np.isin(self.kept, chosen) & self.missing.any(axis=0))
-        if not columns.size:
-            raise ValueError(
-                "features must have one with missing cells that imputer returns, got none."
-            )
-        return columns
-
-    def moved(self, step: FloatArray, columns: NDArray[np.intp]) -> FloatArray:
-        """Move the imputed cells of some columns by a step for each column or cell."""
-        completed = self.values.copy()
-        completed[:, columns] += np.where(self.missing, step, 0.0)[:, columns]
-        return completed
-
-
 class _Summaries:
     """What is kept of each scenario, while no more than one completed data set is in memory."""
 
     def __init__(
-        self, data: _Completed, X: Any, estimate: Callable[[Any], ArrayLike] | None, keep: bool
+        self, data: CompletedData, X: Any, estimate: Callable[[Any], ArrayLike] | None, keep: bool
     ) -> None:
         self.data, self.X, self.estimate, self.keep = data, X, estimate, keep
         self.scenarios: list[Scenario] = []
@@ -566,74 +543,6 @@ class _Summaries:
         return type(self.X)(completed.copy(), index=self.X.index, columns=columns)
 
 
-def _fit(model: Any, X: Any) -> Any:
-    # A FrozenEstimator asks for a y.
-    return clone(model).fit(_copy_of(X), None)
-
-
-def _complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> _Completed:
-    """Complete X, whose missing cells are NaN in `holes`."""
-    output = np.asarray(fitted.transform(_copy_of(X)), dtype=np.float64)
-    names_out = names
-    if hasattr(fitted, "get_feature_names_out"):
-        names_out = list(fitted.get_feature_names_out(names))
-    # Columns may be dropped, and indicators follow those of X.
-    kept: list[int] = []
-    for j, name in enumerate(names):
-        if len(kept) < len(names_out) and names_out[len(kept)] == name:
-            kept.append(j)
-    if not kept or output.shape != (len(holes), len(names_out)):
-        raise ValueError(
-            f"imputer must return columns of X, {names}, got {list(names_out)}, of shape "
-            f"{output.shape}."
-        )
-    completed, given = output[:, : len(kept)], holes[:, kept]
-    std = observed_mean_and_std(given)[1]
-    if not np.isfinite(completed).all():
-        raise ValueError("imputer must impute finite numbers, which it does not.")
-    # Else imputed and observed values would be in different units.
-    if (np.abs(completed - given) > ROUNDING * (np.abs(given) + std)).any():
-        raise ValueError("imputer must return observed values as they are, which it does not.")
-    missing = np.isnan(given)
-    return _Completed(
-        # Copies are in this order too, and the same sums must be rounded alike.
-        values=np.ascontiguousarray(np.where(missing, completed, given)),
-        missing=missing,
-        observed_std=std,
-        names=np.asarray(names, dtype=object)[kept],
-        kept=np.asarray(kept, dtype=np.intp),
-    )
-
-
-def _standard_draws(draws: NDArray[np.floating], data: _Completed) -> dict[int, FloatArray]:
-    """Give the draws of the missing cells of each column that varies, centred and in its sd."""
-    if draws.shape[2] < len(data.names):
-        raise ValueError(
-            f"imputer.sample must give the columns that transform gives, {data.names.tolist()}, "
-            f"got {draws.shape[2]}."
-        )
-    cells = {}
-    for j in np.flatnonzero(data.missing.any(axis=0) & (data.scale > 0)):
-        column = draws[:, data.missing[:, j], j].astype(np.float64)
-        # What is common to the draws of a cell cancels in its weights.
-        cells[int(j)] = (column - column.mean(axis=0)) / data.scale[j]
-    return cells
-
-
-def _tilt(
-    cells: dict[int, FloatArray], gamma: float, columns: NDArray[np.intp], data: _Completed
-) -> tuple[FloatArray, float]:
-    """Give by how much tilting moves the mean of each missing cell, and the effective draws."""
-    step = np.zeros(data.missing.shape)
-    effective: list[FloatArray] = []
-    for j in columns[np.isin(columns, list(cells))]:
-        draws = cells[int(j)]
-        weights = softmax(gamma * draws, axis=0)
-        step[data.missing[:, j], j] = data.scale[j] * (weights * draws).sum(axis=0)
-        effective.append(1.0 / (weights**2).sum(axis=0))
-    return step, float(np.mean(np.concatenate(effective))) if effective else np.nan
-
-
 def _warn_of_few_draws(summaries: _Summaries, n_draws: int) -> None:
     few = {
         scenario.value
@@ -672,76 +581,4 @@ def _warn_if_equal(completed: FloatArray, reference: FloatArray, direction: Any)
             'missing_process="self_masking_known" in NotMIWAEImputer?',
             UserWarning,
             stacklevel=3,
-        )
-
-
-def _with_nan(values: NDArray[np.floating], marker: object) -> FloatArray:
-    missing = np.isnan(values)
-    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
-        missing |= values == values.dtype.type(marker)
-    return np.where(missing, np.nan, values).astype(np.float64)
-
-
-def _copy_of(X: Any) -> Any:
-    """Copy X for imputers that may write to what they are given (``copy=False``)."""
-    return X.copy() if hasattr(X, "copy") else X
-
-
-def _chosen_columns(features: Any, names: list[str]) -> NDArray[np.intp]:
-    if not isinstance(features, str) and isinstance(features, Iterable):
-        features = list(features)
-        if features and all(isinstance(feature, str) for feature in features):
-            unknown = [feature for feature in features if feature not in names]
-            if unknown:
-                raise ValueError(f"features must be among the columns {names}, got {unknown}.")
-            features = [names.index(feature) for feature in features]
-    return feature_indices(features, len(names))
-
-
-def _check_numbers(values: Any, name: str) -> list[float]:
-    if values is None:
-        return []
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be None or a sequence of numbers, got {values!r}.")
-    return [check_number(value, name) for value in values]
-
-
-def _check_directions(directions: Any, n_features: int) -> list[Any]:
-    """Give directions as words, None and tuples of these."""
-    if directions is None:
-        return []
-    refusal = (
-        'directions must be None or a sequence of "above", "below", None or sequences of these '
-        f"with one for each of the {n_features} features, got {directions!r}."
-    )
-    if isinstance(directions, str) or not isinstance(directions, Iterable):
-        raise TypeError(refusal)
-    checked = []
-    for direction in directions:
-        nested = not isinstance(direction, str) and isinstance(direction, Iterable)
-        words = tuple(direction) if nested else (direction,)
-        if len(words) != (n_features if nested else 1) or any(
-            word not in ("above", "below", None) for word in words
-        ):
-            raise ValueError(refusal)
-        checked.append(words if nested else direction)
-    return checked
-
-
-def _check_imputer(imputer: Any, *, draws: bool, refits: bool) -> None:
-    is_imputer = all(hasattr(imputer, method) for method in ("fit", "transform", "get_params"))
-    if isinstance(imputer, type) or not is_imputer:
-        raise TypeError(
-            "imputer must be an imputer with the methods fit, transform and get_params, such as "
-            f"GNRImputer(), got {imputer!r}."
-        )
-    if draws and not hasattr(imputer, "sample"):
-        raise ValueError(
-            "strengths must be None for an imputer that cannot draw, having no method sample, got "
-            f"{imputer!r}."
-        )
-    if refits and "missing_direction" not in imputer.get_params(deep=False):
-        raise ValueError(
-            "directions must be None for an imputer without a parameter missing_direction, got "
-            f"{imputer!r}."
         )
