@@ -342,8 +342,7 @@ class GNRImputer(VAEImputer):
                 "missing_direction": [NAMES[sign] or "above" for sign in signs],
             })  # fmt: skip
             evidence.append(weigh(candidate.fit(rows), rows))
-        n_open = int((is_open & np.isnan(values).any(axis=0)).sum())
-        return np.where(is_open, choose_direction(evidence, n_open), directions)
+        return np.where(is_open, choose_direction(*evidence), directions)
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""

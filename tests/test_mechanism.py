@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._mechanism import (
-    PARAMETERS_OF_A_FEATURE,
+    FORETOLD,
     Evidence,
     choose_direction,
     log_mask_given_others,
@@ -129,7 +129,13 @@ def test_a_mask_that_is_certain_has_finite_logarithms():
     assert (log_mask[~surprised] > -1e-8).all()
 
 
-ENOUGH, TOO_LITTLE = PARAMETERS_OF_A_FEATURE * 2 + 0.1, PARAMETERS_OF_A_FEATURE * 2 - 0.1
+def evidence(bound, standard_errors, n_rows=100):
+    """Make evidence whose mask gain has the given sum, in standard errors of it."""
+    noise = np.resize([1.0, -1.0], n_rows)
+    return Evidence(np.full(n_rows, bound), noise + standard_errors / np.sqrt(n_rows))
+
+
+ENOUGH, TOO_LITTLE = FORETOLD + 0.01, FORETOLD - 0.01
 
 
 @pytest.mark.parametrize(
@@ -137,13 +143,13 @@ ENOUGH, TOO_LITTLE = PARAMETERS_OF_A_FEATURE * 2 + 0.1, PARAMETERS_OF_A_FEATURE 
     [
         ((-10.0, ENOUGH), (-20.0, 0.0), -15.0, 1),
         ((-20.0, 0.0), (-10.0, ENOUGH), -15.0, -1),
-        # The mask is foretold by less than the parameters are worth.
+        # The mask is hardly foretold.
         ((-10.0, TOO_LITTLE), (-20.0, 0.0), -15.0, 0),
         ((-20.0, 0.0), (-10.0, TOO_LITTLE), -15.0, 0),
         # It is the better one of the two that has to foretell it.
         ((-10.0, TOO_LITTLE), (-20.0, 100.0), -25.0, 0),
         ((-20.0, 100.0), (-10.0, TOO_LITTLE), -25.0, 0),
-        # What depends on z alone says more.
+        # What depends on z alone says more of the data.
         ((-10.0, ENOUGH), (-20.0, ENOUGH), -9.0, 0),
         ((-20.0, ENOUGH), (-10.0, ENOUGH), -9.0, 0),
         ((-10.0, ENOUGH), (-20.0, ENOUGH), -10.0, 0),
@@ -151,13 +157,37 @@ ENOUGH, TOO_LITTLE = PARAMETERS_OF_A_FEATURE * 2 + 0.1, PARAMETERS_OF_A_FEATURE 
     ],
 )
 def test_choice_between_directions(above, below, neither, direction):
-    evidence = [Evidence(*above), Evidence(*below), Evidence(neither, 1000.0)]
-    assert choose_direction(evidence, n_incomplete=2) == direction
+    assert choose_direction(evidence(*above), evidence(*below), evidence(neither, 0.0)) == direction
 
 
-def test_each_incomplete_feature_has_parameters_of_its_own():
-    evidence = [Evidence(-10.0, ENOUGH), Evidence(-20.0, 0.0), Evidence(-15.0, 0.0)]
-    assert [choose_direction(evidence, n) for n in (1, 2, 3)] == [1, 1, 0]
+@pytest.mark.parametrize(
+    ("lead", "gain", "direction"),
+    [
+        (-1.29, 4.0, 0),
+        (-1.27, 4.0, 1),
+        (1.0, 4.0, 1),
+        # By much in standard errors, by little as a part of what is foretold.
+        (-30.0, 720.1, 1),
+        (-30.0, 719.9, 0),
+    ],
+)
+def test_a_mask_that_z_foretells_better_has_no_direction(lead, gain, direction):
+    """By the standard error of the difference: what varies in both alike does not count."""
+    above, below = evidence(-10.0, gain), evidence(-20.0, 0.0)
+    neither = Evidence(np.full(100, -15.0), above.mask_gain - evidence(0.0, lead).mask_gain)
+    assert choose_direction(above, below, neither) == direction
+
+
+@pytest.mark.parametrize(
+    ("gain", "of_neither", "direction"), [(1.0, 1.0, 1), (1.0, 2.0, 0), (0.0, 0.0, 0)]
+)
+def test_evidence_of_rows_that_all_say_the_same(gain, of_neither, direction):
+    """It has no standard error, and is as sure as can be."""
+    above, below, neither = (
+        Evidence(np.full(9, bound), np.full(9, mask_gain))
+        for bound, mask_gain in ((-1.0, gain), (-3.0, gain), (-2.0, of_neither))
+    )
+    assert choose_direction(above, below, neither) == direction
 
 
 def make_data(n_rows=40):
@@ -177,20 +207,20 @@ def test_evidence_is_counted_in_nats_against_the_fraction_missing(mask_model):
         missing_direction="above",
     )
     evidence = weigh(imputer.fit(X), X)
-    assert evidence.bound == pytest.approx(imputer.score_samples(X).sum())
+    np.testing.assert_array_equal(evidence.bound, imputer.score_samples(X))
     scaled = np.where(missing, 0.0, (X - imputer._center) / imputer._scale)
     module = imputer.net_.module_.double()
     rows = torch.from_numpy(scaled), torch.from_numpy(~missing * 1.0)
-    gain = 0.0
-    for x, mask in zip(*(part.numpy() for part in rows), strict=True):
+    gain = np.zeros(len(X))
+    for i, (x, mask) in enumerate(zip(*(part.numpy() for part in rows), strict=True)):
         log_missing, log_seen = cells_given_z(module, x)
         of_cells = np.where(mask == 1, log_seen, log_missing)
         for j in (0, 1):  # the third column is complete
             log_p = norm.logpdf(Z) + np.delete(of_cells, j, axis=1).sum(1)
             lost = np.exp(log_p - logsumexp(log_p)) @ np.exp(log_missing[:, j])
             fraction = missing[:, j].mean()
-            gain += np.log((1 - lost) / (1 - fraction) if mask[j] == 1 else lost / fraction)
-    assert evidence.mask_gain == pytest.approx(gain, abs=0.05 + 0.01 * abs(gain))
+            gain[i] += np.log((1 - lost) / (1 - fraction) if mask[j] == 1 else lost / fraction)
+    np.testing.assert_allclose(evidence.mask_gain, gain, rtol=0.01, atol=0.02)
 
 
 def fail(*args, **kwargs):

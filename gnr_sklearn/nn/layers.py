@@ -18,7 +18,7 @@ FEW_COLUMNS = 32
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
     if right.shape[1] < FEW_COLUMNS and right.shape[1] < left.shape[0]:
-        return (right.T @ left.T).T
+        return (right.T.contiguous() @ left.T).T
     return left @ right
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.special import log_ndtr
+from torch.special import ndtr
 
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.networks import multilayer_perceptron
@@ -183,10 +183,14 @@ class ValueProcess(nn.Module):
         argument = slope * mean + self.intercept
         if isinstance(variance, Tensor):
             argument = argument * torch.rsqrt(1.0 + slope.square() * variance)
-        log_rise = self.log_rise
-        log_missing = torch.logaddexp(self.log_floor, log_rise + log_ndtr(argument))
-        above = F.logsigmoid(-(self.shared_ceiling + self.ceiling_deviation))
-        log_observed = torch.logaddexp(above, log_rise + log_ndtr(-argument))
+        # Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
+        # which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
+        rise = self.log_rise.exp()
+        above = torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation))
+        log_missing, log_observed = (
+            (constant + rise * ndtr(of_rise)).clamp(min=torch.finfo(mean.dtype).tiny).log()
+            for constant, of_rise in ((self.log_floor.exp(), argument), (above, -argument))
+        )
         return log_observed - log_missing
 
     def parameters_of_features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
