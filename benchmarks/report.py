@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import ratios
+from benchmarks import alpha, ratios
 from benchmarks.records import Record
 
 TARGET = Path(__file__).parent / "RESULTS.md"
@@ -80,6 +80,8 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
         lines.append("")
     if benchmark == "field":
         lines += ratios.table(records)
+    elif benchmark == "alpha":
+        lines += alpha.table(records)
     settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])
     if settings:
         lines += ["Settings:", ""]

@@ -202,7 +202,7 @@ class VAEImputer(DeepImputer):
         """An imputer whose completed rows belong to the auxiliary variable."""
         return None
 
-    def _mask_weight(self, observed_fraction: float) -> float:
+    def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         """Choose the weight of the mask term, alpha in eq. 18."""
         return 1.0
 
@@ -492,7 +492,9 @@ class VAEImputer(DeepImputer):
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
         precision = self._choose_precision(self._choose_device())
-        *seeds, self._noise_seed, prior_seed, before_seed, after_seed = self._draw_seeds(8)
+        *seeds, self._noise_seed, prior_seed, before_seed, after_seed, alpha_seed = (
+            self._draw_seeds(9)
+        )
         module_seed, noise_seed, order_seed, split_seed = seeds
         side = check_side_info(side_info, n_rows)
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
@@ -504,8 +506,8 @@ class VAEImputer(DeepImputer):
                 f"latent_dim must be at most {largest}, got {self.latent_dim_} for {n_features} "
                 "features."
             )
-        self.alpha_ = self._mask_weight(float(np.mean(~np.isnan(values))))
         self._before_training(values, before_seed)
+        self.alpha_ = self._mask_weight(values, side, alpha_seed)
         module_params = {
             "n_features": n_features,
             "latent_dim": self.latent_dim_,

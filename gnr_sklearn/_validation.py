@@ -222,16 +222,17 @@ DIRECTIONS = {"above": 1.0, "below": -1.0}
 def feature_directions(
     missing_direction: str | Sequence[str | None] | None, n_features: int, *, optional: bool = False
 ) -> NDArray[np.float64]:
-    """Turn ``missing_direction`` into 1 for "above" and -1 for "below", one for each feature.
+    """Turn ``missing_direction`` into 1 for "above" and -1 for "below" of each feature.
 
     Parameters
     ----------
-    missing_direction : {"above", "below"}, None, or sequence of them
+    missing_direction : {"above", "below", "neither"}, None, or sequence of them
         As the user gave it.
     n_features : int
         Number of features.
     optional : bool, default=False
-        Whether None is allowed, for a direction that is not known: it becomes NaN.
+        Whether there need not be a direction: "neither" becomes 0. None, for what is not known,
+        becomes NaN.
 
     Raises
     ------
@@ -241,15 +242,16 @@ def feature_directions(
     given = np.asarray(missing_direction, dtype=object)
     allowed: dict[Any, float] = dict(DIRECTIONS)
     if optional:
-        allowed[None] = np.nan
+        allowed |= {"neither": 0.0, None: np.nan}
     if (
         given.shape not in {(), (n_features,)}
         or not all(direction is None or isinstance(direction, str) for direction in given.ravel())
         or not set(given.ravel()) <= set(allowed)
     ):
+        names = ", ".join(map(repr, allowed))
         raise ValueError(
-            f"missing_direction must be 'above', 'below'{', None' * optional} or {n_features} of "
-            f"them, one for each feature, got {missing_direction!r}."
+            f"missing_direction must be {names} or {n_features} of them, one for each feature, "
+            f"got {missing_direction!r}."
         )
     signs = [allowed[direction] for direction in np.broadcast_to(given, n_features)]
     return np.array(signs, dtype=np.float64)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
-from gnr_sklearn._mechanism import choose_direction, weigh
+from gnr_sklearn._mechanism import choose_direction, mask_odds, removal_error, weigh
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, feature_directions
 from gnr_sklearn.nn.adaptive import WeightedSamples
@@ -24,12 +24,23 @@ from gnr_sklearn.nn.models import GNR, ValueGNR
 __all__ = ["GNRImputer"]
 
 # What is learned beside the net is learned from this many rows at most, so that a fit to many takes
-# no longer: the direction of a mechanism, and regressions.
-ROWS_FOR_DIRECTION = 4000
+# no longer: the direction of a mechanism, the weight of the mask, and regressions.
+ROWS_FOR_CHOICES = 4000
 ROWS_FOR_REGRESSIONS = 10_000
 
-# Linear models, from which a mechanism's direction is told, have settled after this many steps.
-STEPS_FOR_DIRECTION = 1000
+# Linear models, from which a mechanism's direction is told, have settled after this many steps,
+# and others differ enough to compare weights of the mask.
+STEPS_FOR_CHOICES = 1000
+
+# Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
+# noise of x given z explain the mask.
+ALPHAS = {"latent": (1.0, 0.01, 100.0), "value": (1.0, 0.1, 0.01)}
+
+# Rows to compare them on: this part, and no more than so many. With fewer than the least, and for
+# a table of which nothing is missing, there is nothing to tell them by.
+HELD_OUT_FOR_ALPHA = 0.25
+MOST_ROWS_FOR_ALPHA = 500
+LEAST_ROWS_FOR_ALPHA = 5
 
 # The log-odds of ceilings are taken to differ between features by some 0.2.
 CEILING_PRECISION = 20.0
@@ -37,7 +48,7 @@ CEILING_PRECISION = 20.0
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
 
-NAMES = {sign: name for name, sign in DIRECTIONS.items()} | {0: None}
+NAMES = {sign: name for name, sign in DIRECTIONS.items()} | {0: "neither"}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -111,9 +122,17 @@ class GNRImputer(VAEImputer):
     of full height could only explain few missing values by starting late or being flat.
 
     **A direction that is not known** is chosen among three linear models, in which values are lost
-    from above, from below, or by a process that depends on z alone; in the last case values are
-    taken to be missing at random, a = 0. One direction is chosen for all features for which none is
-    given: say what you know.
+    from above, from below, or by a process that depends on z alone. A side is taken where its model
+    has the highest bound, and where the other values of a row foretell the mask through it, about
+    as well as they do through z; else values are taken to be missing at random, a = 0. One
+    direction is chosen for all features for which none is given: say what you know.
+
+    **An alpha that is not known** is chosen by removing values. Three models, of 1000 steps at most
+    and without regressions, are fitted to three quarters of the rows; of the others, 500 at most,
+    each observed value is removed once, and counts by the odds
+    :math:`P(m_j = 0 \mid \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives it.
+    So weighted, errors of observed values estimate those of the missing ones, if that model is
+    right and no value is sure to be lost.
 
     **Regressions.** With ``prior="forest"`` what is imputed is the mean of two estimates: the one
     above, and that of chained random forests which start from it. There, :math:`u_j` is normal
@@ -168,7 +187,7 @@ class GNRImputer(VAEImputer):
 
     alpha: float | Literal["auto"] = 1.0
     mask_model: Literal["value", "latent"] = "value"
-    missing_direction: Literal["above", "below"] | Sequence[str | None] | None = None
+    missing_direction: Literal["above", "below", "neither"] | Sequence[str | None] | None = None
     prior: Any = "forest"
     decoder: Literal["mlp", "linear", "curved"] = "curved"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "feature"
@@ -181,7 +200,7 @@ class GNRImputer(VAEImputer):
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mask_model": [StrOptions({"value", "latent"})],
-        "missing_direction": [StrOptions({"above", "below"}), "array-like", None],
+        "missing_direction": [StrOptions({"above", "below", "neither"}), "array-like", None],
         "prior": [
             StrOptions({"forest", "low_sparsity"}),
             HasMethods(["fit", "predict", "get_params"]),
@@ -195,17 +214,18 @@ class GNRImputer(VAEImputer):
             Weight of the mask term in the objective and in the importance weights (eq.
             18). At 1 the objective bounds a likelihood; at 0 the mask is ignored, which
             suits data missing at random, and what models it is not trained; large values
-            make the model explain the mask first. "auto" chooses among the paper's 0.01, 1
-            and 100 by the fraction of values missing: up to 0.125, up to 0.225, and above.
-            The paper only says that the best alpha grows with it; the limits are ours.
+            make the model explain the mask first. "auto" chooses among 0.01, 1 and 100 with
+            ``mask_model="latent"``, as the paper does, and else among 0.01, 0.1 and 1, by how
+            well values are imputed that are removed as values go missing (see Notes).
         mask_model : {"value", "latent"}, default="value"
             What the mask depends on: each value itself, or the latent variable, which a mask
             decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
             sees the mask too.
-        missing_direction : {"above", "below"}, None or sequence of them, default=None
-            Whether large or small values go missing, for all features or for each one; None for
-            what is not known, which is then chosen. Used with ``mask_model="value"`` only; what it
-            says of features that have no missing values does no harm.
+        missing_direction : {"above", "below", "neither"}, None or sequence of them, default=None
+            Whether large or small values go missing, for all features or for each one. "neither"
+            says that a value itself has nothing to do with it, and None that it is not known: then
+            it is chosen. Used with ``mask_model="value"`` only; what it says of features that have
+            no missing values does no harm.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature: chained regressions that
             share in what is imputed (see Notes). Predictions out of sample are its
@@ -303,6 +323,51 @@ class GNRImputer(VAEImputer):
             regressions = ChainedRegressions(regressor, process, seed)
             self.prior_ = regressions.fit(completed, ~np.isnan(seen))
 
+    def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
+        if self.alpha != "auto":
+            return float(self.alpha)
+        alphas = ALPHAS[self.mask_model]
+        n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MOST_ROWS_FOR_ALPHA)
+        without_effect = self.mask_model == "value" and not self._directions.any()
+        if without_effect or n_held_out < LEAST_ROWS_FOR_ALPHA or not np.isnan(values).any():
+            return alphas[0]
+        order = np.random.RandomState(seed).permutation(len(values))
+        held_out, rows = np.split(order[: n_held_out + ROWS_FOR_CHOICES], [n_held_out])
+        known = ~np.isnan(values[rows]).all(axis=0)
+        if not known.any():
+            return alphas[0]
+        table, of_rows, of_held_out = values[:, known], None, None
+        if side.shape[1]:
+            of_rows, of_held_out = side[rows], side[held_out]
+        settings: dict[str, Any] = {"prior": self.prior if self._regressor is None else None}
+        if self.mask_model == "value":
+            settings["missing_direction"] = [NAMES[sign] for sign in self._directions[known]]
+        candidates = [
+            self._candidate(seed, alpha=alpha, **settings).fit(table[rows], side_info=of_rows)
+            for alpha in alphas
+        ]
+        removed_from = table[held_out], of_held_out
+        odds = mask_odds(candidates[0], *removed_from)
+        errors = [removal_error(each, *removed_from, odds) for each in candidates]
+        return alphas[int(np.argmin(errors))]
+
+    def _candidate(self, seed: int, **settings: Any) -> GNRImputer:
+        """Make an imputer that is fitted to choose something by, with other settings than own."""
+        # What is said of callbacks has no meaning without them.
+        net_params = {
+            name: value
+            for name, value in (self.net_params or {}).items()
+            if not name.startswith("callbacks__")
+        }
+        plain = {
+            "early_stopping": False, "max_iter": min(self.max_iter, STEPS_FOR_CHOICES),
+            "callbacks": None, "verbose": 0, "missing_values": np.nan, "add_indicator": False,
+            "keep_empty_features": False, "min_value": None, "max_value": None,
+            "random_state": seed, "net_params": net_params,
+        }  # fmt: skip
+        # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
+        return type(self)(**self.get_params(deep=False) | plain | settings)
+
     def _choose_directions(self, values: FloatArray, seed: int) -> FloatArray:
         """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
         given = feature_directions(self.missing_direction, self.n_features_in_, optional=True)
@@ -315,32 +380,23 @@ class GNRImputer(VAEImputer):
         is_open = np.isnan(directions)
         if not is_open.any():
             return directions
-        rows = values[_some_rows(len(values), ROWS_FOR_DIRECTION, seed)]
+        rows = values[_some_rows(len(values), ROWS_FOR_CHOICES, seed)]
         in_rows = ~np.isnan(rows).all(axis=0)
         if not in_rows.any():
             return np.where(is_open, 0, directions)
         rows = rows[:, in_rows]
-        # What is said of callbacks has no meaning without them.
-        net_params = {
-            name: value
-            for name, value in (self.net_params or {}).items()
-            if not name.startswith("callbacks__")
-        }
-        settings = {
-            "alpha": 1.0, "prior": None, "decoder": "linear", "early_stopping": False,
-            "max_iter": min(self.max_iter, STEPS_FOR_DIRECTION), "callbacks": None, "verbose": 0,
-            "missing_values": np.nan, "add_indicator": False, "keep_empty_features": False,
-            "min_value": None, "max_value": None, "random_state": seed, "net_params": net_params,
-        }  # fmt: skip
         evidence = []
         for direction in (1, -1, None):
             # What is never lost gets any direction, which does no harm.
             signs = np.where(is_open, direction or 1, directions)[in_rows]
-            # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
-            candidate = type(self)(**self.get_params(deep=False) | settings | {
-                "mask_model": "latent" if direction is None else "value",
-                "missing_direction": [NAMES[sign] or "above" for sign in signs],
-            })  # fmt: skip
+            candidate = self._candidate(
+                seed,
+                alpha=1.0,
+                prior=None,
+                decoder="linear",
+                mask_model="latent" if direction is None else "value",
+                missing_direction=[NAMES[sign] for sign in signs],
+            )
             evidence.append(weigh(candidate.fit(rows), rows))
         return np.where(is_open, choose_direction(*evidence), directions)
 
@@ -372,7 +428,8 @@ class GNRImputer(VAEImputer):
             of_all[modelled] = of_modelled
             setattr(self, name, of_all)
         self.missing_direction_ = np.full(self.n_features_in_, None, dtype=object)
-        self.missing_direction_[modelled] = [NAMES[int(sign)] for sign in self._directions]
+        names = [NAMES[sign] if sign else None for sign in self._directions]
+        self.missing_direction_[modelled] = names
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         return self._average(values, super()._impute(values, side))
@@ -412,17 +469,6 @@ class GNRImputer(VAEImputer):
             x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
             table[chunk] = function(samples, x, mask).cpu().numpy()
         return table
-
-    def _mask_weight(self, observed_fraction: float) -> float:
-        if self.alpha != "auto":
-            return float(self.alpha)
-        # Section 5.2.2 gives the three values and says that the best one grows with the
-        # fraction missing, nominally 0.05, 0.2 and 0.25 in its three settings: the limits
-        # lie half-way. In its data the settings overlap, and no limits tell them all apart.
-        missing_fraction = 1.0 - observed_fraction
-        if missing_fraction <= 0.125:
-            return 0.01
-        return 1.0 if missing_fraction <= 0.225 else 100.0
 
 
 def _some_rows(n_rows: int, most: int, seed: int) -> slice | FloatArray:

@@ -100,7 +100,7 @@ class MIWAEImputer(VAEImputer):
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         return {"likelihood": self.likelihood}
 
-    def _mask_weight(self, observed_fraction: float) -> float:
+    def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         return 0.0
 
 

@@ -232,7 +232,9 @@ def fail(*args, **kwargs):
     [
         ("above", ["above", "above", None]),
         ("below", ["below", "below", None]),
+        ("neither", [None] * 3),
         (["below", "above", None], ["below", "above", None]),
+        (["below", "neither", None], ["below", None, None]),
     ],
 )
 def test_nothing_is_weighed_where_all_is_told(told, expected, monkeypatch):
@@ -302,8 +304,8 @@ def test_candidates_are_linear_models_of_three_kinds(weighed):
 def test_candidates_see_a_part_of_many_rows(weighed, monkeypatch):
     X = make_data(200)
     X[:, 2] = np.arange(200)
-    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_DIRECTION", 50)
-    monkeypatch.setattr("gnr_sklearn.gnr.STEPS_FOR_DIRECTION", 2)
+    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 50)
+    monkeypatch.setattr("gnr_sklearn.gnr.STEPS_FOR_CHOICES", 2)
     imputer = GNRImputer(**QUICK).fit(X)
     first = weighed[0][1]
     assert first.shape == (50, 3)
@@ -326,7 +328,7 @@ def test_rows_in_which_a_column_has_no_value(weighed, monkeypatch):
     X = make_data(400)
     X[:, 2] = np.nan
     X[7, 2], X[9, 2] = 1.0, 2.0
-    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_DIRECTION", 20)
+    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 20)
     imputer = GNRImputer(**QUICK).fit(X)
     assert weighed[0][1].shape == (20, 2)
     assert np.isfinite(imputer.transform(X)).all()

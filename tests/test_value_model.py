@@ -503,14 +503,14 @@ def test_units_of_the_data_move_what_is_known_of_the_process():
     assert np.isfinite(imputer.missing_threshold_).tolist() == [True, True, False]
 
 
-def test_where_values_are_missing_at_random_floor_and_ceiling_are_their_fraction(monkeypatch):
+def test_where_values_are_missing_at_random_floor_and_ceiling_are_their_fraction():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(2000, 3))
     fraction = np.array([0.7, 0.3, 0.05])
     X[rng.uniform(size=X.shape) < fraction] = np.nan
     params = QUICK | {"max_iter": 400, "learning_rate": 0.03}
-    monkeypatch.setattr(GNRImputer, "_choose_directions", lambda *args: np.zeros(3))
-    imputer = GNRImputer(**params, prior=None).fit(X)
+    imputer = GNRImputer(**params, prior=None, missing_direction="neither").fit(X)
+    assert imputer.missing_direction_.tolist() == [None] * 3
     np.testing.assert_array_equal(imputer.missing_floor_, imputer.missing_ceiling_)
     np.testing.assert_allclose(imputer.missing_floor_, fraction, atol=0.03)
     assert np.isnan(imputer.missing_threshold_).all()
@@ -539,7 +539,8 @@ def test_wrong_directions(direction, monkeypatch):
     monkeypatch.setattr(DeepImputer, "_train", fail)
     imputer = GNRImputer(**QUICK, missing_direction=direction)
     message = (
-        "missing_direction must be 'above', 'below', None or 3 of them|'missing_direction' par"
+        "missing_direction must be 'above', 'below', 'neither', None or 3 of them|"
+        "'missing_direction' par"
     )
     with pytest.raises(ValueError, match=message):
         imputer.fit(X)
