@@ -42,8 +42,10 @@ HELD_OUT_FOR_ALPHA = 0.25
 MOST_ROWS_FOR_ALPHA = 500
 LEAST_ROWS_FOR_ALPHA = 5
 
-# The log-odds of ceilings are taken to differ between features by some 0.2.
+# The log-odds of ceilings are taken to differ between features by some 0.2, and the logarithms of
+# slopes by some 0.1: as loosely as rows can overrule, of which there are many more than a hundred.
 CEILING_PRECISION = 20.0
+SLOPE_PRECISION = 100.0
 
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
@@ -119,7 +121,9 @@ class GNRImputer(VAEImputer):
         \frac{(c_j - f_j) \, \phi(t_j)}{f_j + (c_j - f_j) \, \Phi(t_j)} .
 
     The ceiling c says which part of the values beyond the threshold :math:`-b / a` is lost: a step
-    of full height could only explain few missing values by starting late or being flat.
+    of full height could only explain few missing values by starting late or being flat. Slopes have
+    a penalty that holds them close to three over the standard deviation of what is observed, as far
+    as data do not tell otherwise.
 
     **A direction that is not known** is chosen among three linear models, in which values are lost
     from above, from below, or by a process that depends on z alone. A side is taken where its model
@@ -292,7 +296,8 @@ class GNRImputer(VAEImputer):
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
         ceilings = ("*.ceiling_deviation", {"weight_decay": CEILING_PRECISION / n_rows})
-        return [*super()._parameter_groups(n_rows), ceilings]
+        slopes = ("*.slope_deviation", {"weight_decay": SLOPE_PRECISION / n_rows})
+        return [*super()._parameter_groups(n_rows), ceilings, slopes]
 
     @property
     def _prior_imputer(self) -> Any | None:

@@ -113,7 +113,7 @@ def make_process(direction=(1, -1, 0), fraction=(0.3, 0.6, 0.45)):
     with torch.no_grad():
         for k, parameter in enumerate(process.parameters()):
             shift = torch.linspace(-0.5, 0.7, len(parameter), dtype=torch.float64)
-            parameter += (shift + 0.1 * k) * (0.5 if parameter is process.log_slope else 1.0)
+            parameter += (shift + 0.1 * k) * (0.5 if parameter is process.slope_deviation else 1.0)
     return process
 
 
@@ -122,7 +122,7 @@ def chance_of(process, u):
     part = {name: p.detach().numpy() for name, p in process.named_parameters()}
     ceiling = expit(part["shared_ceiling"] + part["ceiling_deviation"])
     floor = ceiling * expit(part["floor_share"])
-    steepness, signs = np.exp(part["log_slope"]), process.direction.numpy()
+    steepness, signs = 3.0 * np.exp(part["slope_deviation"]), process.direction.numpy()
     # The threshold is counted in the direction of the step.
     return floor + (ceiling - floor) * ndtr(steepness * (signs * u - part["threshold"]))
 
@@ -180,12 +180,12 @@ def test_a_process_starts_from_the_fraction_that_is_missing(direction):
 
 
 @pytest.mark.parametrize("value", [-50.0, 50.0])
-@pytest.mark.parametrize("log_slope", [np.log(3.0), 4.0])
+@pytest.mark.parametrize("slope_deviation", [0.0, 3.0])
 @pytest.mark.parametrize("floor_share", [-3.5, -200.0])
-def test_gradients_are_finite_far_out(value, log_slope, floor_share):
+def test_gradients_are_finite_far_out(value, slope_deviation, floor_share):
     process = ValueProcess([0.3, 0.6, 0.45, 0.0], [1, -1, 0, 1])
     with torch.no_grad():
-        process.log_slope.fill_(log_slope)
+        process.slope_deviation.fill_(slope_deviation)
         process.floor_share.fill_(floor_share)
     u = torch.full((4,), value, requires_grad=True)
     variance = torch.full((4,), 0.25, requires_grad=True)

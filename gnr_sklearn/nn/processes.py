@@ -18,8 +18,8 @@ __all__ = ["MissingProcess", "ValueProcess"]
 # The slope that a process of known direction starts from is softplus of this, 1.
 RAW_SLOPE = math.log(math.expm1(1.0))
 
-# Where a value process starts from, in standard deviations of the observed values: so steep that
-# a threshold shows in the gradient, from both sides of it.
+# Where a value process starts from, and what its slopes are held close to, in standard deviations
+# of the observed values: so steep that a threshold shows in the gradient, from both sides of it.
 STEEP_SLOPE = 3.0
 
 # How many more values a process starts by regarding as beyond its threshold than are missing.
@@ -122,7 +122,10 @@ class ValueProcess(nn.Module):
     at twice the fraction missing: as if half of the values were beyond the threshold.
 
     The log-odds of the ceilings are those that features share and a deviation for each, which a
-    penalty is meant to keep small: a table often has one way of losing values.
+    penalty is meant to keep small: a table often has one way of losing values. So is the deviation
+    of a slope's logarithm from that of three over the standard deviation of what is observed. Few
+    values tell a slope, and where many are the same, such as zeros, a step so steep as to lie
+    between them and the next one would fit best, and would leave no room for what is lost.
     """
 
     def __init__(self, missing_fraction: Sequence[float], direction: Sequence[int]) -> None:
@@ -140,9 +143,14 @@ class ValueProcess(nn.Module):
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where((signs == 0) & in_it, threshold / STEEP_SLOPE, threshold)
         self.threshold = nn.Parameter(threshold)
-        self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
+        self.slope_deviation = nn.Parameter(torch.zeros_like(fraction))
         self.direction: Tensor
         self.register_buffer("direction", signs)
+
+    @property
+    def log_slope(self) -> Tensor:
+        """Logarithm of the sizes of the slopes, (d,)."""
+        return self.slope_deviation + math.log(STEEP_SLOPE)
 
     @property
     def slope(self) -> Tensor:
