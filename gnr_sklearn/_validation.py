@@ -167,7 +167,9 @@ def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool =
         for name, value in estimator.get_params().items()
         if name.rpartition("__")[2] == "random_state" and (every or value is None)
     ]
-    return estimator.set_params(**{name: draw() for name in sorted(names)})
+    # What is frozen returns nothing from it.
+    estimator.set_params(**{name: draw() for name in sorted(names)})
+    return estimator
 
 
 def feature_limits(

@@ -342,7 +342,7 @@ def _fit_and_sample(
     """Draw completed data sets, and give the imputers that they come from."""
     values = check_matrix(X, "X")
     if not bootstrap:
-        fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X)
+        fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
         return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
     required = _required_cells(imputer, values)
     draws, imputers = [], []
@@ -354,7 +354,7 @@ def _fit_and_sample(
             "indicator) for resamples to have some of all, with bootstrap=True",
         )
         fresh = seed_random_states(clone(imputer), partial(next_seed, rng), every=True)
-        fitted = fresh.fit(take_rows(X, rows))
+        fitted = fresh.fit(take_rows(X, rows), None)
         draws.append(sample_checked(fitted, X, (1, len(values)), rng)[0])
         imputers.append(fitted)
     widths = sorted({draw.shape[1] for draw in draws})

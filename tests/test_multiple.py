@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -192,6 +193,16 @@ def test_seeds_of_the_imputer():
     assert len({*seeds(given, bootstrap=True), 7}) == 5
     assert given.get_params()["random_state"] == 7
     assert not hasattr(given, "models_")
+
+
+def test_an_imputer_that_is_frozen_is_not_fitted_again():
+    X, _ = make_regression(60)
+    fitted = NormalImputer().fit(X)
+    models = fitted.models_
+    draws = draw_imputations(FrozenEstimator(fitted), X[:20], 3, random_state=0)
+    assert draws.shape == (3, 20, 2)
+    assert fitted.models_ is models
+    assert not np.isnan(draws).any()
 
 
 def test_resamples_keep_what_the_columns_need():
