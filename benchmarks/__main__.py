@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.records import RESULTS
 
 NAMES = (
-    "quickstart", "table2", "deep", "field", "alpha", "coverage", "speed", "curves", "scale",
-    "peers", "report",
+    "quickstart", "table2", "deep", "field", "attainable", "alpha", "coverage", "speed", "curves",
+    "scale", "peers", "report",
 )  # fmt: skip
 
 

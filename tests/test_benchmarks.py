@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.stats import truncnorm
+from sklearn.linear_model import LinearRegression
 
-from benchmarks import curves, field, ratios, report, scale, speed
+from benchmarks import alpha, attainable, curves, field, ratios, report, scale, speed
 from benchmarks.plain import train
 from benchmarks.protocols import (
     MEAN,
@@ -25,6 +27,7 @@ from benchmarks.protocols import (
 )
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer, MeanImputer
+from gnr_sklearn.missingness import ampute
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.training import MaskedRows, NegativeBound
@@ -231,6 +234,46 @@ def test_mean_and_mice_columns_of_table_2_at_100_percent(dataset, mean, mice):
     for method, expected in ((MEAN, mean), (MICE, mice)):
         error = Cell("paper", dataset, 1.0, method, 0).run(find_data_dir(None))["rmse"]
         assert error == pytest.approx(expected, abs=0.03)
+
+
+def test_what_is_attainable_is_the_conditional_expectation():
+    """Of two normal columns, where the forest is replaced by the regression that is true."""
+
+    class Linear(LinearRegression):
+        def fit(self, X, y):
+            super().fit(X, y)
+            self.oob_prediction_ = self.predict(X)
+            return self
+
+    rng = np.random.RandomState(0)
+    complete = rng.multivariate_normal([3.0, -1.0], [[4.0, 1.2], [1.2, 1.0]], size=20_000)
+    mechanism = MECHANISMS["above"].mechanism(1.0)
+    task = Task(ampute(complete, mechanism, random_state=0), complete, complete.std(axis=0))
+    imputed = attainable.impute_with_the_truth(task, 1.0, Linear())
+    seen = ~task.missing
+    np.testing.assert_array_equal(imputed[seen], complete[seen])
+    lost = task.missing[:, 0]
+    # The first column given the second: mean 3 + 1.2 (x + 1), variance 4 - 1.2^2.
+    mean, scale = 3.0 + 1.2 * (complete[lost, 1] + 1.0), np.sqrt(4.0 - 1.2**2)
+    expected = truncnorm.mean((3.0 - mean) / scale, np.inf, loc=mean, scale=scale)
+    np.testing.assert_allclose(imputed[lost, 0], expected, atol=0.05)
+
+
+def test_how_choices_of_alpha_stand_to_the_best(tmp_path):
+    records = RecordFile("alpha", tmp_path)
+    errors = {"0.01": [1.0, 2.0, 4.0], "1.0": [2.0, 1.0, 5.0], "100.0": [3.0, 3.0, 2.0]}
+    errors["auto"] = [2.0, 1.03, 1.0]
+    for which, values in errors.items():
+        for seed, value in enumerate(values):
+            key = KEY | {"method": f"latent, alpha {which}", "setting": "80%"}
+            records.add(key, "p", seed, value, 1.0, None)
+    # A cell that is not whole does not count.
+    records.add(key | {"setting": "20%"}, "p", 0, 1.0, 1.0, None)
+    found = alpha.standings(records.records)
+    assert found["latent, alpha auto"] == (3, 2, pytest.approx((2.0 * 1.03 * 0.5) ** (1 / 3)))
+    assert found["latent, alpha 1.0"] == (3, 1, pytest.approx((2.0 * 1.0 * 2.5) ** (1 / 3)))
+    text = "\n".join(report.render("alpha", records.records))
+    assert "- latent, alpha auto: 2 of 3 within 3%, 1.010 times the lowest error" in text
 
 
 def test_report_states_how_far_the_paper_is(tmp_path):
