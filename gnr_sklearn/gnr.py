@@ -331,6 +331,10 @@ class GNRImputer(VAEImputer):
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":
             return float(self.alpha)
+        return self._choose_alpha(values, side, seed)
+
+    def _choose_alpha(self, values: FloatArray, side: FloatArray, seed: int) -> float:
+        """Return the alpha that imputes removed values best, or 1 where nothing can be told."""
         alphas = ALPHAS[self.mask_model]
         n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MOST_ROWS_FOR_ALPHA)
         without_effect = self.mask_model == "value" and not self._directions.any()
