@@ -171,8 +171,8 @@ def check_directions(directions: Any, n_features: int) -> list[Any]:
     if directions is None:
         return []
     refusal = (
-        'directions must be None or a sequence of "above", "below", None or sequences of these '
-        f"with one for each of the {n_features} features, got {directions!r}."
+        'directions must be None or a sequence of "above", "below", "neither", None or sequences '
+        f"of these with one for each of the {n_features} features, got {directions!r}."
     )
     if isinstance(directions, str) or not isinstance(directions, Iterable):
         raise TypeError(refusal)
@@ -181,7 +181,7 @@ def check_directions(directions: Any, n_features: int) -> list[Any]:
         nested = not isinstance(direction, str) and isinstance(direction, Iterable)
         words = tuple(direction) if nested else (direction,)
         if len(words) != (n_features if nested else 1) or any(
-            word not in ("above", "below", None) for word in words
+            word not in ("above", "below", "neither", None) for word in words
         ):
             raise ValueError(refusal)
         checked.append(words if nested else direction)

@@ -34,7 +34,7 @@ Y_LABELS: dict[Quantity, str] = {
 
 TOGETHER = "all together"
 
-ARROWS = {"above": "↑", "below": "↓", None: "-"}
+ARROWS = {"above": "↑", "below": "↓", "neither": "·", None: "-"}
 
 # Colours repeat after ten lines, and so do the kinds of line after as many tens.
 N_COLOURS = 10

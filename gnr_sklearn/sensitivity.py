@@ -315,10 +315,11 @@ def sensitivity(
         The gammas of exponential tilting: log odds ratios of going missing, for values that differ
         by that standard deviation, beyond what the imputer supposes itself. Positive ones say that
         missing values are larger than imputed. None for no such scenario.
-    directions : sequence of {"above", "below", None, sequence of these} or None, default=None
-        Values for the imputer's ``missing_direction``, each one for all features or a sequence with
-        one per feature of X. An imputer is fitted for each of them that is not its own already.
-        None for no such scenario.
+    directions : sequence of directions or None, default=None
+        Values for the imputer's ``missing_direction``: "above", "below", "neither", which only
+        :class:`GNRImputer` knows and which stands for missing at random, or None. Each is one for
+        all features or a sequence with one per feature of X. An imputer is fitted for each that is
+        not its own already. None for no such scenario.
     features : {"all", "first_half"}, sequence of int or of str or None, default=None
         The columns, by number or name, whose imputed values `deltas` and `strengths` move; None is
         "all". Those without missing cells do not matter.
@@ -464,7 +465,7 @@ def sensitivity(
         if not _is_own(direction, model):
             other = fit_clone(clone(model).set_params(missing_direction=direction), X)
             completed = complete(other, X, holes, names).values
-            if not _agree(fitted, other):
+            if not _agree(fitted, other, direction):
                 _warn_if_equal(completed, reference.values, direction)
         summaries.add(Scenario("direction", direction), completed)
     return summaries.result()
@@ -565,12 +566,14 @@ def _is_own(direction: Any, model: Any) -> bool:
     return (own is None or isinstance(own, str)) and direction == own
 
 
-def _agree(fitted: Any, told: Any) -> bool:
+def _agree(fitted: Any, told: Any, direction: Any) -> bool:
     """Tell whether an imputer has chosen by itself the directions that another was told."""
     chosen, used = (getattr(each, "missing_direction_", None) for each in (fitted, told))
     if chosen is None or used is None:
         return False
-    return list(chosen) == list(used) and any(direction is not None for direction in used)
+    # What was told may also have been of no use.
+    is_used = direction == "neither" or any(each is not None for each in used)
+    return list(chosen) == list(used) and is_used
 
 
 def _warn_if_equal(completed: FloatArray, reference: FloatArray, direction: Any) -> None:

@@ -269,6 +269,20 @@ def test_gnr_is_told_directions():
     assert (np.abs(above - truth) < 0.5 * np.abs(chance - truth)).all()
 
 
+def test_gnr_is_told_that_values_are_missing_at_random(monkeypatch):
+    _, X = upper_missing()
+    imputer = GNRImputer(**SMALL_NET, prior=None, missing_direction="above")
+    result = sensitivity(imputer, X, deltas=None, directions=["neither", "above"], random_state=0)
+    reference, neither, above = result.column_means
+    assert (neither < above).all()
+    assert_array_equal(reference, above)
+    # Nor is there a warning where that is what was chosen.
+    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: 0)
+    imputer.set_params(missing_direction=None)
+    result = sensitivity(imputer, X, deltas=None, directions=["neither"], random_state=0)
+    assert_array_equal(*result.column_means)
+
+
 def test_a_direction_that_gnr_has_chosen_itself_is_used(monkeypatch):
     monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: 1)
     imputer = GNRImputer(**SMALL_NET, prior=None)
