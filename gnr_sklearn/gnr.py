@@ -42,10 +42,11 @@ HELD_OUT_FOR_ALPHA = 0.25
 MOST_ROWS_FOR_ALPHA = 500
 LEAST_ROWS_FOR_ALPHA = 5
 
-# The log-odds of ceilings are taken to differ between features by some 0.2, and the logarithms of
-# slopes by some 0.1: as loosely as rows can overrule, of which there are many more than a hundred.
+# The log-odds of ceilings are taken to differ between features by some 0.2.
 CEILING_PRECISION = 20.0
-SLOPE_PRECISION = 100.0
+
+# The part of a feature's observed values that, being the same, say nothing of a slope.
+TIED = 0.25
 
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
@@ -121,9 +122,9 @@ class GNRImputer(VAEImputer):
         \frac{(c_j - f_j) \, \phi(t_j)}{f_j + (c_j - f_j) \, \Phi(t_j)} .
 
     The ceiling c says which part of the values beyond the threshold :math:`-b / a` is lost: a step
-    of full height could only explain few missing values by starting late or being flat. Slopes have
-    a penalty that holds them close to three over the standard deviation of what is observed, as far
-    as data do not tell otherwise.
+    of full height could only explain few missing values by starting late or being flat. The slope
+    is learned, but for features of which a quarter of the observed values or more are the same;
+    there it is three over the standard deviation of what is observed.
 
     **A direction that is not known** is chosen among three linear models, in which values are lost
     from above, from below, or by a process that depends on z alone. A side is taken where its model
@@ -292,12 +293,12 @@ class GNRImputer(VAEImputer):
         if self.mask_model == "value":
             params["missing_fraction"] = missing.mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
+            params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
         return params
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
         ceilings = ("*.ceiling_deviation", {"weight_decay": CEILING_PRECISION / n_rows})
-        slopes = ("*.slope_deviation", {"weight_decay": SLOPE_PRECISION / n_rows})
-        return [*super()._parameter_groups(n_rows), ceilings, slopes]
+        return [*super()._parameter_groups(n_rows), ceilings]
 
     @property
     def _prior_imputer(self) -> Any | None:
@@ -478,6 +479,12 @@ class GNRImputer(VAEImputer):
             x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
             table[chunk] = function(samples, x, mask).cpu().numpy()
         return table
+
+
+def _largest_share(column: FloatArray) -> float:
+    """Return the part of the observed values that is the most common one."""
+    _, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    return float(counts.max(initial=0) / max(counts.sum(), 1))
 
 
 def _some_rows(n_rows: int, most: int, seed: int) -> slice | FloatArray:

@@ -14,7 +14,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
-from gnr_sklearn.nn.processes import STEEP_SLOPE, ValueProcess
+from gnr_sklearn.nn.processes import ValueProcess
 
 SLOPE, INTERCEPT, NOISE = 0.9, 0.2, 0.4
 
@@ -23,7 +23,7 @@ def make_process(slopes, thresholds, ceiling=1.0 - 1e-9):
     """Make a process without a floor."""
     process = ValueProcess([0.5] * len(slopes), np.sign(slopes).tolist())
     with torch.no_grad():
-        process.slope_deviation.copy_(torch.tensor(np.abs(slopes) / STEEP_SLOPE).log())
+        process.log_slope.copy_(torch.tensor(np.abs(slopes)).log())
         process.threshold.copy_(torch.tensor(np.sign(slopes) * thresholds))
         process.shared_ceiling.fill_(np.log(ceiling / (1.0 - ceiling)))
         process.ceiling_deviation.zero_()
@@ -134,7 +134,7 @@ def test_what_is_given_stays_as_it_is():
     assert all(torch.equal(state[name], tensor) for name, tensor in process.state_dict().items())
     # Nor does what is done with the process later change what was fitted.
     with torch.no_grad():
-        process.slope_deviation += 1.0
+        process.log_slope += 1.0
     assert_array_equal(regressions.impute(start, observed), imputed)
 
 

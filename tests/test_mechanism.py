@@ -46,7 +46,7 @@ def value_model(**params):
     )
     with torch.no_grad():
         model.data_decoder.network[-1].weight *= 2.0
-        model.process.slope_deviation.copy_(torch.tensor([-0.2, -0.7]))
+        model.process.log_slope.copy_(torch.tensor([0.9, 0.4]))
         model.process.threshold.copy_(torch.tensor([0.2, -0.3]))
     return model
 

@@ -113,7 +113,7 @@ def make_process(direction=(1, -1, 0), fraction=(0.3, 0.6, 0.45)):
     with torch.no_grad():
         for k, parameter in enumerate(process.parameters()):
             shift = torch.linspace(-0.5, 0.7, len(parameter), dtype=torch.float64)
-            parameter += (shift + 0.1 * k) * (0.5 if parameter is process.slope_deviation else 1.0)
+            parameter += (shift + 0.1 * k) * (0.5 if parameter is process.log_slope else 1.0)
     return process
 
 
@@ -122,7 +122,7 @@ def chance_of(process, u):
     part = {name: p.detach().numpy() for name, p in process.named_parameters()}
     ceiling = expit(part["shared_ceiling"] + part["ceiling_deviation"])
     floor = ceiling * expit(part["floor_share"])
-    steepness, signs = 3.0 * np.exp(part["slope_deviation"]), process.direction.numpy()
+    steepness, signs = np.exp(part["log_slope"]), process.direction.numpy()
     # The threshold is counted in the direction of the step.
     return floor + (ceiling - floor) * ndtr(steepness * (signs * u - part["threshold"]))
 
@@ -180,12 +180,12 @@ def test_a_process_starts_from_the_fraction_that_is_missing(direction):
 
 
 @pytest.mark.parametrize("value", [-50.0, 50.0])
-@pytest.mark.parametrize("slope_deviation", [0.0, 3.0])
+@pytest.mark.parametrize("log_slope", [np.log(3.0), 4.0])
 @pytest.mark.parametrize("floor_share", [-3.5, -200.0])
-def test_gradients_are_finite_far_out(value, slope_deviation, floor_share):
+def test_gradients_are_finite_far_out(value, log_slope, floor_share):
     process = ValueProcess([0.3, 0.6, 0.45, 0.0], [1, -1, 0, 1])
     with torch.no_grad():
-        process.slope_deviation.fill_(slope_deviation)
+        process.log_slope.fill_(log_slope)
         process.floor_share.fill_(floor_share)
     u = torch.full((4,), value, requires_grad=True)
     variance = torch.full((4,), 0.25, requires_grad=True)
@@ -501,6 +501,20 @@ def test_units_of_the_data_move_what_is_known_of_the_process():
     np.testing.assert_allclose(moved.missing_floor_, imputer.missing_floor_, **close)
     np.testing.assert_allclose(moved.missing_ceiling_, imputer.missing_ceiling_, **close)
     assert np.isfinite(imputer.missing_threshold_).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("n_zeros", "is_held"), [(75, True), (74, False)])
+def test_slopes_of_features_with_many_equal_values_are_held(n_zeros, is_held):
+    """A quarter of the observed values; those of others are learned."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(400, 2)) * [1.0, 5.0]
+    X[:100, 0] = np.nan
+    X[300:, 1] = np.nan
+    X[100 : 100 + n_zeros, 0] = 0.0
+    imputer = GNRImputer(**QUICK, prior=None, missing_direction=["below", "above"]).fit(X)
+    steepness = np.abs(imputer.missing_slope_) * np.nanstd(X, axis=0)
+    assert np.isclose(steepness, 3.0, rtol=1e-6).tolist() == [is_held, False]
+    assert np.sign(imputer.missing_slope_).tolist() == [-1.0, 1.0]
 
 
 def test_where_values_are_missing_at_random_floor_and_ceiling_are_their_fraction():

@@ -322,7 +322,7 @@ class ValueGNR(LatentVariableModel):
     ----------
     n_features, latent_dim : int
         Numbers of columns of the data and of z.
-    missing_fraction, missing_direction : sequence of float and of {-1, 0, 1}
+    missing_fraction, missing_direction, is_tied : sequence of float, of {-1, 0, 1} and of bool
         What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes.
     seed : int
         Seed of the initial weights.
@@ -337,6 +337,7 @@ class ValueGNR(LatentVariableModel):
         *,
         missing_fraction: Sequence[float],
         missing_direction: Sequence[int],
+        is_tied: Sequence[bool] | None = None,
         seed: int = 0,
         **networks: Any,
     ) -> None:
@@ -344,7 +345,7 @@ class ValueGNR(LatentVariableModel):
             raise ValueError("likelihood must be 'gaussian' in a model that integrates x.")
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, encode_mask=True, **networks)
-        self.process = ValueProcess(missing_fraction, missing_direction)
+        self.process = ValueProcess(missing_fraction, missing_direction, is_tied)
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""

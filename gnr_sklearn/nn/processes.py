@@ -18,8 +18,8 @@ __all__ = ["MissingProcess", "ValueProcess"]
 # The slope that a process of known direction starts from is softplus of this, 1.
 RAW_SLOPE = math.log(math.expm1(1.0))
 
-# Where a value process starts from, and what its slopes are held close to, in standard deviations
-# of the observed values: so steep that a threshold shows in the gradient, from both sides of it.
+# Where a value process starts from, in standard deviations of the observed values: so steep that
+# a threshold shows in the gradient, from both sides of it.
 STEEP_SLOPE = 3.0
 
 # How many more values a process starts by regarding as beyond its threshold than are missing.
@@ -114,6 +114,8 @@ class ValueProcess(nn.Module):
         Fraction of the values of each feature that are missing, which the process starts from.
     direction : sequence of {-1, 0, 1}
         Signs of the slopes.
+    is_tied : sequence of bool or None, default=None
+        Features whose slope is held at 3; None for none.
 
     Notes
     -----
@@ -122,13 +124,19 @@ class ValueProcess(nn.Module):
     at twice the fraction missing: as if half of the values were beyond the threshold.
 
     The log-odds of the ceilings are those that features share and a deviation for each, which a
-    penalty is meant to keep small: a table often has one way of losing values. So is the deviation
-    of a slope's logarithm from that of three over the standard deviation of what is observed. Few
-    values tell a slope, and where many are the same, such as zeros, a step so steep as to lie
-    between them and the next one would fit best, and would leave no room for what is lost.
+    penalty is meant to keep small: a table often has one way of losing values.
+
+    Where many values of a feature are the same, such as zeros, the step that fits best is one so
+    steep as to lie between them and the next ones, and leaves no room for what is lost. So the
+    slope of such a feature should be held.
     """
 
-    def __init__(self, missing_fraction: Sequence[float], direction: Sequence[int]) -> None:
+    def __init__(
+        self,
+        missing_fraction: Sequence[float],
+        direction: Sequence[int],
+        is_tied: Sequence[bool] | None = None,
+    ) -> None:
         super().__init__()
         fraction = torch.tensor(missing_fraction, dtype=torch.float32, device="cpu")
         ceiling = (BEYOND * fraction).clamp(1e-3, HIGHEST_CEILING)
@@ -143,24 +151,27 @@ class ValueProcess(nn.Module):
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where((signs == 0) & in_it, threshold / STEEP_SLOPE, threshold)
         self.threshold = nn.Parameter(threshold)
-        self.slope_deviation = nn.Parameter(torch.zeros_like(fraction))
+        self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
         self.register_buffer("direction", signs)
+        tied = torch.tensor(is_tied or [False] * len(fraction), dtype=torch.bool, device="cpu")
+        self.is_tied: Tensor
+        self.register_buffer("is_tied", tied)
 
     @property
-    def log_slope(self) -> Tensor:
-        """Logarithm of the sizes of the slopes, (d,)."""
-        return self.slope_deviation + math.log(STEEP_SLOPE)
+    def steepness(self) -> Tensor:
+        """Sizes of the slopes, (d,)."""
+        return torch.where(self.is_tied, STEEP_SLOPE, self.log_slope.exp())
 
     @property
     def slope(self) -> Tensor:
         """The slopes a, (d,)."""
-        return self.direction * self.log_slope.exp()
+        return self.direction * self.steepness
 
     @property
     def intercept(self) -> Tensor:
         """The intercepts b, (d,)."""
-        return -self.log_slope.exp() * self.threshold
+        return -self.steepness * self.threshold
 
     @property
     def log_ceiling(self) -> Tensor:
