@@ -199,7 +199,8 @@ def removal_error(
         rows = seen[:, j]
         removed = values[rows]
         removed[:, j] = np.nan
-        imputed = imputer.transform(removed, None if side is None else side[rows])
+        # A frame where scikit-learn has been configured so.
+        imputed = np.asarray(imputer.transform(removed, None if side is None else side[rows]))
         error = (imputed[:, j] - values[rows, j]) / imputer._scale[j]
         total += odds[rows, j] @ error**2
         weight += odds[rows, j].sum()

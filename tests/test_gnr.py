@@ -223,18 +223,6 @@ def test_default_latent_size(n_features, expected):
     assert paper_gnr(**QUICK).fit(X).latent_dim_ == expected
 
 
-@pytest.mark.parametrize(
-    ("missing_fraction", "expected"), [(0.0, 0.01), (0.08, 0.01), (0.15, 1.0), (0.25, 100.0)]
-)
-def test_alpha_by_the_rule_of_the_paper(missing_fraction, expected):
-    X = np.random.RandomState(0).normal(size=(100, 4))
-    X.flat[: int(missing_fraction * X.size)] = np.nan
-    X[:, 3] = np.nan  # a column without observed values does not count
-    X[-1] = 0.0, 0.0, 0.0, np.nan
-    X[:, :3].flat[: int(missing_fraction * 300)] = np.nan
-    assert paper_gnr(alpha="auto", **QUICK).fit(X[:, :3]).alpha_ == expected
-
-
 @pytest.mark.parametrize("observation_scale", ["shared", "feature", "heteroscedastic"])
 @pytest.mark.parametrize("decoder", ["mlp", "linear"])
 @pytest.mark.parametrize("scaling", ["observed", None])
