@@ -13,7 +13,12 @@ from scipy.special import softmax
 from sklearn.base import clone
 
 from gnr_sklearn._pooling import FloatArray
-from gnr_sklearn._validation import check_number, feature_indices, observed_mean_and_std
+from gnr_sklearn._validation import (
+    OPTIONAL_DIRECTIONS,
+    check_number,
+    feature_indices,
+    observed_mean_and_std,
+)
 
 __all__ = [
     "CompletedData",
@@ -181,7 +186,7 @@ def check_directions(directions: Any, n_features: int) -> list[Any]:
         nested = not isinstance(direction, str) and isinstance(direction, Iterable)
         words = tuple(direction) if nested else (direction,)
         if len(words) != (n_features if nested else 1) or any(
-            word not in ("above", "below", "neither", None) for word in words
+            word not in (*OPTIONAL_DIRECTIONS, None) for word in words
         ):
             raise ValueError(refusal)
         checked.append(words if nested else direction)

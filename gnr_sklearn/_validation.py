@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_random_state
 
 __all__ = [
     "DIRECTIONS",
+    "OPTIONAL_DIRECTIONS",
     "DataFrameLike",
     "Features",
     "RandomStateLike",
@@ -219,6 +220,7 @@ def feature_limits(
 
 
 DIRECTIONS = {"above": 1.0, "below": -1.0}
+OPTIONAL_DIRECTIONS = DIRECTIONS | {"neither": 0.0}
 
 
 def feature_directions(
@@ -244,7 +246,7 @@ def feature_directions(
     given = np.asarray(missing_direction, dtype=object)
     allowed: dict[Any, float] = dict(DIRECTIONS)
     if optional:
-        allowed |= {"neither": 0.0, None: np.nan}
+        allowed = {**OPTIONAL_DIRECTIONS, None: np.nan}
     if (
         given.shape not in {(), (n_features,)}
         or not all(direction is None or isinstance(direction, str) for direction in given.ravel())

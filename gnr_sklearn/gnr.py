@@ -17,7 +17,7 @@ from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._mechanism import choose_direction, mask_odds, removal_error, weigh
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS, feature_directions
+from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.models import GNR, ValueGNR
 
@@ -51,7 +51,7 @@ TIED = 0.25
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
 
-NAMES = {sign: name for name, sign in DIRECTIONS.items()} | {0: "neither"}
+NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -205,7 +205,7 @@ class GNRImputer(VAEImputer):
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mask_model": [StrOptions({"value", "latent"})],
-        "missing_direction": [StrOptions({"above", "below", "neither"}), "array-like", None],
+        "missing_direction": [StrOptions(set(OPTIONAL_DIRECTIONS)), "array-like", None],
         "prior": [
             StrOptions({"forest", "low_sparsity"}),
             HasMethods(["fit", "predict", "get_params"]),

@@ -44,6 +44,16 @@ SMALL_NET = {
     "random_state": 0,
 }
 
+# Trained to no purpose, where it only matters that it is.
+TINY_NET = {
+    "hidden_dims": 8,
+    "n_importance_samples": 2,
+    "n_imputation_samples": 32,
+    "max_iter": 5,
+    "prior": None,
+    "random_state": 0,
+}
+
 IMPUTERS = [
     MeanImputer(),
     MICEImputer(),

@@ -9,16 +9,7 @@ from scipy.stats import norm
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._mechanism import LARGEST_ODDS, LEAST_ODDS, mask_odds, removal_error
 from gnr_sklearn.gnr import ALPHAS
-from tests.contract import paper_gnr
-
-QUICK = {
-    "hidden_dims": 8,
-    "n_importance_samples": 2,
-    "n_imputation_samples": 32,
-    "max_iter": 5,
-    "prior": None,
-    "random_state": 0,
-}
+from tests.contract import TINY_NET, paper_gnr
 
 
 class Known:
@@ -86,7 +77,7 @@ def test_odds_are_bounded_and_those_of_the_process():
     rng = np.random.RandomState(1)
     X = rng.normal(size=(300, 2)) * [1.0, 20.0]
     X[X[:, 0] > rng.normal(0.5, 0.5, size=300), 0] = np.nan
-    fitted = GNRImputer(**QUICK | {"max_iter": 200}, missing_direction="above").fit(X)
+    fitted = GNRImputer(**TINY_NET | {"max_iter": 200}, missing_direction="above").fit(X)
     with torch.no_grad():
         scaled = torch.from_numpy((X - fitted._center) / fitted._scale).float()
         log_odds = -fitted._module.process(scaled).double().numpy()
@@ -123,7 +114,10 @@ def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged)
     errors |= {alpha: 2.0 for alpha in alphas} | {alphas[best]: 1.0}
     X = make_data()
     imputer = GNRImputer(
-        **QUICK, alpha="auto", mask_model=mask_model, missing_direction=["above", "neither", None]
+        **TINY_NET,
+        alpha="auto",
+        mask_model=mask_model,
+        missing_direction=["above", "neither", None],
     )
     imputer._choose_directions = lambda values, seed: np.array([1.0, 0.0, 0.0])
     imputer.fit(X)
@@ -158,7 +152,7 @@ def test_candidates_are_fitted_to_other_rows_and_to_side_information(judged, mon
     monkeypatch.setattr(GNRImputer, "fit", recorded)
     X = make_data()
     side = np.arange(80.0)[:, np.newaxis]
-    paper_gnr(**QUICK, alpha="auto").fit(X, side_info=side)
+    paper_gnr(**TINY_NET, alpha="auto").fit(X, side_info=side)
     assert len(fitted) == 4
     held_out = calls[0][2][:, 0]
     for candidate, rows, its_side in fitted[1:]:
@@ -180,7 +174,7 @@ def test_nothing_is_compared_where_nothing_can_be_told(case, monkeypatch):
     elif case == "few rows":
         X = X[:19]
     model = {"mask_model": "value", "missing_direction": "neither"}
-    params = QUICK | (model if case == "no direction" else {"mask_model": "latent"})
+    params = TINY_NET | (model if case == "no direction" else {"mask_model": "latent"})
     assert GNRImputer(**params, alpha="auto").fit(X).alpha_ == 1.0
 
 
@@ -191,7 +185,7 @@ def test_a_column_that_only_held_out_rows_have_values_of():
     for seed in range(4):
         values = X.copy()
         values[order.randint(80), 2] = 1.0
-        imputer = paper_gnr(**QUICK | {"random_state": seed}, alpha="auto").fit(values)
+        imputer = paper_gnr(**TINY_NET | {"random_state": seed}, alpha="auto").fit(values)
         assert imputer.alpha_ in ALPHAS["latent"]
         assert np.isfinite(imputer.transform(values)).all()
 

@@ -21,15 +21,9 @@ from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.models import GNR
-from tests.contract import paper_gnr
+from tests.contract import SMALL_NET, paper_gnr
 
-QUICK = {
-    "hidden_dims": 16,
-    "n_importance_samples": 5,
-    "n_imputation_samples": 64,
-    "max_iter": 40,
-    "random_state": 0,
-}
+QUICK = SMALL_NET | {"max_iter": 40}
 
 
 def factor_data(n_rows=600, noise=0.5, seed=0):

@@ -19,17 +19,10 @@ from gnr_sklearn.nn.adaptive import WeightedSamples, adaptive_importance_samplin
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.training import MaskedRows
+from tests.contract import TINY_NET
 from tests.small_models import make_model, terms_at
 
-QUICK = {
-    "hidden_dims": 8,
-    "n_importance_samples": 2,
-    "n_imputation_samples": 32,
-    "max_iter": 5,
-    "prior": None,
-    "decoder": "linear",
-    "random_state": 0,
-}
+QUICK = TINY_NET | {"decoder": "linear"}
 
 
 def make_rows():

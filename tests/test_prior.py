@@ -28,15 +28,9 @@ from gnr_sklearn import (
 )
 from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
-from tests.contract import paper_gnr
+from tests.contract import SMALL_NET, paper_gnr
 
-QUICK = {
-    "hidden_dims": 16,
-    "n_importance_samples": 5,
-    "n_imputation_samples": 64,
-    "max_iter": 40,
-    "random_state": 0,
-}
+QUICK = SMALL_NET | {"max_iter": 40}
 
 
 def table(n_rows=120, n_features=4, seed=0):

@@ -9,15 +9,9 @@ from scipy.stats import kstest, multivariate_normal
 from gnr_sklearn import MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 from gnr_sklearn.metrics import imputation_rmse
 from gnr_sklearn.nn.likelihoods import StudentT
-from tests.contract import paper_gnr
+from tests.contract import SMALL_NET, paper_gnr
 
-QUICK = {
-    "hidden_dims": 16,
-    "n_importance_samples": 5,
-    "n_imputation_samples": 64,
-    "max_iter": 40,
-    "random_state": 0,
-}
+QUICK = SMALL_NET | {"max_iter": 40}
 
 
 def selected_data(n_rows, seed=0, slope=3.0):

@@ -15,15 +15,10 @@ from gnr_sklearn.nn.bounds import log_weights, normalized_weights
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.models import MIWAE, ValueGNR
 from gnr_sklearn.nn.processes import ValueProcess
+from tests.contract import SMALL_NET
 from tests.small_models import bound_of, make_model, terms_at
 
-QUICK = {
-    "hidden_dims": 16,
-    "n_importance_samples": 5,
-    "n_imputation_samples": 64,
-    "max_iter": 40,
-    "random_state": 0,
-}
+QUICK = SMALL_NET | {"max_iter": 40}
 
 
 class Step(NamedTuple):
