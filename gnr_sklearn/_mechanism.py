@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.feature_selection import r_regression
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,42 +22,222 @@ from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
 if TYPE_CHECKING:
     from gnr_sklearn.gnr import GNRImputer
 
-__all__ = ["Evidence", "choose_direction", "mask_odds", "removal_error", "weigh"]
+__all__ = [
+    "Foretold",
+    "choose_sides",
+    "decide_themselves",
+    "foretell",
+    "gain_by_model",
+    "mask_odds",
+    "removal_error",
+]
 
 # By how much a value has to foretell the mask: in standard errors of the sum over rows, and as a
-# part of what z foretells. Two trainings of a model differ by up to a tenth of it, and where masks
-# have other causes, values that are correlated with these foretell up to two thirds.
+# part of what all else foretells. Where masks have other causes, values that are correlated with
+# these foretell up to six tenths in one of the two ways to measure it, but not in both.
 FORETOLD = 3.0
-AS_MUCH = 0.75
+AS_MUCH = 0.6
+# A feature has a side of its own where it says so this clearly.
+AS_MUCH_OF_ITS_OWN = 0.5
+
+# Regressions cost the square of their number of inputs, for each feature: of more, the ones that
+# are correlated most are taken, and the features of a wide table are sampled.
+MOST_INPUTS = 50
+MOST_FEATURES = 50
+FOLDS = 5
+LEAST_OF_EACH = 10
+QUANTILES = 200
+SURE = 1e-3
 
 # What one removed cell may count for as much as, in cells that go missing half of the time.
 LARGEST_ODDS = 20.0
 LEAST_ODDS = 1e-3
 
 
-class Evidence(NamedTuple):
-    """What speaks for a model of values and mask.
+class Foretold(NamedTuple):
+    """What is foretold of the mask of each cell, beyond the fraction of a feature that is missing.
 
     Attributes
     ----------
-    bound : ndarray of shape (n_samples,)
-        Lower bound of the log-likelihood of each row and its mask, in nats.
-    mask_gain : ndarray of shape (n_samples,)
-        Sum over a row's cells of incomplete features of log p(m_ij | what else is known of row i),
-        less what the feature's fraction of missing values gives, in nats.
+    by_value, by_all : ndarray of shape (n_samples, n_features)
+        Log-probability of the mask, less what the fraction of missing values gives, in nats: by
+        what is known of the cell's value, and by all that is known of the row's other cells.
     """
 
-    bound: FloatArray
-    mask_gain: FloatArray
+    by_value: FloatArray
+    by_all: FloatArray
+
+    @property
+    def part(self) -> float:
+        """What the value foretells, as a part of what all does: at most 1."""
+        by_value, by_all = self.by_value.sum(), self.by_all.sum()
+        return float(by_value / max(by_value, by_all)) if by_value > 0 else 0.0
 
 
-def weigh(imputer: GNRImputer, values: FloatArray) -> Evidence:
-    """Compute the evidence for a fitted imputer, on the rows it was fitted to."""
+def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
+    """Compute what a fitted imputer foretells of each cell's mask by the other cells of its row.
+
+    Parameters
+    ----------
+    imputer : GNRImputer
+        A fitted imputer.
+    values : ndarray of shape (n_samples, n_features)
+        The rows that it was fitted to.
+
+    Returns
+    -------
+    gain : ndarray of shape (n_samples, n_features)
+        log p(m_ij | what else is known of row i), less what the feature's fraction of missing
+        values gives, in nats.
+    """
     missing = np.isnan(values)
+    return imputer._map_samples(values, log_mask_given_others) - _by_chance(missing)
+
+
+def foretell(
+    values: FloatArray, completed: FloatArray, features: NDArray[np.int64], seed: int
+) -> tuple[Foretold, FloatArray]:
+    r"""Compare what an estimate of a value foretells of its mask with what its row does.
+
+    Where a value decides itself whether it is seen, the other cells of a row tell of its mask no
+    more than they tell of the value: :math:`m_j` is independent of them given :math:`u_j`. Their
+    regression on the values that are seen gives an estimate :math:`\hat u_{ij}` for all rows. Under
+    selection its slopes are too small, but their ratios to one another are right, for normally
+    distributed values exactly so. So a logistic regression of the mask on this one number is
+    compared with one on all of the other cells, and their masks. Each row is foretold by
+    regressions that were fitted to others.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_features)
+        Rows with NaN for what is missing.
+    completed : ndarray of shape (n_samples, n_features)
+        The same rows, completed by something to which no value decides about itself.
+    features : ndarray of int
+        Which features to look at; those that are missing or observed hardly ever are passed over,
+        and where there are many, some are chosen.
+    seed : int
+        Seed of that choice, and of the folds.
+
+    Returns
+    -------
+    foretold : Foretold
+        0 for features that were not looked at.
+    sides : ndarray of shape (n_features,)
+        The correlation of the estimate with missing: above 0 where large values go missing.
+    """
+    missing = np.isnan(values)
+    foretold = Foretold(np.zeros(values.shape), np.zeros(values.shape))
+    sides = np.zeros(values.shape[1])
+    of_each = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0))
+    features = features[of_each[features] >= LEAST_OF_EACH]
+    if values.shape[1] == 1:
+        features = features[:0]
+    rng = np.random.RandomState(seed)
+    if len(features) > MOST_FEATURES:
+        features = rng.choice(features, MOST_FEATURES, replace=False)
+    scores = _normal_scores(completed)
+    incomplete = missing.any(axis=0)
+    by_chance = _by_chance(missing)
+    for j in features:
+        lost, seen = missing[:, j], ~missing[:, j]
+        others = np.arange(values.shape[1]) != j
+        inputs = np.hstack([scores[:, others], missing[:, others & incomplete]])
+        target = _normal_scores(values[seen][:, [j]])[:, 0]
+        inputs = StandardScaler().fit_transform(_most_correlated(inputs, lost, seen, target))
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
+        estimate = np.empty(len(values))
+        regression = RidgeCV(np.logspace(-1, 4, 8))
+        plain_folds = KFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
+        estimate[seen] = cross_val_predict(regression, inputs[seen], target, cv=plain_folds)
+        estimate[lost] = regression.fit(inputs[seen], target).predict(inputs[lost])
+        estimate = StandardScaler().fit_transform(estimate[:, np.newaxis])
+        for gain, known in ((foretold.by_value, estimate), (foretold.by_all, inputs)):
+            chance = cross_val_predict(
+                LogisticRegression(solver="newton-cholesky"),
+                known,
+                lost,
+                cv=folds,
+                method="predict_proba",
+            )[:, 1]
+            chance = np.clip(chance, SURE, 1.0 - SURE)
+            gain[:, j] = np.where(lost, np.log(chance), np.log1p(-chance)) - by_chance[:, j]
+        sides[j] = estimate[lost].mean() - estimate[seen].mean()
+    return foretold, sides
+
+
+def _most_correlated(
+    inputs: FloatArray, lost: NDArray[np.bool_], seen: NDArray[np.bool_], target: FloatArray
+) -> FloatArray:
+    """Keep the inputs that tell most of a mask, or of values."""
+    if inputs.shape[1] <= MOST_INPUTS:
+        return inputs
+    of_mask = r_regression(inputs, lost)
+    of_values = r_regression(inputs[seen], target)
+    strength = np.nan_to_num(np.fmax(np.abs(of_mask), np.abs(of_values)))
+    return inputs[:, np.sort(np.argsort(-strength, kind="stable")[:MOST_INPUTS])]
+
+
+def _normal_scores(table: FloatArray) -> FloatArray:
+    """Give columns a normal distribution, so that outliers do not rule the regressions."""
+    n_quantiles = min(QUANTILES, len(table))
+    transformer = QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal")
+    return transformer.fit_transform(table)
+
+
+def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:
+    """Log-probability of a mask by each feature's fraction of missing values."""
     fraction = np.clip(missing.mean(axis=0), 1e-12, 1 - 1e-12)
-    by_chance = missing * np.log(fraction) + ~missing * np.log1p(-fraction)
-    gain = imputer._map_samples(values, log_mask_given_others) - by_chance
-    return Evidence(imputer.score_samples(values), gain[:, missing.any(axis=0)].sum(axis=1))
+    return missing * np.log(fraction) + ~missing * np.log1p(-fraction)
+
+
+def choose_sides(foretold: Foretold, sides: FloatArray) -> FloatArray:
+    """Say on which side each feature would lose values, if it does so by the values themselves.
+
+    Parameters
+    ----------
+    foretold : Foretold
+    sides : ndarray of shape (n_features,)
+        What :func:`foretell` returns.
+
+    Returns
+    -------
+    signs : ndarray of shape (n_features,)
+        1 for above, -1 for below, and 0 for all if the values foretell nothing of their masks. A
+        feature that says nothing clear of itself has the side of the table.
+    """
+    if standard_errors(foretold.by_value.sum(axis=1)) <= FORETOLD:
+        return np.zeros(len(sides))
+    of_each = foretold.by_value.sum(axis=0)
+    table = 1.0 if np.sign(sides) @ np.maximum(of_each, 0.0) >= 0 else -1.0
+    is_clear = [
+        standard_errors(foretold.by_value[:, j]) > FORETOLD
+        and of_each[j] >= AS_MUCH_OF_ITS_OWN * foretold.by_all[:, j].sum()
+        for j in range(len(sides))
+    ]
+    return np.where(is_clear, np.sign(sides), table)
+
+
+def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain: float) -> bool:
+    r"""Tell whether values decide themselves whether they are seen, or masks have other causes.
+
+    Where values are lost by themselves, two things show: those that are seen have another
+    distribution than a model says, and cells of which the rest of the row foretells a value beyond
+    the threshold are missing more often. The first shows in the bound, and tells little, because no
+    distribution is known well enough: where values are lost by pure chance, a process that cuts the
+    tail off a normal distribution often fits the data better than none. So it is the second that
+    counts, measured in two ways, by regressions and by models: what is foretold of the masks by the
+    values has to be, on average, six tenths of what is foretold by all that is known.
+
+    Parameters
+    ----------
+    by_regressions, by_models : Foretold
+        By :func:`foretell`; and by two models, one in which values decide, the other one in which
+        the mask depends on z alone.
+    bound_gain : float
+        By how much the bound of the first of these models is the higher one.
+    """
+    return bound_gain > 0 and (by_regressions.part + by_models.part) / 2 >= AS_MUCH
 
 
 def log_mask_given_others(samples: WeightedSamples, x: Tensor, mask: Tensor) -> Tensor:
@@ -95,41 +280,6 @@ def log_mask_given_others(samples: WeightedSamples, x: Tensor, mask: Tensor) -> 
     weights = normalized_weights((samples.log_w.unsqueeze(-1) - log_cell).double())
     missing = (weights * log_missing.double().exp()).sum(0).clamp(1e-9, 1.0 - 1e-9)
     return torch.where(mask > 0, torch.log1p(-missing), missing.log())
-
-
-def choose_direction(above: Evidence, below: Evidence, neither: Evidence) -> int:
-    r"""Choose between values that are lost from above, from below, or by other causes.
-
-    Where values are lost by themselves, two things show: the values that are seen have another
-    distribution than their model says, and cells of which the rest of the row foretells a value
-    beyond the threshold are missing more often. The first alone tells little, because no
-    distribution is known well enough: where values are lost by pure chance, a process that cuts
-    the tail off a normal distribution often fits the data better than none. So the side is the
-    one with the higher joint bound of values and mask, but it is chosen only where
-
-    - that bound is above that of a model whose mask depends on z alone,
-    - the rest of the row foretells the mask, by three standard errors,
-    - and by at least three quarters of what it foretells in the model whose mask depends on z
-      alone: where a mask depends on other values, or on a value's distance from the middle, z tells
-      more of it than the side of a threshold does.
-
-    Parameters
-    ----------
-    above, below, neither : Evidence
-        For values lost from above, from below, and by a process that depends on z alone.
-
-    Returns
-    -------
-    direction : {1, -1, 0}
-        1 for above, -1 for below, 0 for neither.
-    """
-    direction, best = max((1, above), (-1, below), key=lambda side: side[1].bound.sum())
-    is_chosen = (
-        best.bound.sum() > neither.bound.sum()
-        and standard_errors(best.mask_gain) > FORETOLD
-        and best.mask_gain.sum() >= AS_MUCH * neither.mask_gain.sum()
-    )
-    return direction if is_chosen else 0
 
 
 def standard_errors(terms: FloatArray) -> float:

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
-from gnr_sklearn._mechanism import choose_direction, mask_odds, removal_error, weigh
+from gnr_sklearn._mechanism import (
+    Foretold,
+    choose_sides,
+    decide_themselves,
+    foretell,
+    gain_by_model,
+    mask_odds,
+    removal_error,
+)
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
 from gnr_sklearn.nn.adaptive import WeightedSamples
@@ -25,12 +33,13 @@ __all__ = ["GNRImputer"]
 
 # What is learned beside the net is learned from this many rows at most, so that a fit to many takes
 # no longer: the direction of a mechanism, the weight of the mask, and regressions.
-ROWS_FOR_CHOICES = 4000
+ROWS_FOR_CHOICES = 3000
 ROWS_FOR_REGRESSIONS = 10_000
 
 # Linear models, from which a mechanism's direction is told, have settled after this many steps,
 # and others differ enough to compare weights of the mask.
-STEPS_FOR_CHOICES = 1000
+STEPS_FOR_CHOICES = 750
+LEAST_LATENT_DIM = 10
 
 # Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
 # noise of x given z explain the mask.
@@ -126,13 +135,17 @@ class GNRImputer(VAEImputer):
     is learned, but for features of which a quarter of the observed values or more are the same;
     there it is three over the standard deviation of what is observed.
 
-    **A direction that is not known** is chosen among three linear models, in which values are lost
-    from above, from below, or by a process that depends on z alone. A side is taken where its model
-    has the highest bound, and where the other values of a row foretell the mask through it, about
-    as well as they do through z; else values are taken to be missing at random, a = 0. One
-    direction is chosen for all features for which none is given: say what you know.
+    **A direction that is not known** is chosen by what foretells the mask. Where a value decides
+    itself whether it is seen, the other values of its row tell of its mask only what they tell of
+    the value: an estimate of it, by regression on the rows where it is seen, has to foretell the
+    mask about as well as all of the row does, and the sign is the side. A linear model in which
+    values decide has to do so too, next to one in which the mask depends on z alone, and to have
+    the higher bound. Else values are taken to be missing at random, a = 0. Whether values decide is
+    told of the table as a whole; a feature has a side of its own where that is clear, and else that
+    of the table. Where all columns are much the same, or there are but two, the causes cannot be
+    told apart, and values are taken to decide: say what you know.
 
-    **An alpha that is not known** is chosen by removing values. Three models, of 1000 steps at most
+    **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows; of the others, 500 at most,
     each observed value is removed once, and counts by the odds
     :math:`P(m_j = 0 \mid \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives it.
@@ -229,8 +242,8 @@ class GNRImputer(VAEImputer):
         missing_direction : {"above", "below", "neither"}, None or sequence of them, default=None
             Whether large or small values go missing, for all features or for each one. "neither"
             says that a value itself has nothing to do with it, and None that it is not known: then
-            it is chosen. Used with ``mask_model="value"`` only; what it says of features that have
-            no missing values does no harm.
+            it is chosen (see Notes). Used with ``mask_model="value"`` only; what it says of
+            features that have no missing values does no harm.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature: chained regressions that
             share in what is imputed (see Notes). Predictions out of sample are its
@@ -394,21 +407,37 @@ class GNRImputer(VAEImputer):
         in_rows = ~np.isnan(rows).all(axis=0)
         if not in_rows.any():
             return np.where(is_open, 0, directions)
-        rows = rows[:, in_rows]
-        evidence = []
-        for direction in (1, -1, None):
-            # What is never lost gets any direction, which does no harm.
-            signs = np.where(is_open, direction or 1, directions)[in_rows]
-            candidate = self._candidate(
-                seed,
-                alpha=1.0,
-                prior=None,
-                decoder="linear",
-                mask_model="latent" if direction is None else "value",
-                missing_direction=[NAMES[sign] for sign in signs],
+        rows, is_open = rows[:, in_rows], is_open[in_rows]
+        at_random = self._side_candidate(seed, "latent", np.ones(len(is_open))).fit(rows)
+        # A frame where scikit-learn has been configured so.
+        completed = np.asarray(at_random.transform(rows))
+        by_regressions, sides = foretell(rows, completed, np.flatnonzero(is_open), seed)
+        signs = choose_sides(by_regressions, sides)
+        if signs.any():
+            signs = np.where(is_open, signs, directions[in_rows])
+            by_values = self._side_candidate(seed, "value", signs).fit(rows)
+            by_models = Foretold(
+                *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
             )
-            evidence.append(weigh(candidate.fit(rows), rows))
-        return np.where(is_open, choose_direction(*evidence), directions)
+            bound_gain = by_values.score(rows) - at_random.score(rows)
+            signs *= decide_themselves(by_regressions, by_models, bound_gain)
+        chosen = np.zeros(len(directions))
+        chosen[in_rows] = signs
+        return np.where(np.isnan(directions), chosen, directions)
+
+    def _side_candidate(self, seed: int, mask_model: str, signs: FloatArray) -> GNRImputer:
+        """Make a linear model of values that are lost on given sides, or as z says."""
+        # With fewer dimensions z may be as narrow as an estimate of one value is.
+        latent_dim = min(max(self.latent_dim_, LEAST_LATENT_DIM), max(len(signs) - 1, 1))
+        return self._candidate(
+            seed,
+            alpha=1.0,
+            latent_dim=latent_dim,
+            prior=None,
+            decoder="linear",
+            mask_model=mask_model,
+            missing_direction=[NAMES[sign] for sign in signs],
+        )
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""

@@ -109,3 +109,11 @@ def assert_fills(X_imputed, X):
 def state_of(imputer):
     """Everything an imputer holds, to be compared before and after."""
     return pickle.dumps(vars(imputer))
+
+
+def choose_side(monkeypatch, choice):
+    """Have GNR, told nothing, take values to be lost from above (1), from below (-1) or neither."""
+    monkeypatch.setattr(
+        "gnr_sklearn.gnr.choose_sides", lambda foretold, sides: np.full(len(sides), float(choice))
+    )
+    monkeypatch.setattr("gnr_sklearn.gnr.decide_themselves", lambda *foretold: True)

@@ -7,13 +7,20 @@ from scipy.special import log_expit, log_ndtr, logsumexp, ndtr
 from scipy.stats import norm
 from sklearn.base import clone
 
-from gnr_sklearn import GNRImputer
+from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn._mechanism import (
     FORETOLD,
-    Evidence,
-    choose_direction,
+    LEAST_OF_EACH,
+    MOST_FEATURES,
+    MOST_INPUTS,
+    Foretold,
+    _most_correlated,
+    choose_sides,
+    decide_themselves,
+    foretell,
+    gain_by_model,
     log_mask_given_others,
-    weigh,
+    standard_errors,
 )
 from gnr_sklearn.nn.adaptive import WeightedSamples, adaptive_importance_sampling
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
@@ -122,54 +129,212 @@ def test_a_mask_that_is_certain_has_finite_logarithms():
     assert (log_mask[~surprised] > -1e-8).all()
 
 
-def evidence(bound, standard_errors, n_rows=100):
-    """Make evidence whose mask gain has the given sum, in standard errors of it."""
-    noise = np.resize([1.0, -1.0], n_rows)
-    return Evidence(np.full(n_rows, bound), noise + standard_errors / np.sqrt(n_rows))
+def correlated_rows(n_rows=2000, n_features=5, seed=0):
+    """Rows of normally distributed features, all pairs of which have the correlation 0.5."""
+    rng = np.random.RandomState(seed)
+    return (rng.normal(size=(n_rows, n_features)) + rng.normal(size=(n_rows, 1))) / np.sqrt(2)
 
 
-ENOUGH, TOO_LITTLE = FORETOLD + 0.01, FORETOLD - 0.01
+def losses(kind, X, seed=1):
+    """Which values of the first two columns go missing, in one of several ways."""
+    rng = np.random.RandomState(seed)
+    chance = rng.uniform(size=(len(X), 2))
+    others = X[:, 2:] if X.shape[1] > 3 else np.zeros((len(X), 2))
+    causes = {
+        "above": X[:, :2],
+        "below": -X[:, :2],
+        "mixed": X[:, :2] * [1, -1],
+        # What the mask depends on has nothing to do with the value.
+        "at random": (others[:, [0]] - others[:, [1]]) * [2, -2],
+        "by chance": np.zeros((len(X), 2)),
+        "tails": np.abs(X[:, :2]) * 2 - 1.5,
+    }
+    return chance < ndtr(2.0 * causes[kind])
+
+
+def with_losses(kind, **shape):
+    """Return rows with holes and, in their place, what regression imputes."""
+    X = correlated_rows(**shape)
+    missing = np.zeros(X.shape, dtype=bool)
+    missing[:, :2] = losses(kind, X)
+    holed = np.where(missing, np.nan, X)
+    return holed, MICEImputer(random_state=0).fit_transform(holed)
+
+
+FIRST_TWO = np.array([0, 1])
 
 
 @pytest.mark.parametrize(
-    ("above", "below", "neither", "direction"),
+    ("kind", "signs", "part"),
+    # What is imputed there is of the wrong sign, and the other mask mends it.
+    [("above", [1, 1], 0.9), ("below", [-1, -1], 0.9), ("mixed", [1, -1], 0.65)],
+)
+def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(kind, signs, part):
+    foretold, sides = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+    np.testing.assert_array_equal(np.sign(sides[:2]), signs)
+    by_value, by_all = (gain[:, :2].sum(axis=0) for gain in foretold)
+    assert (by_value > 100).all()
+    assert (by_value >= part * by_all).all()
+    assert (by_value <= 1.02 * by_all).all()
+    chosen = choose_sides(foretold, sides)
+    np.testing.assert_array_equal(chosen[:2], signs)
+    assert decide_themselves(foretold, foretold, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
+def test_where_they_do_not_it_does_not(kind):
+    foretold, sides = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+    undecided = not choose_sides(foretold, sides).any()
+    assert undecided or foretold.part < 0.3
+    assert foretold.by_all.sum() > 100 or kind != "at random"
+
+
+def test_one_other_feature_says_the_same_as_the_estimate_that_is_made_of_it():
+    X = correlated_rows(n_features=2)
+    X[losses("above", X)[:, 0], 0] = np.nan
+    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
+    by_value, by_all = (gain.sum() for gain in foretold)
+    assert by_value > 50
+    assert by_value == pytest.approx(by_all, rel=0.01)
+    assert sides[0] > 0 == sides[1]
+
+
+def test_what_is_foretold_of_the_mask_is_its_likelihood_against_the_fraction_missing():
+    X = correlated_rows(n_features=2, n_rows=4000)
+    missing = losses("above", X)[:, 0]
+    holed = X.copy()
+    holed[missing, 0] = np.nan
+    foretold, _ = foretell(holed, np.nan_to_num(holed), np.array([0]), seed=0)
+    # x_0 given x_1 has half its value as the mean, and three quarters for a variance.
+    chance = ndtr(2.0 * X[:, 1] / 2 / np.sqrt(1 + 4 * 0.75))
+    fraction = missing.mean()
+    exact = np.where(missing, np.log(chance / fraction), np.log((1 - chance) / (1 - fraction)))
+    assert exact.sum() > 100
+    assert foretold.by_all.sum() == pytest.approx(exact.sum(), rel=0.05)
+    assert np.corrcoef(foretold.by_all[:, 0], exact)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    "n_missing", [0, LEAST_OF_EACH - 1, LEAST_OF_EACH, 200 - LEAST_OF_EACH, 193]
+)
+def test_features_that_say_too_little_are_passed_over(n_missing):
+    X = correlated_rows(200)
+    X[np.argsort(-X[:, 0])[:n_missing], 0] = np.nan
+    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
+    looked_at = n_missing in (LEAST_OF_EACH, 200 - LEAST_OF_EACH)
+    for gain in foretold:
+        assert gain[:, 0].any() == looked_at
+        assert not gain[:, 1:].any()
+    assert bool(sides[0]) == looked_at
+
+
+def test_a_single_feature_tells_nothing():
+    X = correlated_rows(200, n_features=1)
+    X[X > 0] = np.nan
+    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
+    assert not sides.any()
+    assert not choose_sides(foretold, sides).any()
+
+
+def test_wide_tables_are_looked_at_in_part():
+    X = correlated_rows(300, n_features=2 * MOST_FEATURES)
+    missing = np.quantile(X, 0.7, axis=0) < X
+    holed = np.where(missing, np.nan, X)
+    foretold, sides = foretell(holed, X, np.arange(X.shape[1]), seed=0)
+    assert (sides > 0).sum() == np.any(foretold.by_all, axis=0).sum() == MOST_FEATURES
+    again, other = (foretell(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
+    np.testing.assert_array_equal(again, sides)
+    assert (np.flatnonzero(other) != np.flatnonzero(sides)).any()
+
+
+def test_of_many_inputs_those_that_matter_are_kept():
+    rng = np.random.RandomState(0)
+    X = np.hstack([correlated_rows(1000, n_features=2), rng.normal(size=(1000, 3 * MOST_INPUTS))])
+    X = X[:, rng.permutation(X.shape[1])]
+    strong = np.flatnonzero(np.corrcoef(X, rowvar=False).sum(axis=0) > 1.3)[:2]
+    inputs, lost = np.delete(X, strong[0], axis=1), X[:, strong[0]] > 0.5
+    kept = _most_correlated(inputs, lost, ~lost, X[~lost, strong[0]])
+    assert kept.shape == (1000, MOST_INPUTS)
+    assert (kept == X[:, [strong[1]]]).all(axis=0).any()
+    constant = np.zeros((1000, MOST_INPUTS))
+    of_constants = _most_correlated(np.hstack([constant, inputs]), lost, ~lost, X[~lost, strong[0]])
+    assert of_constants.std(axis=0).min() > 0
+
+
+def test_outliers_do_not_rule():
+    """Of the values, and of what they are foretold by."""
+    holed, completed = with_losses("above")
+    plain, _ = foretell(holed, completed, FIRST_TWO, seed=0)
+    stretched, sides = foretell(np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0)
+    np.testing.assert_allclose(stretched.by_value, plain.by_value, atol=0.1)
+    assert (sides[:2] > 0).all()
+
+
+def gains(sums, n_errors=10.0, n_rows=100):
+    """Make gains of features with given sums, each of which is so many standard errors large."""
+    noise = np.resize([1.0, -1.0], n_rows)[:, np.newaxis]
+    sums = np.asarray(sums, dtype=float)
+    return sums / n_rows + noise * np.abs(sums) / n_errors / np.sqrt(n_rows)
+
+
+@pytest.mark.parametrize(
+    ("by_value", "by_all", "sides", "signs"),
     [
-        ((-10.0, ENOUGH), (-20.0, 0.0), -15.0, 1),
-        ((-20.0, 0.0), (-10.0, ENOUGH), -15.0, -1),
-        # The mask is hardly foretold.
-        ((-10.0, TOO_LITTLE), (-20.0, 0.0), -15.0, 0),
-        ((-20.0, 0.0), (-10.0, TOO_LITTLE), -15.0, 0),
-        # It is the better one of the two that has to foretell it.
-        ((-10.0, TOO_LITTLE), (-20.0, 100.0), -25.0, 0),
-        ((-20.0, 100.0), (-10.0, TOO_LITTLE), -25.0, 0),
-        # What depends on z alone says more of the data.
-        ((-10.0, ENOUGH), (-20.0, ENOUGH), -9.0, 0),
-        ((-20.0, ENOUGH), (-10.0, ENOUGH), -9.0, 0),
-        ((-10.0, ENOUGH), (-20.0, ENOUGH), -10.0, 0),
-        ((-10.0, ENOUGH), (-10.0, ENOUGH), -15.0, 1),
+        ([50, 50], [50, 50], [0.1, 0.3], [1, 1]),
+        ([50, 50], [50, 50], [-0.1, -0.3], [-1, -1]),
+        ([50, 50], [60, 60], [0.1, -0.3], [1, -1]),
+        # The second feature says little of itself, and follows the first.
+        ([50, 20], [60, 60], [0.1, -0.3], [1, 1]),
+        ([50, 20], [60, 60], [-0.1, 0.3], [-1, -1]),
+        ([50, -20], [60, 60], [0.1, -0.3], [1, 1]),
+        # No feature is clear: the gains decide.
+        ([20, 15, 4], [90, 90, 90], [0.1, -0.3, -0.1], [1, 1, 1]),
+        ([20, 15, 6], [90, 90, 90], [0.1, -0.3, -0.1], [-1, -1, -1]),
+        ([0, 0], [60, 60], [0.0, 0.0], [0, 0]),
+        ([-50, 10], [60, 60], [0.1, 0.1], [0, 0]),
     ],
 )
-def test_choice_between_directions(above, below, neither, direction):
-    assert choose_direction(evidence(*above), evidence(*below), evidence(neither, 0.0)) == direction
+def test_sides_of_features(by_value, by_all, sides, signs):
+    foretold = Foretold(gains(by_value), gains(by_all))
+    np.testing.assert_array_equal(choose_sides(foretold, np.array(sides)), signs)
 
 
-@pytest.mark.parametrize(("part", "direction"), [(0.74, 0), (0.76, 1), (2.0, 1), (-1.0, 1)])
-def test_a_mask_that_z_foretells_better_has_no_direction(part, direction):
-    above, below = evidence(-10.0, 30.0), evidence(-20.0, 0.0)
-    neither = evidence(-15.0, 30.0 / part)
-    assert choose_direction(above, below, neither) == direction
+def test_a_side_takes_three_standard_errors():
+    for n_errors, sign in ((FORETOLD - 0.01, 0), (FORETOLD + 0.01, 1)):
+        foretold = Foretold(gains([30.0], n_errors), gains([30.0]))
+        np.testing.assert_array_equal(choose_sides(foretold, np.array([0.2])), [sign])
+
+
+def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
+    for n_errors, sign in ((FORETOLD - 0.01, 1), (FORETOLD + 0.01, -1)):
+        by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
+        foretold = Foretold(by_value, gains([300.0, 30.0]))
+        np.testing.assert_array_equal(choose_sides(foretold, np.array([0.2, -0.2])), [1, sign])
 
 
 @pytest.mark.parametrize(
-    ("gain", "of_neither", "direction"), [(1.0, 1.0, 1), (1.0, 2.0, 0), (0.0, 0.0, 0)]
+    ("by_value", "by_all", "part"),
+    [(50, 100, 0.5), (100, 50, 1.0), (50, -10, 1.0), (-10, 50, 0.0), (-10, -50, 0.0), (0, 0, 0.0)],
 )
-def test_evidence_of_rows_that_all_say_the_same(gain, of_neither, direction):
-    """It has no standard error, and is as sure as can be."""
-    above, below, neither = (
-        Evidence(np.full(9, bound), np.full(9, mask_gain))
-        for bound, mask_gain in ((-1.0, gain), (-3.0, gain), (-2.0, of_neither))
-    )
-    assert choose_direction(above, below, neither) == direction
+def test_parts_of_what_is_foretold(by_value, by_all, part):
+    assert Foretold(gains([by_value]), gains([by_all])).part == pytest.approx(part)
+
+
+@pytest.mark.parametrize(
+    ("parts", "answer"),
+    [((1.0, 0.21), True), ((1.0, 0.19), False), ((0.19, 1.0), False), ((0.61, 0.61), True)],
+)
+def test_both_ways_to_measure_count(parts, answer):
+    by_regressions, by_models = (Foretold(gains([p * 100]), gains([100])) for p in parts)
+    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
+    # What depends on z alone says more of the data.
+    assert not decide_themselves(by_regressions, by_models, -1e-6)
+
+
+def test_terms_that_are_all_the_same_have_no_standard_error():
+    assert standard_errors(np.full(9, 0.5)) == np.inf
+    assert standard_errors(np.full(9, -0.5)) == -np.inf
+    assert standard_errors(np.zeros(9)) == 0.0
 
 
 def make_data(n_rows=40):
@@ -180,7 +345,7 @@ def make_data(n_rows=40):
 
 
 @pytest.mark.parametrize("mask_model", ["value", "latent"])
-def test_evidence_is_counted_in_nats_against_the_fraction_missing(mask_model):
+def test_gains_are_counted_in_nats_against_the_fraction_missing(mask_model):
     X = make_data(60)
     missing = np.isnan(X)
     imputer = GNRImputer(
@@ -188,12 +353,11 @@ def test_evidence_is_counted_in_nats_against_the_fraction_missing(mask_model):
         mask_model=mask_model,
         missing_direction="above",
     )
-    evidence = weigh(imputer.fit(X), X)
-    np.testing.assert_array_equal(evidence.bound, imputer.score_samples(X))
+    found = gain_by_model(imputer.fit(X), X)
     scaled = np.where(missing, 0.0, (X - imputer._center) / imputer._scale)
     module = imputer.net_.module_.double()
     rows = torch.from_numpy(scaled), torch.from_numpy(~missing * 1.0)
-    gain = np.zeros(len(X))
+    gain = np.zeros((len(X), 2))
     for i, (x, mask) in enumerate(zip(*(part.numpy() for part in rows), strict=True)):
         log_missing, log_seen = cells_given_z(module, x)
         of_cells = np.where(mask == 1, log_seen, log_missing)
@@ -201,8 +365,8 @@ def test_evidence_is_counted_in_nats_against_the_fraction_missing(mask_model):
             log_p = norm.logpdf(Z) + np.delete(of_cells, j, axis=1).sum(1)
             lost = np.exp(log_p - logsumexp(log_p)) @ np.exp(log_missing[:, j])
             fraction = missing[:, j].mean()
-            gain[i] += np.log((1 - lost) / (1 - fraction) if mask[j] == 1 else lost / fraction)
-    np.testing.assert_allclose(evidence.mask_gain, gain, rtol=0.01, atol=0.02)
+            gain[i, j] = np.log((1 - lost) / (1 - fraction) if mask[j] == 1 else lost / fraction)
+    np.testing.assert_allclose(found[:, :2], gain, rtol=0.01, atol=0.02)
 
 
 def fail(*args, **kwargs):
@@ -220,13 +384,13 @@ def fail(*args, **kwargs):
     ],
 )
 def test_nothing_is_weighed_where_all_is_told(told, expected, monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.weigh", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
     imputer = GNRImputer(**QUICK, missing_direction=told).fit(make_data())
     assert imputer.missing_direction_.tolist() == expected
 
 
 def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.weigh", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
     X = np.nan_to_num(make_data())
     imputer = GNRImputer(**QUICK).fit(X)
     assert imputer.missing_direction_.tolist() == [None] * 3
@@ -237,7 +401,7 @@ def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
 
 def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
     """What is not trained must not move what is imputed."""
-    monkeypatch.setattr("gnr_sklearn.gnr.weigh", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
     X = make_data()
     untold, told = (
         GNRImputer(**QUICK, alpha=0.0, missing_direction=direction).fit(X)
@@ -248,7 +412,7 @@ def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
 
 
 def test_nothing_is_weighed_or_described_where_the_mask_depends_on_z(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.weigh", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
     imputer = GNRImputer(**QUICK, mask_model="latent").fit(make_data())
     names = ("direction", "threshold", "slope", "floor", "ceiling")
     assert all(getattr(imputer, f"missing_{name}_") is None for name in names)
@@ -261,20 +425,26 @@ def weighed(monkeypatch):
 
     def recorded(imputer, values):
         calls.append((imputer, values.copy()))
-        return weigh(imputer, values)
+        return gain_by_model(imputer, values)
 
-    monkeypatch.setattr("gnr_sklearn.gnr.weigh", recorded)
+    monkeypatch.setattr("gnr_sklearn.gnr.gain_by_model", recorded)
     return calls
 
 
-def test_candidates_are_linear_models_of_three_kinds(weighed):
-    X = make_data()
+def above_rows(n_rows=300):
+    """Make rows of three features, of which the first two lose what is above 0.3."""
+    X = correlated_rows(n_rows, n_features=3)
+    X[:, :2][X[:, :2] > 0.3] = np.nan
+    return X
+
+
+def test_candidates_are_linear_models_of_two_kinds(weighed):
+    X = above_rows()
     params = QUICK | {"prior": "forest", "decoder": "curved", "max_iter": 3}
     imputer = GNRImputer(**params, missing_direction=["below", None, None], alpha=2.0).fit(X)
-    above, below, neither = (candidate for candidate, _ in weighed)
-    assert above.missing_direction_.tolist() == ["below", "above", None]
-    assert below.missing_direction_.tolist() == ["below", "below", None]
-    assert neither.mask_model == "latent"
+    by_values, at_random = (candidate for candidate, _ in weighed)
+    assert by_values.missing_direction_.tolist() == ["below", "above", None]
+    assert at_random.mask_model == "latent"
     for candidate, rows in weighed:
         assert (candidate.decoder, candidate.prior, candidate.alpha_) == ("linear", None, 1.0)
         assert candidate.n_iter_ == 3
@@ -283,36 +453,68 @@ def test_candidates_are_linear_models_of_three_kinds(weighed):
     assert imputer.decoder == "curved"
 
 
+def test_no_values_decide_where_none_is_fitted_to(weighed):
+    """Where values foretell nothing of their masks, a model in which they decide is spared."""
+    X = correlated_rows(300, n_features=3)
+    X[np.random.RandomState(0).uniform(size=300) < 0.4, 0] = np.nan
+    imputer = GNRImputer(**QUICK).fit(X)
+    assert not weighed
+    assert imputer.missing_direction_.tolist() == [None] * 3
+
+
 def test_candidates_see_a_part_of_many_rows(weighed, monkeypatch):
-    X = make_data(200)
-    X[:, 2] = np.arange(200)
-    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 50)
+    X = np.hstack([above_rows(1000), np.arange(1000)[:, np.newaxis]])
+    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 400)
     monkeypatch.setattr("gnr_sklearn.gnr.STEPS_FOR_CHOICES", 2)
     imputer = GNRImputer(**QUICK).fit(X)
     first = weighed[0][1]
-    assert first.shape == (50, 3)
-    numbers = first[:, 2].astype(int)
+    assert first.shape == (400, 4)
+    numbers = first[:, 3].astype(int)
     assert (np.diff(numbers) > 0).all()
     np.testing.assert_array_equal(first, X[numbers])
-    assert np.ptp(numbers) > 100
-    assert all(np.array_equal(rows, first, equal_nan=True) for _, rows in weighed)
-    assert [candidate.n_iter_ for candidate, _ in weighed] == [2] * 3
+    assert np.ptp(numbers) > 500
+    assert np.array_equal(weighed[1][1], first, equal_nan=True)
+    assert [candidate.n_iter_ for candidate, _ in weighed] == [2] * 2
     assert imputer.n_iter_ == 5
     again, other = clone(imputer).fit(X), clone(imputer).set_params(random_state=1).fit(X)
-    np.testing.assert_array_equal(weighed[3][1], first)
-    assert not np.array_equal(weighed[6][1], first, equal_nan=True)
+    np.testing.assert_array_equal(weighed[2][1], first)
+    assert not np.array_equal(weighed[4][1], first, equal_nan=True)
     np.testing.assert_array_equal(again.transform(X), imputer.transform(X))
     assert not np.array_equal(other.transform(X), imputer.transform(X))
 
 
-def test_rows_in_which_a_column_has_no_value(weighed, monkeypatch):
+def test_rows_in_which_a_column_has_no_value(monkeypatch):
     """By chance, where rows are chosen of many."""
+    seen = []
+
+    def recorded(values, *args):
+        seen.append(values)
+        return foretell(values, *args)
+
+    monkeypatch.setattr("gnr_sklearn.gnr.foretell", recorded)
     X = make_data(400)
     X[:, 2] = np.nan
     X[7, 2], X[9, 2] = 1.0, 2.0
     monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 20)
     imputer = GNRImputer(**QUICK).fit(X)
-    assert weighed[0][1].shape == (20, 2)
+    assert seen[0].shape == (20, 2)
     assert np.isfinite(imputer.transform(X)).all()
     assert len(imputer.missing_direction_) == 3
-    assert len({str(name) for name in imputer.missing_direction_}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("above", ["above", "above"]),
+        ("below", ["below", "below"]),
+        ("mixed", ["above", "below"]),
+        ("at random", [None, None]),
+        ("by chance", [None, None]),
+        ("tails", [None, None]),
+    ],
+)
+def test_what_an_imputer_chooses_that_is_told_nothing(kind, expected):
+    X, _ = with_losses(kind)
+    settings = {"hidden_dims": 16, "n_importance_samples": 4, "n_imputation_samples": 40}
+    imputer = GNRImputer(**settings, prior=None, max_iter=200, random_state=0).fit(X)
+    assert imputer.missing_direction_.tolist() == [*expected, None, None, None]

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import gnr_sklearn
 from gnr_sklearn import GAINImputer, GNRImputer, MeanImputer, MICEImputer, NotMIWAEImputer
 from gnr_sklearn.sensitivity import Scenario, sensitivity
-from tests.contract import SMALL_NET, make_data, state_of
+from tests.contract import SMALL_NET, choose_side, make_data, state_of
 
 DELTAS = [-1.0, -0.25, 0.0, 2.0]
 
@@ -261,7 +261,7 @@ def test_gnr_is_told_directions():
     imputer = GNRImputer(**SMALL_NET | {"max_iter": 100, "learning_rate": 0.02}, prior=None)
     result = sensitivity(imputer, X, deltas=None, directions=["above", "below"], random_state=0)
     chance, above, below = result.column_means
-    # So few rows do not tell the imputer by themselves.
+    # So few rows and steps do not tell the imputer by themselves.
     assert imputer.fit(X).missing_direction_.tolist() == [None] * 3
     assert (below < chance).all()
     assert (chance < above).all()
@@ -277,14 +277,14 @@ def test_gnr_is_told_that_values_are_missing_at_random(monkeypatch):
     assert (neither < above).all()
     assert_array_equal(reference, above)
     # Nor is there a warning where that is what was chosen.
-    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: 0)
+    choose_side(monkeypatch, 0)
     imputer.set_params(missing_direction=None)
     result = sensitivity(imputer, X, deltas=None, directions=["neither"], random_state=0)
     assert_array_equal(*result.column_means)
 
 
 def test_a_direction_that_gnr_has_chosen_itself_is_used(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: 1)
+    choose_side(monkeypatch, 1)
     imputer = GNRImputer(**SMALL_NET, prior=None)
     _, X = upper_missing()
     result = sensitivity(imputer, X, deltas=None, directions=["above", "below"], random_state=0)

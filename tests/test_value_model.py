@@ -15,7 +15,7 @@ from gnr_sklearn.nn.bounds import log_weights, normalized_weights
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.models import MIWAE, ValueGNR
 from gnr_sklearn.nn.processes import ValueProcess
-from tests.contract import SMALL_NET
+from tests.contract import SMALL_NET, choose_side
 from tests.small_models import bound_of, make_model, terms_at
 
 QUICK = SMALL_NET | {"max_iter": 40}
@@ -563,7 +563,7 @@ def test_directions_of_each_feature(choice, monkeypatch):
     for column in range(4):
         X[column::4, column] = np.nan
     X[:, 5] = np.nan
-    monkeypatch.setattr("gnr_sklearn.gnr.choose_direction", lambda *evidence: choice)
+    choose_side(monkeypatch, choice)
     params = QUICK | {"max_iter": 5, "prior": None}
     directions = ["above", "below", None, None, "above", "below"]
     imputer = GNRImputer(**params, missing_direction=directions).fit(X)
