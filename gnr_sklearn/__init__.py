@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gnr_sklearn.classical import MeanImputer, MICEImputer, MissForestImputer
+    from gnr_sklearn.factorization import MFImputer
     from gnr_sklearn.gan import GAINImputer
     from gnr_sklearn.gnr import GNRImputer
     from gnr_sklearn.vae import MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
@@ -16,6 +17,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "GAINImputer",
     "GNRImputer",
+    "MFImputer",
     "MICEImputer",
     "MIWAEImputer",
     "MeanImputer",
@@ -27,6 +29,7 @@ __all__ = [
 _HOME = {
     "GAINImputer": "gan",
     "GNRImputer": "gnr",
+    "MFImputer": "factorization",
     "MICEImputer": "classical",
     "MIWAEImputer": "vae",
     "MeanImputer": "classical",

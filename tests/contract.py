@@ -10,6 +10,7 @@ from gnr_sklearn import (
     GAINImputer,
     GNRImputer,
     MeanImputer,
+    MFImputer,
     MICEImputer,
     MissForestImputer,
     MIWAEImputer,
@@ -70,6 +71,9 @@ IMPUTERS = [
     NotMIWAEImputer(**SMALL_NET, missing_process="nonlinear"),
     PSMVAEImputer(**SMALL_NET, n_components=2),
     GAINImputer(max_iter=20, random_state=0),
+    MFImputer(embedding_dim=2, random_state=0),
+    MFImputer(method="dr-jl", embedding_dim=1, random_state=0, early_stopping=True),
+    MFImputer(method="cvib", embedding_dim=1, random_state=0),
 ]
 
 
