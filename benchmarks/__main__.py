@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.records import RESULTS
 
 NAMES = (
-    "quickstart", "table2", "deep", "field", "attainable", "alpha", "coverage", "speed", "curves",
-    "scale", "peers", "report",
+    "quickstart", "table2", "table4", "deep", "field", "attainable", "alpha", "coverage", "speed",
+    "curves", "scale", "peers", "report",
 )  # fmt: skip
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Parse the arguments and run one benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--data-dir", type=Path, help="folder with the UCI tables in uci/*.csv")
+    parser.add_argument("--data-dir", type=Path, help="folder with uci/*.csv and coat/")
     parser.add_argument("--seeds", type=int, help="number of masks, each with its own seed")
     parser.add_argument("--quick", action="store_true", help="a small part, to try it out")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from gnr_sklearn._base import FloatArray
 
@@ -16,26 +16,42 @@ MFMethod = Literal["mf", "ips", "snips", "dr", "dr-jl", "cvib"]
 
 
 class Ratings(NamedTuple):
-    """Ratings of users, or of items where it is transposed.
+    """The observed ratings of users, or of items where it is transposed.
 
     Attributes
     ----------
-    values : ndarray of shape (n, d)
-        Centred and scaled; 0 where missing.
-    observed : ndarray of shape (n, d)
-        Where they are not.
-    inverse : ndarray of shape (n, d)
-        One over the propensity; 0 where missing.
+    values : csr_array of shape (n, d)
+        Centred and scaled.
+    inverse : csr_array of shape (n, d)
+        One over the propensity, with the same cells in the same order.
     """
 
-    values: FloatArray
-    observed: NDArray[np.bool_]
-    inverse: FloatArray
+    values: csr_array
+    inverse: csr_array
+
+    @classmethod
+    def of(cls, values: FloatArray, inverse: FloatArray) -> Ratings:
+        """Take the ratings of a table that has NaN where there is none."""
+        rows, columns = np.nonzero(~np.isnan(values))
+
+        def in_cells(table: FloatArray) -> csr_array:
+            return csr_array((table[rows, columns], (rows, columns)), shape=values.shape)
+
+        return cls(in_cells(values), in_cells(inverse))
 
     @property
     def transposed(self) -> Ratings:
         """The same, of the other side."""
-        return Ratings(self.values.T, self.observed.T, self.inverse.T)
+        return Ratings(self.values.T.tocsr(), self.inverse.T.tocsr())
+
+    @property
+    def cells(self) -> csr_array:
+        """1 in each cell with a rating."""
+        return self.with_data(np.ones(self.values.nnz))
+
+    def with_data(self, data: FloatArray) -> csr_array:
+        """Put numbers in the cells with a rating, 0 also."""
+        return csr_array((data, self.values.indices, self.values.indptr), shape=self.values.shape)
 
 
 class Factors(NamedTuple):
@@ -51,6 +67,39 @@ class Factors(NamedTuple):
 
     main: FloatArray
     residual: FloatArray | None = None
+
+
+class Squares(NamedTuple):
+    """A sum of squares over cells: for each, a weight times the squared distance from a target.
+
+    Attributes
+    ----------
+    weights : csr_array of shape (n, d)
+        Weights of cells with a rating, beside what all cells have.
+    weighted : csr_array of shape (n, d)
+        Weights times targets of these cells, beside those of all cells.
+    of_all : float
+        A weight that all cells have.
+    background : ndarray of shape (n, d) or None
+        The target that this weight goes with; None for 0.
+    """
+
+    weights: csr_array
+    weighted: csr_array
+    of_all: float = 0.0
+    background: FloatArray | None = None
+
+    def equations(self, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the normal equations of the rows' factors: matrices (n, k, k) and (n, k)."""
+        design, offset = _design(other), other[:, :1]
+        k = design.shape[1]
+        products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(len(design), -1)
+        gram = self.weights @ products + self.of_all * products.sum(axis=0)
+        right = self.weighted @ design - self.weights @ (offset * design)
+        right -= self.of_all * (offset * design).sum(axis=0)
+        if self.background is not None:
+            right += self.of_all * (self.background @ design)
+        return gram.reshape(-1, k, k), right
 
 
 def predicted(own: FloatArray, other: FloatArray) -> FloatArray:
@@ -111,77 +160,78 @@ class LeastSquares:
             return self._solve_jointly(ratings, other)
         if self.method == "cvib":
             return Factors(self._solve_balanced(ratings, other.main, learn))
-        return Factors(_ridge(*self._weights_and_targets(ratings), other.main, self.l2))
+        return Factors(self._ridge(self._squares(ratings), other.main))
 
-    def _weights_and_targets(
-        self, ratings: Ratings, background: FloatArray | float = 0.0
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return w, which for all cells may be the same, and t."""
-        density = self.n_observed / (self.n_observed + self.n_missing)
+    @property
+    def _density(self) -> float:
+        return self.n_observed / (self.n_observed + self.n_missing)
+
+    def _squares(self, ratings: Ratings, background: FloatArray | None = None) -> Squares:
+        """Return what the method minimises, for joint learning with what is imputed."""
+        values, inverse = ratings.values.data, ratings.inverse.data
         if self.method == "mf":
-            return ratings.observed.astype(np.float64), ratings.values
-        if self.method == "ips":
-            return ratings.inverse * density, ratings.values
-        if self.method == "snips":
-            return ratings.inverse * (self.n_observed / self.inverse_sum), ratings.values
+            return Squares(ratings.cells, ratings.values)
+        if self.method in ("ips", "snips"):
+            factor = self._density if self.method == "ips" else self.n_observed / self.inverse_sum
+            return _weighted(ratings, factor * inverse, values)
         if self.method == "cvib":
-            weights = ratings.observed + self.confidence_penalty * density
-            targets = np.divide(ratings.values, weights, where=weights > 0, out=weights * 0.0)
-            return weights, targets
+            of_all = self.confidence_penalty * self._density
+            return Squares(ratings.cells, ratings.values, of_all)
         # The squared errors of all cells as they are imputed, and on observed ones the inverse
         # propensity times what they are off: in the prediction this is one square for each cell.
-        off = ratings.observed * (ratings.values - background)
-        return np.full((1, ratings.values.shape[1]), density), background + ratings.inverse * off
+        off = values if background is None else values - _in_cells(background, ratings)
+        weighted = ratings.with_data(self._density * inverse * off)
+        return Squares(ratings.with_data(0.0 * values), weighted, self._density, background)
 
     def _solve_jointly(self, ratings: Ratings, other: Factors) -> Factors:
         assert other.residual is not None
-        weights = ratings.inverse * (self.n_observed / self.inverse_sum)
+        weights = ratings.inverse.data * (self.n_observed / self.inverse_sum)
         # Not from the last doubly robust prediction: by it the next one would err as much, times
         # 1 / propensity - 1, and the turns would diverge.
-        first = _ridge(weights, ratings.values, other.main, self.l2)
-        prediction = predicted(first, other.main)
-        off = ratings.observed * (ratings.values - prediction)
-        residual = _ridge(weights, off, other.residual, self.l2)
-        background = prediction + predicted(residual, other.residual)
-        background = np.clip(background, *self.limits)
-        targets = self._weights_and_targets(ratings, background)
-        return Factors(_ridge(*targets, other.main, self.l2), residual)
+        first = self._ridge(_weighted(ratings, weights, ratings.values.data), other.main)
+        background = predicted(first, other.main)
+        off = ratings.values.data - _in_cells(background, ratings)
+        residual = self._ridge(_weighted(ratings, weights, off), other.residual)
+        background += predicted(residual, other.residual)
+        np.clip(background, *self.limits, out=background)
+        return Factors(self._ridge(self._squares(ratings, background), other.main), residual)
 
     def _solve_balanced(self, ratings: Ratings, other: FloatArray, learn: bool) -> FloatArray:
-        weights, targets = self._weights_and_targets(ratings)
+        gram, right = self._squares(ratings).equations(other)
         design, offset = _design(other), other[:, 0]
+        of_rated = ratings.cells
+        per_rating, per_other = 1 / max(self.n_observed, 1), 1 / max(self.n_missing, 1)
         # How a row's factors move the difference of the two averages.
-        share = ratings.observed / max(self.n_observed, 1)
-        share = share - ~ratings.observed / max(self.n_missing, 1)
-        pull = share @ design
+        pull = (per_rating + per_other) * (of_rated @ design) - per_other * design.sum(axis=0)
         strength = self.balance * self.n_observed
-        free, against = _solve_ridge(
-            weights, design, self.l2, (weights * (targets - offset)) @ design, pull
-        )
+        free, against = self._solve(gram, right, pull)
         if learn:
             # The difference is the same for all rows: one equation, by Sherman and Morrison.
-            difference = (share @ offset).sum() + (pull * free).sum()
+            of_offsets = (per_rating + per_other) * (of_rated @ offset) - per_other * offset.sum()
+            difference = of_offsets.sum() + (pull * free).sum()
             self.imbalance = float(difference / (1.0 + strength * (pull * against).sum()))
         return free - strength * self.imbalance * against
+
+    def _ridge(self, squares: Squares, other: FloatArray) -> FloatArray:
+        (solution,) = self._solve(*squares.equations(other))
+        return solution
+
+    def _solve(self, gram: FloatArray, *right: FloatArray) -> tuple[FloatArray, ...]:
+        """Solve the equations of each row for several right-hand sides, each (n, k)."""
+        penalised = gram + self.l2 * np.eye(gram.shape[-1])
+        solved = np.linalg.solve(penalised, np.stack(right, axis=-1))
+        return tuple(np.moveaxis(solved, -1, 0))
+
+
+def _weighted(ratings: Ratings, weights: FloatArray, targets: FloatArray) -> Squares:
+    return Squares(ratings.with_data(weights), ratings.with_data(weights * targets))
+
+
+def _in_cells(table: FloatArray, ratings: Ratings) -> FloatArray:
+    """Return the numbers of a table in the cells with a rating."""
+    rows = np.repeat(np.arange(len(table)), np.diff(ratings.values.indptr))
+    return table[rows, ratings.values.indices]
 
 
 def _design(other: FloatArray) -> FloatArray:
     return np.column_stack([np.ones(len(other)), other[:, 1:]])
-
-
-def _ridge(weights: FloatArray, targets: FloatArray, other: FloatArray, l2: float) -> FloatArray:
-    """Regress rows of targets on what is known of columns, beside its biases."""
-    design, offset = _design(other), other[:, 0]
-    (solution,) = _solve_ridge(weights, design, l2, (weights * (targets - offset)) @ design)
-    return solution
-
-
-def _solve_ridge(
-    weights: FloatArray, design: FloatArray, l2: float, *right: FloatArray
-) -> tuple[FloatArray, ...]:
-    """Solve the normal equations of each row for several right-hand sides, each (n, k)."""
-    k = design.shape[1]
-    products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(len(design), -1)
-    gram = (weights @ products).reshape(-1, k, k) + l2 * np.eye(k)
-    solved = np.linalg.solve(gram, np.stack(right, axis=-1))
-    return tuple(np.moveaxis(solved, -1, 0))

@@ -297,10 +297,10 @@ class MFImputer(BoundedImputer):
         self._solver = LeastSquares(
             self.method,
             self.l2,
-            n_observed=int(ratings.observed.sum()),
-            n_missing=int((~ratings.observed).sum()),
-            inverse_sum=float(ratings.inverse.sum()),
-            limits=(float(ratings.values.min()), float(ratings.values.max())),
+            n_observed=ratings.values.nnz,
+            n_missing=values.size - ratings.values.nnz,
+            inverse_sum=float(ratings.inverse.data.sum()),
+            limits=(float(ratings.values.data.min()), float(ratings.values.data.max())),
             balance=self.balance,
             confidence_penalty=self.confidence_penalty,
         )
@@ -357,9 +357,7 @@ class MFImputer(BoundedImputer):
         self._solver.imbalance = imbalance
 
     def _ratings(self, values: FloatArray, chances: FloatArray) -> Ratings:
-        observed = ~np.isnan(values)
-        scaled = np.where(observed, (values - self.center_) / self.scale_, 0.0)
-        return Ratings(scaled, observed, observed / chances)
+        return Ratings.of((values - self.center_) / self.scale_, 1.0 / chances)
 
     def _prepare_propensities(
         self,

@@ -29,16 +29,22 @@ def small_ratings(n=6, d=5, seed=0):
     rng = np.random.RandomState(seed)
     observed = rng.uniform(size=(n, d)) < 0.6
     observed[0], observed[:, 0] = True, True
-    values = np.where(observed, rng.normal(size=(n, d)), 0.0)
-    return Ratings(values, observed, observed / rng.uniform(0.2, 0.9, size=(n, d)))
+    values = np.where(observed, rng.normal(size=(n, d)), np.nan)
+    return Ratings.of(values, 1.0 / rng.uniform(0.2, 0.9, size=(n, d)))
+
+
+def tables(ratings):
+    """Return ratings, where they are, and inverse propensities, as matrices with zeros."""
+    values, inverse = (part.toarray() for part in ratings)
+    return values, inverse > 0, inverse
 
 
 def make_solver(method, ratings, **params):
     return LeastSquares(
         method,
         L2,
-        n_observed=int(ratings.observed.sum()),
-        n_missing=int((~ratings.observed).sum()),
+        n_observed=ratings.values.nnz,
+        n_missing=np.prod(ratings.values.shape) - ratings.values.nnz,
         inverse_sum=ratings.inverse.sum(),
         balance=BALANCE,
         confidence_penalty=CONFIDENCE,
@@ -48,7 +54,7 @@ def make_solver(method, ratings, **params):
 
 def documented_loss(method, ratings, prediction, imputed=0.0):
     """The table in the docstring, with the average at 0; `imputed` stands for a rating."""
-    r, o, inverse = ratings
+    r, o, inverse = tables(ratings)
     error = (r - prediction) ** 2
     n_observed, n_cells = o.sum(), o.size
     if method == "mf":
@@ -88,7 +94,7 @@ def test_a_step_minimises_the_documented_loss(method, transposed):
         own = factors.reshape(n, 3)
         prediction = predicted(own, items.main)
         of_ratings = documented_loss(method, ratings, prediction, imputed)
-        return ratings.observed.sum() * of_ratings + L2 * (own**2).sum()
+        return ratings.values.nnz * of_ratings + L2 * (own**2).sum()
 
     solution = users.main.ravel()
     slopes = approx_fprime(solution, loss, 1e-6)
@@ -103,14 +109,15 @@ def test_what_ratings_are_off_is_learned_by_weighted_least_squares():
     items = Factors(rng.normal(size=(5, 3)), rng.normal(size=(5, 3)))
     solver = make_solver("dr-jl", ratings)
     users = solver.solve(ratings, items)
-    weights = ratings.inverse / ratings.inverse.sum() * ratings.observed.sum()
+    values, observed, inverse = tables(ratings)
+    weights = inverse / inverse.sum() * observed.sum()
     first = make_solver("snips", ratings).solve(ratings, items).main
-    off = ratings.values - predicted(first, items.main)
+    off = values - predicted(first, items.main)
 
     def loss(factors):
         own = factors.reshape(-1, 3)
         error = (off - predicted(own, items.residual)) ** 2
-        return (weights * error)[ratings.observed].sum() + L2 * (own**2).sum()
+        return (weights * error)[observed].sum() + L2 * (own**2).sum()
 
     assert np.abs(approx_fprime(users.residual.ravel(), loss, 1e-6)).max() < 1e-3
 
@@ -121,9 +128,9 @@ def test_rows_that_are_not_learned_from_meet_the_imbalance_of_those_that_are():
     solver = make_solver("cvib", ratings)
     learned = solver.solve(ratings, items, learn=True).main
     prediction = predicted(learned, items.main)
-    o = ratings.observed
+    _, o, _ = tables(ratings)
     assert solver.imbalance == pytest.approx(prediction[o].mean() - prediction[~o].mean())
-    one = Ratings(*(part[2:3] for part in ratings))
+    one = Ratings(*(part[[2]] for part in ratings))
     np.testing.assert_allclose(solver.solve(one, items).main, learned[2:3])
 
 
@@ -157,11 +164,13 @@ def test_known_propensities_bring_predictions_closer_to_all_ratings(method):
 
 def risk_differences(method, ratings, background, predictions):
     """How much worse the second of two predictions is by the loss that the library minimises."""
-    solver = make_solver(method, ratings)
-    weights, targets = solver._weights_and_targets(ratings, background)
-    first, second = ((weights * (targets - p) ** 2).sum() / ratings.observed.sum()
-                     for p in predictions)  # fmt: skip
-    return second - first
+    squares = make_solver(method, ratings)._squares(ratings, background)
+    weights, weighted = squares.weights.toarray() + squares.of_all, squares.weighted.toarray()
+    if squares.background is not None:
+        weighted = weighted + squares.of_all * squares.background
+    # Up to what is the same for all predictions.
+    first, second = ((weights * p**2 - 2 * weighted * p).sum() for p in predictions)
+    return (second - first) / ratings.values.nnz
 
 
 @pytest.mark.parametrize(
@@ -191,10 +200,8 @@ def test_risks_are_those_of_all_ratings_where_one_model_is_right(
         mean = np.nanmean(given)
         observed = ~np.isnan(given)
         chances = propensity if propensities == "right" else np.full(full.shape, observed.mean())
-        background = full - mean if errors == "right" else 0.0
-        ratings = Ratings(
-            np.where(observed, given - mean, 0.0), observed, np.where(observed, 1 / chances, 0)
-        )
+        background = full - mean if errors == "right" else None
+        ratings = Ratings.of(given - mean, 1 / chances)
         predictions = 0.0, 1.0
         estimates.append(risk_differences(method, ratings, background, predictions))
         expected.append(np.mean((full - mean - 1.0) ** 2) - np.mean((full - mean) ** 2))
