@@ -27,6 +27,7 @@ from gnr_sklearn import MeanImputer, MFImputer
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._propensities import NaiveBayesPropensity
 from gnr_sklearn.factorization import WITHOUT_PROPENSITIES
+from gnr_sklearn.plotting import RatingDistributionDisplay
 
 METRICS = ("mse", "mae", "ndcg5")
 HELD_OUT = 0.1
@@ -170,6 +171,19 @@ def main(options: argparse.Namespace) -> None:
                 value = errors[setting][metric]
                 records.add(key, method.describe(dataset), seed, value, seconds, paper)
         tqdm.write(f"{dataset} {method.label} {seed}: {errors[NEW]['mse']:.3f} {trial}")
+
+    if any(dataset == COAT for _, dataset, _ in todo):
+        draw_figure(options.results / "coat.png", data_dir)
+
+
+def draw_figure(path: Path, data_dir: Path | None) -> None:
+    """Draw the paper's Figure 1: ratings of coats that users chose, and of others."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    data = load_ratings(COAT, data_dir)
+    display = RatingDistributionDisplay.from_predictions(data.train, data.test)
+    display.figure_.savefig(path, dpi=100)
 
 
 def key_of(method: RatingMethod, dataset: str, setting: str, metric: str) -> dict[str, str]:

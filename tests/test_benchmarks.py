@@ -422,5 +422,6 @@ def test_ratings_are_tuned_on_train_and_recorded(tmp_path, monkeypatch, capsys):
     rest = np.isnan(data.train) & ~np.isnan(split_sample(data.test, 0)[1])
     by_mean = np.mean((np.nanmean(data.train) - data.test[rest]) ** 2)
     assert of_mse["mean of all", table4.NEW]["mean"] == pytest.approx(by_mean, abs=1e-4)
+    assert (tmp_path / "coat.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(table4, "run", None)
     table4.main(options)

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
 
-from gnr_sklearn.plotting import SensitivityDisplay
+from gnr_sklearn import MeanImputer
+from gnr_sklearn.plotting import RatingDistributionDisplay, SensitivityDisplay
 from gnr_sklearn.sensitivity import sensitivity
 
 mpl.use("Agg")
@@ -243,6 +244,85 @@ def test_matplotlib_is_asked_for_when_it_is_needed(X, result, monkeypatch):
         display.plot,
         lambda: SensitivityDisplay.from_predictions(result),
         lambda: SensitivityDisplay.from_estimator(SimpleImputer(), X),
+    ):
+        with pytest.raises(ImportError, match="requires matplotlib"):
+            draw()
+
+
+CHOSEN = np.array([[5.0, 4.0, np.nan], [np.nan, 5.0, 2.0], [4.0, np.nan, 5.0]])
+AT_RANDOM = np.array([[np.nan, 1.0, 2.0], [4.0, 1.0, np.nan], [np.nan] * 3])
+
+
+def test_bars_are_shares_of_ratings():
+    display = RatingDistributionDisplay.from_predictions(CHOSEN, AT_RANDOM)
+    assert_array_equal(display.levels, [1, 2, 4, 5])
+    assert_allclose(display.shares, [[0, 1 / 6, 2 / 6, 3 / 6], [2 / 4, 1 / 4, 1 / 4, 0]])
+    for bars, share in zip(display.bars_, display.shares, strict=True):
+        assert_allclose([bar.get_height() for bar in bars], share)
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == ["1", "2", "4", "5"]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "chosen by users",
+        "chosen at random",
+    ]
+    left, right = (
+        {round(bar.get_x() + bar.get_width() / 2, 6) for bar in bars} for bars in display.bars_
+    )
+    assert not left & right
+
+
+def test_ratings_observed_and_imputed():
+    X = pd.DataFrame(CHOSEN, columns=["a", "b", "c"])
+    display = RatingDistributionDisplay.from_estimator(MeanImputer().fit(X), X)
+    # Means of 4.5, 4.5 and 3.5; of 2, 4 and 5 the nearest is 4, and in the middle the lower one.
+    assert_array_equal(display.levels, [2, 4, 5])
+    assert_allclose(display.shares[1], [0, 1, 0])
+
+
+def test_ratings_are_drawn_where_and_as_asked():
+    _, ax = plt.subplots()
+    display = RatingDistributionDisplay.from_predictions(
+        CHOSEN, AT_RANDOM, labels=("train", "test"), ax=ax, bar_kwargs={"edgecolor": "red"}
+    )
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.labels == ("train", "test")
+    assert display.bars_[0][0].get_edgecolor() == (1, 0, 0, 1)
+    other = RatingDistributionDisplay(display.levels, display.shares, ("a", "b")).plot()
+    assert other.ax_ is not ax
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.full((2, 2), np.nan), AT_RANDOM), "chosen must hold one rating"),
+        ((CHOSEN, np.full((2, 2), np.nan)), "other must hold one rating"),
+        (([1.0, 2.0], AT_RANDOM), "chosen must be a matrix"),
+        ((np.arange(60.0).reshape(6, 10), AT_RANDOM), "of 50 levels at most, got 60"),
+    ],
+)
+def test_wrong_ratings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RatingDistributionDisplay.from_predictions(*arguments)
+
+
+def test_wrong_labels_and_imputers():
+    with pytest.raises(ValueError, match="labels must be two names, got 'ab'"):
+        RatingDistributionDisplay.from_predictions(CHOSEN, AT_RANDOM, labels="ab")
+    for X in (np.ones((2, 3)), np.full((2, 3), np.nan)):
+        with pytest.raises(ValueError, match="X must have ratings and missing cells"):
+            RatingDistributionDisplay.from_estimator(MeanImputer().fit(CHOSEN), X)
+    empty = np.column_stack([CHOSEN, np.full(3, np.nan)])
+    with pytest.raises(ValueError, match=r"every column of X back, \(3, 4\), got \(3, 3\)"):
+        RatingDistributionDisplay.from_estimator(MeanImputer().fit(empty), empty)
+
+
+def test_ratings_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    display = RatingDistributionDisplay(np.ones(1), np.ones((1, 1)), ["all"])
+    for draw in (
+        display.plot,
+        lambda: RatingDistributionDisplay.from_predictions(CHOSEN, AT_RANDOM),
+        lambda: RatingDistributionDisplay.from_estimator(MeanImputer().fit(CHOSEN), CHOSEN),
     ):
         with pytest.raises(ImportError, match="requires matplotlib"):
             draw()
