@@ -172,8 +172,10 @@ def _most_correlated(
     """Keep the inputs that tell most of a mask, or of values."""
     if inputs.shape[1] <= MOST_INPUTS:
         return inputs
-    of_mask = r_regression(inputs, lost)
-    of_values = r_regression(inputs[seen], target)
+    # What is constant has no correlation.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_mask = r_regression(inputs, lost)
+        of_values = r_regression(inputs[seen], target)
     strength = np.nan_to_num(np.fmax(np.abs(of_mask), np.abs(of_values)))
     return inputs[:, np.sort(np.argsort(-strength, kind="stable")[:MOST_INPUTS])]
 

@@ -247,6 +247,7 @@ def test_wide_tables_are_looked_at_in_part():
     assert (np.flatnonzero(other) != np.flatnonzero(sides)).any()
 
 
+@pytest.mark.filterwarnings("error")
 def test_of_many_inputs_those_that_matter_are_kept():
     rng = np.random.RandomState(0)
     X = np.hstack([correlated_rows(1000, n_features=2), rng.normal(size=(1000, 3 * MOST_INPUTS))])
