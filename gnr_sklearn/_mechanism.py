@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import r_regression
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.preprocessing import QuantileTransformer, scale
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -124,7 +124,7 @@ def foretell(
     foretold : Foretold
         0 for features that were not looked at.
     sides : ndarray of shape (n_features,)
-        The correlation of the estimate with missing: above 0 where large values go missing.
+        How much larger the estimate is where values are missing: above 0 where large ones are.
     """
     missing = np.isnan(values)
     foretold = Foretold(np.zeros(values.shape), np.zeros(values.shape))
@@ -144,26 +144,37 @@ def foretell(
         others = np.arange(values.shape[1]) != j
         inputs = np.hstack([scores[:, others], missing[:, others & incomplete]])
         target = _normal_scores(values[seen][:, [j]])[:, 0]
-        inputs = StandardScaler().fit_transform(_most_correlated(inputs, lost, seen, target))
+        inputs = scale(_most_correlated(inputs, lost, seen, target))
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
-        estimate = np.empty(len(values))
-        regression = RidgeCV(np.logspace(-1, 4, 8))
-        plain_folds = KFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
-        estimate[seen] = cross_val_predict(regression, inputs[seen], target, cv=plain_folds)
-        estimate[lost] = regression.fit(inputs[seen], target).predict(inputs[lost])
-        estimate = StandardScaler().fit_transform(estimate[:, np.newaxis])
-        for gain, known in ((foretold.by_value, estimate), (foretold.by_all, inputs)):
-            chance = cross_val_predict(
-                LogisticRegression(solver="newton-cholesky"),
-                known,
-                lost,
-                cv=folds,
-                method="predict_proba",
-            )[:, 1]
-            chance = np.clip(chance, SURE, 1.0 - SURE)
-            gain[:, j] = np.where(lost, np.log(chance), np.log1p(-chance)) - by_chance[:, j]
+        estimate = scale(_estimate(inputs, target, seen, rng.randint(2**31 - 1)))
+        foretold.by_value[:, j] = _log_chance(lost, estimate[:, np.newaxis], folds)
+        foretold.by_all[:, j] = _log_chance(lost, inputs, folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
+    for gain in foretold:
+        gain[:, features] -= by_chance[:, features]
     return foretold, sides
+
+
+def _estimate(
+    inputs: FloatArray, target: FloatArray, seen: NDArray[np.bool_], seed: int
+) -> FloatArray:
+    """Estimate values, of which some are seen, for all rows, each by regression on other rows."""
+    regression = RidgeCV(np.logspace(-1, 4, 8))
+    folds = KFold(FOLDS, shuffle=True, random_state=seed)
+    estimate = np.empty(len(inputs))
+    estimate[seen] = cross_val_predict(regression, inputs[seen], target, cv=folds)
+    estimate[~seen] = regression.fit(inputs[seen], target).predict(inputs[~seen])
+    return estimate
+
+
+def _log_chance(
+    lost: NDArray[np.bool_], inputs: FloatArray, folds: StratifiedKFold
+) -> NDArray[np.float64]:
+    """Log-probability of a feature's mask by logistic regression, each row's by other rows."""
+    regression = LogisticRegression(solver="newton-cholesky")
+    chance = cross_val_predict(regression, inputs, lost, cv=folds, method="predict_proba")[:, 1]
+    chance = np.clip(chance, SURE, 1.0 - SURE)
+    return np.where(lost, np.log(chance), np.log1p(-chance))
 
 
 def _most_correlated(
@@ -184,7 +195,7 @@ def _normal_scores(table: FloatArray) -> FloatArray:
     """Give columns a normal distribution, so that outliers do not rule the regressions."""
     n_quantiles = min(QUANTILES, len(table))
     transformer = QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal")
-    return transformer.fit_transform(table)
+    return transformer.set_output(transform="default").fit_transform(table)
 
 
 def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:

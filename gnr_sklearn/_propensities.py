@@ -113,7 +113,8 @@ class BySideInformation:
         self.models = [
             # Of an item that all have rated, or none, there is nothing to learn.
             make_pipeline(
-                StandardScaler(), LogisticRegression() if np.ptp(rated) else DummyClassifier()
+                StandardScaler().set_output(transform="default"),
+                LogisticRegression() if np.ptp(rated) else DummyClassifier(),
             ).fit(side, rated)
             for rated in observed.T
         ]
