@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from gnr_sklearn._base import FloatArray
+from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._validation import seed_random_states
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
 from gnr_sklearn.nn.processes import ValueProcess
@@ -122,7 +123,7 @@ class ChainedRegressions:
                 rows = ~observed[:, regression.feature]
                 if rows.any():
                     others = np.delete(completed[rows], regression.feature, axis=1)
-                    prediction = regression.regressor.predict(others)
+                    prediction = _bounded(regression.regressor.predict(others))
                     completed[rows, regression.feature] = self._expectation(regression, prediction)
         return completed
 
@@ -148,7 +149,7 @@ class ChainedRegressions:
             folds = KFold(FOLDS, shuffle=True, random_state=seed)
             prediction = cross_val_predict(regressor, others, target, cv=folds)
             regressor.fit(others, target)
-        return regressor, np.asarray(prediction, dtype=np.float64)
+        return regressor, _bounded(prediction)
 
     def _calibrate(
         self,
@@ -184,10 +185,16 @@ class ChainedRegressions:
         """Return the expectation of missing values."""
         mean = torch.from_numpy(regression.offset + regression.slope * prediction)
         scale = torch.tensor(regression.scale, dtype=torch.float64)
-        return self._lost(regression.feature, mean, scale).mean.numpy()
+        return _bounded(self._lost(regression.feature, mean, scale).mean)
 
     def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> SelectedGaussian | Gaussian:
         """Return the distributions of missing values of N(mean, scale^2)."""
         if self._process is None:
             return Gaussian(mean, scale)
         return SelectedGaussian(mean, scale, *self._process[:, feature])
+
+
+def _bounded(values: ArrayLike) -> FloatArray:
+    """Keep values as far out as a net sees them: what extrapolates may go further in each turn."""
+    finite = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0)
+    return np.clip(finite, -LARGEST_VALUE, LARGEST_VALUE)

@@ -234,3 +234,26 @@ def test_a_row_has_the_same_bits_in_any_company(regressor, tolerance):
     for rows in [order, *parts]:
         imputed = regressions.impute(start[rows], observed[rows])
         np.testing.assert_allclose(imputed, together[rows], rtol=0, atol=tolerance)
+
+
+class Overflowing(LinearRegression):
+    """Leaves the range of numbers where it extrapolates."""
+
+    def predict(self, X):
+        with np.errstate(over="ignore", invalid="ignore"):
+            prediction = np.exp(-1e4 * super().predict(X))
+            return np.where(X[:, 0] > 0, prediction, prediction * 0.0)
+
+
+@pytest.mark.parametrize("process", [None, make_process([2.0, 2.0, 2.0], [0.0, 0.0, 0.0])])
+def test_regressions_that_leave_all_bounds_leave_finite_values(process):
+    complete, observed = correlated_data(60)
+    observed[:, :2] &= complete[:, :2] < 0.5
+    rows = filled(complete, observed)
+    others = np.delete(rows, 0, axis=1)
+    assert not np.isfinite(Overflowing().fit(others, rows[:, 0]).predict(others)).all()
+    regressions = ChainedRegressions(Overflowing(), process, seed=0)
+    imputed = regressions.fit(rows, observed).impute(rows, observed)
+    assert np.isfinite(imputed).all()
+    assert np.abs(imputed).max() <= 1e6
+    assert_array_equal(imputed[observed], rows[observed])
