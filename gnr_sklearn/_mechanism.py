@@ -114,8 +114,8 @@ def foretell(
     completed : ndarray of shape (n_samples, n_features)
         The same rows, completed by something to which no value decides about itself.
     features : ndarray of int
-        Which features to look at; those that are missing or observed hardly ever are passed over,
-        and where there are many, some are chosen.
+        Which features to look at; those that are missing or observed hardly ever, or of which all
+        that is observed is the same, are passed over, and where there are many, some are chosen.
     seed : int
         Seed of that choice, and of the folds.
 
@@ -129,8 +129,10 @@ def foretell(
     missing = np.isnan(values)
     foretold = Foretold(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
-    of_each = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0))
-    features = features[of_each[features] >= LEAST_OF_EACH]
+    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= LEAST_OF_EACH
+    # Of values that are all the same there is no estimate but rounding errors.
+    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
+    features = features[(says_enough & varies)[features]]
     if values.shape[1] == 1:
         features = features[:0]
     rng = np.random.RandomState(seed)
