@@ -9,6 +9,7 @@ from gnr_sklearn import datasets
 from gnr_sklearn.datasets import UCI_DATASETS, load_coat, load_uci, load_yahoo_r3
 
 DATA_DIR = find_data_dir(None)
+HAS_COAT = DATA_DIR is not None and (DATA_DIR / "coat" / "train.ascii").is_file()
 SHAPES = {
     "abalone": (4177, 7),
     "banknote": (1372, 4),
@@ -166,7 +167,7 @@ def test_missing_yahoo_files(tmp_path):
         load_yahoo_r3(tmp_path)
 
 
-@pytest.mark.skipif(DATA_DIR is None, reason="needs the folder with Coat")
+@pytest.mark.skipif(not HAS_COAT, reason="needs the folder with Coat")
 def test_real_coat():
     coat = load_coat(DATA_DIR)
     rated, asked = np.isfinite(coat.train), np.isfinite(coat.test)
