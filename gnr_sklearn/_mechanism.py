@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import r_regression
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
-from sklearn.preprocessing import QuantileTransformer, scale
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -146,10 +146,11 @@ def foretell(
         others = np.arange(values.shape[1]) != j
         inputs = np.hstack([scores[:, others], missing[:, others & incomplete]])
         target = _normal_scores(values[seen][:, [j]])[:, 0]
-        inputs = scale(_most_correlated(inputs, lost, seen, target))
+        inputs = _standardised(_most_correlated(inputs, lost, seen, target))
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
-        estimate = scale(_estimate(inputs, target, seen, rng.randint(2**31 - 1)))
-        foretold.by_value[:, j] = _log_chance(lost, estimate[:, np.newaxis], folds)
+        estimate = _estimate(inputs, target, seen, rng.randint(2**31 - 1))
+        estimate = _standardised(estimate[:, np.newaxis])
+        foretold.by_value[:, j] = _log_chance(lost, estimate, folds)
         foretold.by_all[:, j] = _log_chance(lost, inputs, folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
     for gain in foretold:
@@ -198,6 +199,10 @@ def _normal_scores(table: FloatArray) -> FloatArray:
     n_quantiles = min(QUANTILES, len(table))
     transformer = QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal")
     return transformer.set_output(transform="default").fit_transform(table)
+
+
+def _standardised(table: FloatArray) -> FloatArray:
+    return StandardScaler().set_output(transform="default").fit_transform(table)
 
 
 def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:

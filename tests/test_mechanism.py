@@ -240,6 +240,18 @@ def test_a_feature_whose_observed_values_are_the_same_is_passed_over():
     np.testing.assert_array_equal(choose_sides(foretold, sides), np.ones(3))
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_that_hardly_vary_give_no_warning():
+    X = correlated_rows(100, n_features=4)
+    X[:, 1] = 3.1
+    X[:, 2] = 1.0 + 1e-12 * X[:, 2]
+    X[::3, 0] = np.nan
+    X[::4, 2] = np.nan
+    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
+    assert all(np.isfinite(gain).all() for gain in foretold)
+    assert np.isfinite(sides).all()
+
+
 def test_a_single_feature_tells_nothing():
     X = correlated_rows(200, n_features=1)
     X[X > 0] = np.nan
