@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import ndcg_score
 
 from gnr_sklearn._base import FloatArray
@@ -34,6 +36,8 @@ class RatingData(NamedTuple):
     test: FloatArray
 
 
+# Drawing, or reading, takes longer than some of the fits, and all methods share it.
+@lru_cache(maxsize=1)
 def load_ratings(dataset: str, data_dir: Path | None) -> RatingData:
     """Read Coat, or draw ratings of the size of Yahoo! R3 with a known truth."""
     if dataset == R3_SHAPED:
@@ -70,14 +74,19 @@ def draw_r3_shaped(
     return RatingData(train, test)
 
 
+def hold_out(table: FloatArray, share: float, seed: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """Choose a share of the ratings: where they are, counted row by row, and the table without."""
+    rated = np.flatnonzero(~np.isnan(table))
+    cells = np.random.RandomState(seed).choice(rated, round(share * len(rated)), replace=False)
+    others = table.copy()
+    others.flat[cells] = np.nan
+    return cells, others
+
+
 def split_sample(test: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
     """Take a twentieth of the ratings for propensities, and leave the others to be tested on."""
-    cells = np.flatnonzero(~np.isnan(test))
-    rng = np.random.RandomState(seed)
-    sample = rng.choice(cells, round(SAMPLE * len(cells)), replace=False)
-    others = test.copy()
-    others.flat[sample] = np.nan
-    return test.flat[sample], others
+    cells, others = hold_out(test, SAMPLE, seed)
+    return test.flat[cells], others
 
 
 def rating_errors(predicted: FloatArray, test: FloatArray) -> dict[str, float]:

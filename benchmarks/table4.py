@@ -21,7 +21,14 @@ from tqdm import tqdm
 
 from benchmarks.paper import TABLE4
 from benchmarks.protocols import find_data_dir
-from benchmarks.ratings import COAT, R3_SHAPED, load_ratings, rating_errors, split_sample
+from benchmarks.ratings import (
+    COAT,
+    R3_SHAPED,
+    hold_out,
+    load_ratings,
+    rating_errors,
+    split_sample,
+)
 from benchmarks.records import RecordFile
 from gnr_sklearn import MeanImputer, MFImputer
 from gnr_sklearn._base import FloatArray
@@ -111,10 +118,7 @@ def choose(
     trials = list(method.trials(dataset))
     if len(trials) == 1:
         return trials[0]
-    rated = np.flatnonzero(~np.isnan(X))
-    cells = np.random.RandomState(seed).choice(rated, round(HELD_OUT * len(rated)), replace=False)
-    rest = X.copy()
-    rest.flat[cells] = np.nan
+    cells, rest = hold_out(X, HELD_OUT, seed)
     weights: FloatArray = np.ones(len(cells))
     if method.has_propensities:
         chances = NaiveBayesPropensity(X, sample).predict(X, np.empty((len(X), 0)))

@@ -171,9 +171,10 @@ class LeastSquares:
         values, inverse = ratings.values.data, ratings.inverse.data
         if self.method == "mf":
             return Squares(ratings.cells, ratings.values)
-        if self.method in ("ips", "snips"):
-            factor = self._density if self.method == "ips" else self.n_observed / self.inverse_sum
-            return _weighted(ratings, factor * inverse, values)
+        if self.method == "ips":
+            return _weighted(ratings, self._density * inverse, values)
+        if self.method == "snips":
+            return self._self_normalised(ratings, values)
         if self.method == "cvib":
             of_all = self.confidence_penalty * self._density
             return Squares(ratings.cells, ratings.values, of_all)
@@ -183,15 +184,18 @@ class LeastSquares:
         weighted = ratings.with_data(self._density * inverse * off)
         return Squares(ratings.with_data(0.0 * values), weighted, self._density, background)
 
+    def _self_normalised(self, ratings: Ratings, targets: FloatArray) -> Squares:
+        factor = self.n_observed / self.inverse_sum
+        return _weighted(ratings, factor * ratings.inverse.data, targets)
+
     def _solve_jointly(self, ratings: Ratings, other: Factors) -> Factors:
         assert other.residual is not None
-        weights = ratings.inverse.data * (self.n_observed / self.inverse_sum)
         # Not from the last doubly robust prediction: by it the next one would err as much, times
         # 1 / propensity - 1, and the turns would diverge.
-        first = self._ridge(_weighted(ratings, weights, ratings.values.data), other.main)
+        first = self._ridge(self._self_normalised(ratings, ratings.values.data), other.main)
         background = predicted(first, other.main)
         off = ratings.values.data - _in_cells(background, ratings)
-        residual = self._ridge(_weighted(ratings, weights, off), other.residual)
+        residual = self._ridge(self._self_normalised(ratings, off), other.residual)
         background += predicted(residual, other.residual)
         np.clip(background, *self.limits, out=background)
         return Factors(self._ridge(self._squares(ratings, background), other.main), residual)

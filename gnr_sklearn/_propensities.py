@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._base import FloatArray
+from gnr_sklearn._validation import nearest_level
 
 __all__ = [
     "BySideInformation",
@@ -93,8 +94,7 @@ class NaiveBayesPropensity:
 
     def predict(self, values: FloatArray, side: FloatArray) -> FloatArray:
         """Return the estimates for rows, at each rating or, where it is new, at the nearest one."""
-        middles = (self.levels[1:] + self.levels[:-1]) / 2
-        return self.chances[np.searchsorted(middles, values)]
+        return self.chances[nearest_level(self.levels, values)]
 
 
 class BySideInformation:

@@ -29,6 +29,7 @@ __all__ = [
     "feature_limits",
     "input_names",
     "layer_widths",
+    "nearest_level",
     "observed_mean_and_std",
     "replace_cells",
     "seed_random_states",
@@ -270,6 +271,11 @@ def layer_widths(hidden_dims: int | Sequence[int]) -> tuple[int, ...]:
             f"got {hidden_dims!r}."
         )
     return tuple(int(width) for width in widths)
+
+
+def nearest_level(levels: NDArray[np.floating], values: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Find the nearest of ascending levels for each value; in the middle, the lower one."""
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
 
 
 def as_generator(random_state: RandomStateLike) -> np.random.Generator:

@@ -15,6 +15,7 @@ from gnr_sklearn._validation import (
     RandomStateLike,
     check_matrix,
     check_number,
+    nearest_level,
 )
 from gnr_sklearn.sensitivity import Direction, SensitivityResult, first_crossing, sensitivity
 
@@ -535,8 +536,7 @@ class RatingDistributionDisplay:
                 f"imputer must give every column of X back, {values.shape}, got {filled.shape}."
             )
         levels = np.unique(values[~missing])
-        middles = (levels[1:] + levels[:-1]) / 2
-        nearest = np.where(missing, levels[np.searchsorted(middles, filled)], np.nan)
+        nearest = np.where(missing, levels[nearest_level(levels, filled)], np.nan)
         return cls.from_predictions(
             values, nearest, labels=("observed", "imputed"), ax=ax, bar_kwargs=bar_kwargs
         )
