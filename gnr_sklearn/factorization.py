@@ -372,9 +372,10 @@ class MFImputer(BoundedImputer):
         self._n_side_features = 0
         self._has_propensity = False
         self._estimator: PropensityEstimator | None = None
-        if propensity is not None:
-            check_propensity(propensity, (len(values), self.n_features_in_))
         if self.method in WITHOUT_PROPENSITIES:
+            # Where it is used it is checked when it is read.
+            if propensity is not None:
+                check_propensity(propensity, (len(values), self.n_features_in_))
             return
         if propensity is not None:
             self._has_propensity = True
