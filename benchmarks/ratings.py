@@ -30,10 +30,14 @@ class RatingData(NamedTuple):
     ----------
     train, test : ndarray of shape (n_users, n_items)
         Ratings with NaN where there are none.
+    of_users, of_items : ndarray of shape (n_users or n_items, n_info) or None
+        What is known of each.
     """
 
     train: FloatArray
     test: FloatArray
+    of_users: FloatArray | None = None
+    of_items: FloatArray | None = None
 
 
 # Drawing, or reading, takes longer than some of the fits, and all methods share it.
@@ -45,7 +49,7 @@ def load_ratings(dataset: str, data_dir: Path | None) -> RatingData:
     if data_dir is None:
         raise FileNotFoundError("Coat is needed: name its folder by --data-dir.")
     coat = load_coat(data_dir)
-    return RatingData(coat.train, coat.test)
+    return RatingData(coat.train, coat.test, coat.user_features, coat.item_features)
 
 
 def draw_r3_shaped(

@@ -11,9 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._base import FloatArray
+from gnr_sklearn._units import Units
 from gnr_sklearn._validation import seed_random_states
 
-__all__ = ["AuxiliaryVariable", "check_side_info"]
+__all__ = ["AuxiliaryVariable", "check_feature_info", "check_side_info"]
 
 
 class AuxiliaryVariable:
@@ -51,16 +52,14 @@ class AuxiliaryVariable:
         return check_side_info(side_info, n_rows, self.n_side_features)
 
     def fit_transform(
-        self, values: FloatArray, side: FloatArray, center: FloatArray, scale: FloatArray
+        self, values: FloatArray, side: FloatArray, units: Units
     ) -> FloatArray | None:
         """Fit the imputer, and return u of the rows to learn from; see :meth:`transform`."""
         if self.imputer is not None:
             self.imputer.fit(values)
-        return self.transform(values, side, center, scale)
+        return self.transform(values, side, units)
 
-    def transform(
-        self, values: FloatArray, side: FloatArray, center: FloatArray, scale: FloatArray
-    ) -> FloatArray | None:
+    def transform(self, values: FloatArray, side: FloatArray, units: Units) -> FloatArray | None:
         """Return u of rows, or None where it has no columns.
 
         Parameters
@@ -69,14 +68,14 @@ class AuxiliaryVariable:
             The rows, with NaN.
         side : ndarray of shape (n_samples, n_side_features)
             Their side information, checked.
-        center, scale : ndarray of shape (n_features,)
-            What completed rows are centred and scaled by.
+        units : Units
+            What completed rows are turned into.
         """
         parts = []
         if self.n_side_features:
             parts.append(self.side_scaler.transform(side) if len(side) else side)
         if self.imputer is not None:
-            parts.append((_complete(self.imputer, values) - center) / scale)
+            parts.append(units.transform(_complete(self.imputer, values)))
         return np.hstack(parts) if parts else None
 
 
@@ -111,6 +110,23 @@ def check_side_info(
             f"got shape {side.shape}."
         )
     return side
+
+
+def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
+    """Return what is known of features as a matrix, (n_features, n_info)."""
+    try:
+        info = check_array(feature_info, dtype=np.float64, ensure_min_features=0)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            "feature_info must be a complete numeric (n_features, n_info) matrix "
+            f"({str(error).splitlines()[0]})."
+        ) from error
+    if len(info) != n_features:
+        raise ValueError(
+            f"feature_info must have {n_features} rows, one for each feature of X, got {len(info)}."
+        )
+    return info
 
 
 def _prepared(imputer: Any, seed: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._validation import draw_seed
@@ -25,6 +26,20 @@ STEPS_PER_EPOCH = 100
 # In the units that a net sees. Squared, summed and divided by the smallest noise, such values
 # still fit into float32.
 LARGEST_VALUE = 1e6
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The step size of Adam, in parts of the highest: it rises, and falls along a cosine or not."""
+
+    rising_steps: int
+    n_steps: int
+    falls: bool
+
+    def __call__(self, step: int) -> float:
+        """Return the part for a step, counted from 0."""
+        risen = min(1.0, (step + 1) / self.rising_steps)
+        return risen * (0.5 * (1.0 + math.cos(math.pi * step / self.n_steps)) if self.falls else 1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -165,11 +180,22 @@ class DeepImputer(BoundedImputer):
 
     def _schedule(self) -> list[Any]:
         theirs = map(_callback_of, self.callbacks or [])
-        has_schedule = any(isinstance(item, LRScheduler) for item in theirs)
-        if self.learning_rate_schedule == "constant" or has_schedule:
+        falls = self.learning_rate_schedule == "cosine"
+        if any(isinstance(item, LRScheduler) for item in theirs) or not (
+            falls or self._rising_steps
+        ):
             return []
-        schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
+        if self._rising_steps:
+            part = WarmUp(self._rising_steps, self.max_iter, falls)
+            schedule = LRScheduler(LambdaLR, lr_lambda=part, step_every="batch")
+        else:
+            schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
         return [("learning_rate_schedule", schedule)]
+
+    @property
+    def _rising_steps(self) -> int:
+        """Number of steps in which the step size rises to `learning_rate`; 0 for none."""
+        return 0
 
     def _choose_device(self) -> str:
         if self.device == "auto":

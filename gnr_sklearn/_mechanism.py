@@ -371,7 +371,7 @@ def removal_error(
         removed[:, j] = np.nan
         # A frame where scikit-learn has been configured so.
         imputed = np.asarray(imputer.transform(removed, None if side is None else side[rows]))
-        error = (imputed[:, j] - values[rows, j]) / imputer._scale[j]
+        error = (imputed[:, j] - values[rows, j]) / imputer._units.scale[j]
         total += odds[rows, j] @ error**2
         weight += odds[rows, j].sum()
     return total / weight if weight else 0.0

@@ -19,13 +19,20 @@ from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
+from gnr_sklearn._auxiliary import AuxiliaryVariable, check_feature_info, check_side_info
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
-from gnr_sklearn._deep import LARGEST_VALUE, STEPS_PER_EPOCH, DeepImputer, masked_rows
+from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, masked_rows
+from gnr_sklearn._units import ALIKE, fit_units
 from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
-from gnr_sklearn.nn.training import HoldOut, ImputationNet, MaskedRows, SequentialBatches
+from gnr_sklearn.nn.training import (
+    HoldOut,
+    ImputationNet,
+    MaskedRows,
+    RatingNoise,
+    SequentialBatches,
+)
 
 __all__ = ["VAEImputer"]
 
@@ -53,8 +60,19 @@ ROWS_ALIKE = 16
 # In the encoder a row takes a code for each of its features.
 ENCODED_ROWS = 4096
 
+# Adam's first steps are as long as later ones, whatever the gradient. Where an encoder sums over
+# cells, and features share weights, they add up to a posterior that all of training does not mend.
+RISING_STEPS = 50
+
 # Adam's weight decay, twice the factor of the sum of squares, on the curved part of a decoder.
 CURVE_DECAY = 0.006
+
+# Precision of what biases of features deviate by from what is common to them, in units of the net:
+# weights deviate by less, and the user says by how much.
+BIAS_PRECISION = 20.0
+
+# Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
+RATING_NOISE = 0.1
 
 
 def models_mask(imputer: VAEImputer) -> bool:
@@ -84,7 +102,9 @@ class VAEImputer(DeepImputer):
     validation_fraction: float = 0.1
     n_iter_no_change: int = 500
     tol: float = 1e-3
-    scaling: Literal["observed"] | None = "observed"
+    scaling: Literal["observed", "shared", "ratings"] | None = "observed"
+    feature_info: ArrayLike | None = None
+    loading_penalty: float = 1000.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -102,7 +122,9 @@ class VAEImputer(DeepImputer):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "scaling": [StrOptions({"observed"}), None],
+        "scaling": [StrOptions({"observed", "shared", "ratings"}), None],
+        "feature_info": ["array-like", None],
+        "loading_penalty": [Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     }
 
@@ -146,11 +168,25 @@ class VAEImputer(DeepImputer):
             Stop after this many steps without improvement, rounded up to hundreds.
         tol : float, default=1e-3
             Least improvement of the held-out bound that counts, in nats for one row.
-        scaling : {"observed"} or None, default="observed"
+        scaling : {"observed", "shared", "ratings"} or None, default="observed"
             Whether to centre and scale each feature by the mean and standard deviation
             of its observed values, or to take the data as they are. The starting point
             of the encoder is 0 in place of what is missing, so that None suits data
-            where 0 is a sensible value.
+            where 0 is a sensible value. "shared" says that all features are measured in the same
+            way, as ratings of items by users are: they have one mean and one standard deviation,
+            a process by which values go missing that is the same for all, and weights in the
+            decoders that deviate, under `loading_penalty`, from what is common to them.
+            "ratings" says that as well, and curves the scale by eq. 21 of Chen et al. (2023), with
+            noise in training and a mean of x given z that lies between the lowest and the highest
+            rating; these are `min_value` and `max_value`, or the ones observed.
+        feature_info : array-like of shape (n_features, n_info) or None, default=None
+            Complete numbers that are known of each feature, such as the kind of an item: weights
+            in the decoders, and embeddings in the permutation-invariant encoder, are linear
+            functions of them and a deviation under `loading_penalty`.
+        loading_penalty : float, default=1000.0
+            Precision of the normal distribution, around what is common to features, of the weights
+            that a feature has in the decoders. Where features have nothing in common, because
+            `scaling` is "observed" or None and there is no `feature_info`, it has no effect.
         precision : {"auto", "float32", "bfloat16"}, default="auto"
             Numbers that the decoders compute with in training; parameters, the encoder,
             log-densities and all of imputation are in float32. "auto" takes bfloat16 where
@@ -195,7 +231,15 @@ class VAEImputer(DeepImputer):
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
         """Patterns of names of what the optimizer treats in another way, and how."""
-        return [("*.curve.weight", {"weight_decay": CURVE_DECAY})]
+        return [
+            ("*.curve.weight", {"weight_decay": CURVE_DECAY}),
+            ("*.own_weight", {"weight_decay": self.loading_penalty / n_rows}),
+            ("*.own_bias", {"weight_decay": BIAS_PRECISION / n_rows}),
+        ]
+
+    @property
+    def _rising_steps(self) -> int:
+        return RISING_STEPS if self.encoder == "permutation_invariant" else 0
 
     @property
     def _prior_imputer(self) -> Any | None:
@@ -320,7 +364,7 @@ class VAEImputer(DeepImputer):
             # Rounded for the same reason as in ``expectation``.
             bound[chunk] = importance_weighted_bound(samples.log_w.double()).float().cpu().numpy()
         # From the density of scaled values to that of the user's.
-        return bound - (~np.isnan(values) * np.log(self._scale)).sum(axis=1)
+        return bound + np.where(np.isnan(values), 0.0, self._units.log_slope(values)).sum(axis=1)
 
     def score(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> float:
         """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
@@ -498,7 +542,8 @@ class VAEImputer(DeepImputer):
         module_seed, noise_seed, order_seed, split_seed = seeds
         side = check_side_info(side_info, n_rows)
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
-        self._center, self._scale = self._location_and_scale(values)
+        self._units = fit_units(values, self.scaling, self._lowest, self._highest)
+        self._feature_info = self._check_feature_info()
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
         if self.latent_dim_ > largest:
@@ -508,6 +553,7 @@ class VAEImputer(DeepImputer):
             )
         self._before_training(values, before_seed)
         self.alpha_ = self._mask_weight(values, side, alpha_seed)
+        limits = self._units.limits
         module_params = {
             "n_features": n_features,
             "latent_dim": self.latent_dim_,
@@ -519,6 +565,8 @@ class VAEImputer(DeepImputer):
             "observation_scale": self.observation_scale,
             "auxiliary_dim": self._auxiliary.dimension(n_features),
             "seed": module_seed,
+            "feature_info": self._known_of_features(),
+            "mean_limits": limits,
             **self._module_params(values),
         }
         n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
@@ -533,10 +581,11 @@ class VAEImputer(DeepImputer):
             "iterator_valid__batch_size": MAX_HELD_OUT,
             "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
             "precision": precision,
+            "value_noise": RatingNoise(RATING_NOISE, limits[1]) if limits else None,
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
-        u = self._auxiliary.fit_transform(values, side, self._center, self._scale)
+        u = self._auxiliary.fit_transform(values, side, self._units)
         self._train(net, self._masked_rows(values, u))
         losses = [
             epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
@@ -551,7 +600,13 @@ class VAEImputer(DeepImputer):
         imputed = np.empty_like(values)
         rows = self._rows(values, np.empty((len(values), 0)) if side is None else side)
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
-            imputed[chunk] = self._to_data_units(expectation(samples.log_w, samples.x_given_z.mean))
+            x = samples.x_given_z
+            if self._units.levels is None:
+                imputed[chunk] = self._to_data_units(expectation(samples.log_w, x.mean))
+                continue
+            rating = self._units.expectation(x.mean.cpu().numpy(), x.scale.cpu().numpy())
+            of_weights = expectation(samples.log_w.double().cpu(), torch.from_numpy(rating))
+            imputed[chunk] = self._clip(of_weights)
         return imputed
 
     def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
@@ -578,17 +633,26 @@ class VAEImputer(DeepImputer):
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
 
-    def _location_and_scale(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if self.scaling is None:
-            if np.nanmax(np.abs(values)) > LARGEST_VALUE:
-                raise ValueError(
-                    "scaling must be 'observed' for data as large as these: without it, values "
-                    f"must lie within {LARGEST_VALUE:g} of 0, got {np.nanmax(np.abs(values)):g}."
-                )
-            return np.zeros(values.shape[1]), np.ones(values.shape[1])
-        # It passes over NaN, and takes 1 for the scale of a constant feature.
-        scaler = StandardScaler().fit(values)
-        return scaler.mean_, scaler.scale_
+    def _check_feature_info(self) -> FloatArray | None:
+        """Check what is known of features, and return that of the modelled ones."""
+        if self.feature_info is None:
+            return None
+        info = check_feature_info(self.feature_info, self.n_features_in_)
+        return info[~self._is_empty_feature]
+
+    @property
+    def _is_alike(self) -> bool:
+        return self.scaling in ALIKE
+
+    def _known_of_features(self) -> Tensor | None:
+        """Return what weights of features rest on, a 1 and standardised numbers."""
+        if self._feature_info is None and not self._is_alike:
+            return None
+        ones = np.ones((len(self._units.scale), 1))
+        info = ones[:, :0] if self._feature_info is None else self._feature_info
+        if info.shape[1]:
+            info = StandardScaler().fit_transform(info)
+        return torch.from_numpy(np.hstack([ones, info]).astype(np.float32))
 
     def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
         """Return the values of X as given, and the rows that the net sees."""
@@ -597,16 +661,14 @@ class VAEImputer(DeepImputer):
 
     def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
         """Return rows as the net sees them."""
-        u = self._auxiliary.transform(values, side, self._center, self._scale)
+        u = self._auxiliary.transform(values, side, self._units)
         return self._masked_rows(values, u)
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
-        scaled = values - self._center
-        scaled /= self._scale
-        return masked_rows(scaled, ~np.isnan(values), u)
+        return masked_rows(self._units.transform(values), ~np.isnan(values), u)
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
-        return self._clip(scaled.astype(np.float64) * self._scale + self._center)
+        return self._clip(self._units.inverse_transform(scaled))
 
     @property
     def _round_size(self) -> int:

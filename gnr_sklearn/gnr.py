@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor, nn
 
@@ -306,7 +307,9 @@ class GNRImputer(VAEImputer):
         if self.mask_model == "value":
             params["missing_fraction"] = missing.mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
-            params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
+            params["shared_process"] = self._is_alike
+            if not self._is_alike:
+                params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
         return params
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
@@ -362,7 +365,10 @@ class GNRImputer(VAEImputer):
         table, of_rows, of_held_out = values[:, known], None, None
         if side.shape[1]:
             of_rows, of_held_out = side[rows], side[held_out]
-        settings: dict[str, Any] = {"prior": self.prior if self._regressor is None else None}
+        settings: dict[str, Any] = {
+            "prior": self.prior if self._regressor is None else None,
+            "feature_info": self._info_of(known),
+        }
         if self.mask_model == "value":
             settings["missing_direction"] = [NAMES[sign] for sign in self._directions[known]]
         candidates = [
@@ -373,6 +379,10 @@ class GNRImputer(VAEImputer):
         odds = mask_odds(candidates[0], *removed_from)
         errors = [removal_error(each, *removed_from, odds) for each in candidates]
         return alphas[int(np.argmin(errors))]
+
+    def _info_of(self, features: np.bool_ | NDArray[np.bool_]) -> FloatArray | None:
+        """Return what is known of some of the modelled features."""
+        return None if self._feature_info is None else self._feature_info[features]
 
     def _candidate(self, seed: int, **settings: Any) -> GNRImputer:
         """Make an imputer that is fitted to choose something by, with other settings than own."""
@@ -408,14 +418,15 @@ class GNRImputer(VAEImputer):
         if not in_rows.any():
             return np.where(is_open, 0, directions)
         rows, is_open = rows[:, in_rows], is_open[in_rows]
-        at_random = self._side_candidate(seed, "latent", np.ones(len(is_open))).fit(rows)
+        info = self._info_of(in_rows)
+        at_random = self._side_candidate(seed, "latent", np.ones(len(is_open)), info).fit(rows)
         # A frame where scikit-learn has been configured so.
         completed = np.asarray(at_random.transform(rows))
         by_regressions, sides = foretell(rows, completed, np.flatnonzero(is_open), seed)
         signs = choose_sides(by_regressions, sides)
         if signs.any():
             signs = np.where(is_open, signs, directions[in_rows])
-            by_values = self._side_candidate(seed, "value", signs).fit(rows)
+            by_values = self._side_candidate(seed, "value", signs, info).fit(rows)
             by_models = Foretold(
                 *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
             )
@@ -425,7 +436,9 @@ class GNRImputer(VAEImputer):
         chosen[in_rows] = signs
         return np.where(np.isnan(directions), chosen, directions)
 
-    def _side_candidate(self, seed: int, mask_model: str, signs: FloatArray) -> GNRImputer:
+    def _side_candidate(
+        self, seed: int, mask_model: str, signs: FloatArray, info: FloatArray | None
+    ) -> GNRImputer:
         """Make a linear model of values that are lost on given sides, or as z says."""
         # With fewer dimensions z may be as narrow as an estimate of one value is.
         latent_dim = min(max(self.latent_dim_, LEAST_LATENT_DIM), max(len(signs) - 1, 1))
@@ -433,6 +446,7 @@ class GNRImputer(VAEImputer):
             seed,
             alpha=1.0,
             latent_dim=latent_dim,
+            feature_info=info,
             prior=None,
             decoder="linear",
             mask_model=mask_model,
@@ -454,10 +468,12 @@ class GNRImputer(VAEImputer):
         is_step = slope != 0
         constant = floor + np.exp(log_rise) * ndtr(intercept)
         with np.errstate(divide="ignore", invalid="ignore"):
-            threshold = np.where(is_step, self._center - self._scale * intercept / slope, np.nan)
+            threshold = self._units.inverse_transform(np.where(is_step, -intercept / slope, np.nan))
         in_data_units = {
             "missing_threshold_": threshold,
-            "missing_slope_": slope / self._scale,
+            "missing_slope_": np.where(
+                is_step, slope * np.exp(self._units.log_slope(threshold)), 0
+            ),
             "missing_floor_": np.where(is_step, floor, constant),
             "missing_ceiling_": np.where(is_step, ceiling, constant),
         }
@@ -494,8 +510,7 @@ class GNRImputer(VAEImputer):
     def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
         """Complete rows, in the units of the net, and as far out as it sees them."""
         completed = np.where(np.isnan(values), imputed, values)
-        scaled = (completed - self._center) / self._scale
-        return np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE)
+        return np.clip(self._units.transform(completed), -LARGEST_VALUE, LARGEST_VALUE)
 
     def _map_samples(
         self, values: FloatArray, function: Callable[[WeightedSamples, Tensor, Tensor], Tensor]

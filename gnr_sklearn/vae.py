@@ -141,6 +141,7 @@ default="self_masking"
         return {
             "missing_process": self.missing_process,
             "missing_direction": self._direction.tolist(),
+            "shared_process": self._is_alike,
         }
 
     @property

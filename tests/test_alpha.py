@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._mechanism import LARGEST_ODDS, LEAST_ODDS, mask_odds, removal_error
+from gnr_sklearn._units import Units
 from gnr_sklearn.gnr import ALPHAS
 from tests.contract import TINY_NET, paper_gnr
 
@@ -16,7 +17,8 @@ class Known:
     """What imputes by a known rule, and says by another one what is seen."""
 
     def __init__(self, rule, chance=None, scale=1.0):
-        self.rule, self.chance, self._scale = rule, chance, np.broadcast_to(scale, 2)
+        self.rule, self.chance = rule, chance
+        self._units = Units(np.zeros(2), np.broadcast_to(scale, 2))
 
     def transform(self, X, side_info=None):
         return np.where(np.isnan(X), self.rule(X, side_info), X)
@@ -79,7 +81,7 @@ def test_odds_are_bounded_and_those_of_the_process():
     X[X[:, 0] > rng.normal(0.5, 0.5, size=300), 0] = np.nan
     fitted = GNRImputer(**TINY_NET | {"max_iter": 200}, missing_direction="above").fit(X)
     with torch.no_grad():
-        scaled = torch.from_numpy((X - fitted._center) / fitted._scale).float()
+        scaled = torch.from_numpy((X - fitted._units.center) / fitted._units.scale).float()
         log_odds = -fitted._module.process(scaled).double().numpy()
     seen = ~np.isnan(X)
     odds = mask_odds(fitted, X, None)[seen]

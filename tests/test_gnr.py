@@ -58,7 +58,7 @@ def exact_posterior(imputer, row):
         mean, scale = (t.double().numpy() for t in module.data_decoder(grid))
         logits = module.mask_decoder(grid).double().numpy()
     observed = ~np.isnan(row)
-    scaled = (row - imputer._center) / imputer._scale
+    scaled = (row - imputer._units.center) / imputer._units.scale
     log_density = (
         norm.logpdf(scaled, mean, scale)[:, observed].sum(1)
         + log_expit(np.where(observed, logits, -logits)).sum(1)
@@ -68,9 +68,9 @@ def exact_posterior(imputer, row):
     evidence = log_density.max() + np.log(weights.sum() * 16 / 4000)
     weights /= weights.sum()
     return {
-        "mean": weights @ mean * imputer._scale + imputer._center,
+        "mean": weights @ mean * imputer._units.scale + imputer._units.center,
         "observed_proba": weights @ expit(logits),
-        "log_likelihood": evidence - np.log(imputer._scale[observed]).sum(),
+        "log_likelihood": evidence - np.log(imputer._units.scale[observed]).sum(),
     }
 
 
@@ -102,7 +102,7 @@ def test_score_does_not_favour_a_small_alpha_by_construction(fitted):
     score = imputer.score(X)
     other = clone(imputer).set_params(alpha=0.01, max_iter=1).fit(X)
     other.net_ = imputer.net_
-    other._center, other._scale = imputer._center, imputer._scale
+    other._units = imputer._units
     other._noise_seed = imputer._noise_seed
     # The same model scores the same, whatever alpha it is said to have been trained with.
     assert other.score(X) == pytest.approx(score, rel=1e-6)
@@ -233,8 +233,8 @@ def test_every_configuration_imputes_and_draws(observation_scale, decoder, scali
 def test_without_scaling_the_data_are_taken_as_they_are():
     _, X = factor_data(60)
     imputer = paper_gnr(scaling=None, **QUICK).fit(X)
-    assert (imputer._center == 0).all()
-    assert (imputer._scale == 1).all()
+    assert (imputer._units.center == 0).all()
+    assert (imputer._units.scale == 1).all()
 
 
 def test_bounds_hold_for_imputed_values_only():

@@ -379,7 +379,7 @@ def test_gains_are_counted_in_nats_against_the_fraction_missing(mask_model):
         missing_direction="above",
     )
     found = gain_by_model(imputer.fit(X), X)
-    scaled = np.where(missing, 0.0, (X - imputer._center) / imputer._scale)
+    scaled = np.where(missing, 0.0, (X - imputer._units.center) / imputer._units.scale)
     module = imputer.net_.module_.double()
     rows = torch.from_numpy(scaled), torch.from_numpy(~missing * 1.0)
     gain = np.zeros((len(X), 2))

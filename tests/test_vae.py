@@ -88,7 +88,7 @@ def test_miwae_is_factor_analysis_where_values_are_missing_at_random():
     X[rng.uniform(size=X.shape) < 0.2] = np.nan
     imputer = MIWAEImputer(**LINEAR | {"max_iter": 400, "scaling": "observed"}).fit(X)
     found = linear_parameters(imputer)
-    center, scale = imputer._center, imputer._scale
+    center, scale = imputer._units.center, imputer._units.scale
     loading = (found["loading"] * scale)[:, None]
     mean = found["mean"] * scale + center
     covariance = loading @ loading.T + np.diag((found["noise"] * scale) ** 2)

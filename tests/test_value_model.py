@@ -343,8 +343,8 @@ def test_what_selection_hides_is_recovered(recovered):
     with torch.no_grad():
         low, high = decoder(torch.tensor([[0.0], [1.0]])).mean.numpy()
         noise = decoder(torch.zeros(1, 1)).scale.numpy()
-    mean = low[0] * imputer._scale[0] + imputer._center[0]
-    sd = np.hypot(high[0] - low[0], noise[0]) * imputer._scale[0]
+    mean = low[0] * imputer._units.scale[0] + imputer._units.center[0]
+    sd = np.hypot(high[0] - low[0], noise[0]) * imputer._units.scale[0]
     assert mean == pytest.approx(MEAN[0], abs=0.05 * SD[0])
     assert sd == pytest.approx(SD[0], rel=0.05)
     assert imputer.missing_slope_[0] * SD[0] == pytest.approx(SLOPE, rel=0.25)
@@ -420,14 +420,14 @@ def test_results_are_those_of_the_fitted_model_integrated_exactly(small):
     imputer, X = small
     plain, rows = without_regressions(imputer), X[:60]
     observed = ~np.isnan(rows)
-    scaled = np.where(observed, (rows - imputer._center) / imputer._scale, 0.0)
+    scaled = np.where(observed, (rows - imputer._units.center) / imputer._units.scale, 0.0)
     module = imputer.net_.module_
     exact = integrate(module, (torch.from_numpy(scaled), torch.from_numpy(observed * 1.0)))
-    expected = np.where(observed, rows, exact.mean * imputer._scale + imputer._center)
+    expected = np.where(observed, rows, exact.mean * imputer._units.scale + imputer._units.center)
     error = (plain.transform(rows) - expected) / np.nanstd(X, axis=0)
     np.testing.assert_allclose(error, 0.0, atol=0.01)
     np.testing.assert_allclose(imputer.predict_mask_proba(rows), exact.observed_proba, atol=5e-3)
-    log_likelihood = exact.log_likelihood - (observed * np.log(imputer._scale)).sum(1)
+    log_likelihood = exact.log_likelihood - (observed * np.log(imputer._units.scale)).sum(1)
     np.testing.assert_allclose(imputer.score_samples(rows), log_likelihood, atol=0.02)
 
 
@@ -456,8 +456,10 @@ def test_regressions_share_in_what_is_imputed(small, monkeypatch):
     if imputer.prior is None:
         np.testing.assert_array_equal(imputed, by_model)
         return
-    scaled = (by_model - imputer._center) / imputer._scale
-    by_regressions = imputer.prior_.impute(scaled, ~missing) * imputer._scale + imputer._center
+    scaled = (by_model - imputer._units.center) / imputer._units.scale
+    by_regressions = (
+        imputer.prior_.impute(scaled, ~missing) * imputer._units.scale + imputer._units.center
+    )
     expected = 0.5 * (by_model + by_regressions)
     np.testing.assert_allclose(imputed[missing], expected[missing], rtol=1e-12)
     assert np.abs(by_model - by_regressions)[missing].max() > 0.1
@@ -469,7 +471,7 @@ def test_what_is_known_of_the_process_is_in_units_of_the_data(small):
     imputer, _ = small
     # The chance as the attributes describe it is that of the fitted process.
     u = np.linspace(-10, 25, 71)[:, None]
-    scaled = (u - imputer._center) / imputer._scale
+    scaled = (u - imputer._units.center) / imputer._units.scale
     described = imputer.missing_floor_ + (imputer.missing_ceiling_ - imputer.missing_floor_) * ndtr(
         imputer.missing_slope_ * (u - imputer.missing_threshold_)
     )

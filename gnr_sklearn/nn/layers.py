@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "InformedDense"]
 
 # A matrix product is slow on a CPU where its result has fewer columns than this, the width of
 # a block of the usual kernels, and fast where it has as few rows.
@@ -85,10 +85,58 @@ class Dense(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (..., n_in) to (..., n_out)."""
-        device = inputs.device.type
-        if device != "cpu":
-            outputs = F.linear(inputs, self.weight, self.bias)
-            return outputs.tanh() if self.tanh else outputs
-        lower = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if lower else self.weight.dtype
-        return _DenseFunction.apply(inputs, self.weight, self.bias, self.tanh, dtype)
+        return _dense(inputs, self.weight, self.bias, self.tanh)
+
+
+class InformedDense(nn.Module):
+    r"""An affine map whose outputs are features of which something is known.
+
+    The weights of a feature are :math:`W_j = \Delta_j + A f_j`, and its bias is
+    :math:`b_j = \delta_j + a^\top f_j`: a linear function of what is known of it, and a deviation
+    of its own, which a penalty is meant to keep small.
+
+    Parameters
+    ----------
+    n_in : int
+        Size of the last axis before.
+    info : Tensor of shape (n_features, n_info)
+        What is known of each feature, such as a 1 for all of them.
+    generator : torch.Generator
+        Source of the initial weights.
+    n_blocks : int, default=1
+        How many outputs there are for each feature, one after another for all features.
+    """
+
+    def __init__(
+        self, n_in: int, info: Tensor, generator: torch.Generator, n_blocks: int = 1
+    ) -> None:
+        super().__init__()
+        self.info: Tensor
+        self.register_buffer("info", info.repeat(n_blocks, 1))
+        n_out, n_info = self.info.shape
+        common = torch.empty((n_info, n_in), dtype=torch.float32, device="cpu")
+        own = torch.empty((n_out, n_in), dtype=torch.float32, device="cpu")
+        self.common_weight = nn.Parameter(
+            common.normal_(0.0, 0.3 * (n_in * n_info) ** -0.5, generator=generator)
+        )
+        self.common_bias = nn.Parameter(torch.zeros(n_info, dtype=torch.float32, device="cpu"))
+        # Not 0, from which inputs that features share alike could not be told apart.
+        self.own_weight = nn.Parameter(own.normal_(0.0, 0.1 * n_in**-0.5, generator=generator))
+        self.own_bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float32, device="cpu"))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (..., n_in) to (..., n_out)."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            weight = self.own_weight + self.info @ self.common_weight
+            bias = self.own_bias + self.info @ self.common_bias
+        return _dense(inputs, weight, bias, tanh=False)
+
+
+def _dense(inputs: Tensor, weight: Tensor, bias: Tensor, tanh: bool) -> Tensor:
+    device = inputs.device.type
+    if device != "cpu":
+        outputs = F.linear(inputs, weight, bias)
+        return outputs.tanh() if tanh else outputs
+    lower = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if lower else weight.dtype
+    return _DenseFunction.apply(inputs, weight, bias, tanh, dtype)

@@ -107,6 +107,11 @@ class LatentVariableModel(nn.Module):
         Further inputs of the data decoder, given by a subclass.
     encode_mask : bool
         Whether the "zero" encoder sees the mask too.
+    feature_info : Tensor of shape (n_features, n_info) or None
+        What is known of each feature: the decoders' weights, and the embeddings of a
+        permutation-invariant encoder, are functions of it, beside what is learned of each alone.
+    mean_limits : tuple of float or None
+        See :class:`~gnr_sklearn.nn.networks.DataDecoder`.
     """
 
     def __init__(
@@ -126,6 +131,8 @@ class LatentVariableModel(nn.Module):
         auxiliary_features: Sequence[int] = (),
         n_categories: int = 0,
         encode_mask: bool = False,
+        feature_info: Tensor | None = None,
+        mean_limits: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -141,7 +148,13 @@ class LatentVariableModel(nn.Module):
             ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator, encode_mask)
             if encoder == "zero"
             else PermutationInvariantEncoder(
-                n_features, latent_dim, hidden_dims, generator, embedding_dim, code_dim
+                n_features,
+                latent_dim,
+                hidden_dims,
+                generator,
+                embedding_dim,
+                code_dim,
+                feature_info,
             )
         )
         if len(features) and likelihood != "gaussian":
@@ -158,6 +171,8 @@ class LatentVariableModel(nn.Module):
             generator,
             likelihood,
             curved=curved,
+            info=feature_info,
+            mean_limits=mean_limits,
         )
         self.prior_network = None
         if n_auxiliary:
@@ -286,7 +301,11 @@ class GNR(LatentVariableModel):
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, **networks)
         self.mask_decoder = multilayer_perceptron(
-            self.joint_dim, self.decoder_dims, n_features, generator
+            self.joint_dim,
+            self.decoder_dims,
+            n_features,
+            generator,
+            networks.get("feature_info"),
         )
         self.prior_mask_decoder = None
         if n_of_u := len(self.auxiliary_features):
@@ -322,8 +341,8 @@ class ValueGNR(LatentVariableModel):
     ----------
     n_features, latent_dim : int
         Numbers of columns of the data and of z.
-    missing_fraction, missing_direction, is_tied : sequence of float, of {-1, 0, 1} and of bool
-        What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes.
+    missing_fraction, missing_direction, is_tied, shared_process
+        What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes; its `shared` is the last.
     seed : int
         Seed of the initial weights.
     **networks
@@ -338,6 +357,7 @@ class ValueGNR(LatentVariableModel):
         missing_fraction: Sequence[float],
         missing_direction: Sequence[int],
         is_tied: Sequence[bool] | None = None,
+        shared_process: bool = False,
         seed: int = 0,
         **networks: Any,
     ) -> None:
@@ -345,7 +365,9 @@ class ValueGNR(LatentVariableModel):
             raise ValueError("likelihood must be 'gaussian' in a model that integrates x.")
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, encode_mask=True, **networks)
-        self.process = ValueProcess(missing_fraction, missing_direction, is_tied)
+        self.process = ValueProcess(
+            missing_fraction, missing_direction, is_tied, shared=shared_process
+        )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
@@ -399,6 +421,8 @@ class NotMIWAE(SelectionModel):
     missing_direction : sequence of {-1, 1} or None
         For each feature, whether small (-1) or large (1) values go missing. For
         "self_masking_known" only.
+    shared_process : bool
+        Whether self-masking features have one slope and one threshold.
     seed : int
         Seed of the initial weights.
     **networks
@@ -412,13 +436,19 @@ class NotMIWAE(SelectionModel):
         *,
         missing_process: str = "self_masking",
         missing_direction: Sequence[int] | None = None,
+        shared_process: bool = False,
         seed: int = 0,
         **networks: Any,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, **networks)
         self.missing_process = MissingProcess(
-            missing_process, n_features, self.hidden_dims[:1], generator, missing_direction
+            missing_process,
+            n_features,
+            self.hidden_dims[:1],
+            generator,
+            missing_direction,
+            shared_process,
         )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
@@ -443,7 +473,7 @@ class PSMVAE(SelectionModel):
         Numbers of columns of the data and of z.
     n_components : int
         Number of categories.
-    missing_process, missing_direction
+    missing_process, missing_direction, shared_process
         As for :class:`NotMIWAE`; each category has a process of its own.
     seed : int
         Seed of the initial weights.
@@ -459,6 +489,7 @@ class PSMVAE(SelectionModel):
         n_components: int = 3,
         missing_process: str = "self_masking",
         missing_direction: Sequence[int] | None = None,
+        shared_process: bool = False,
         seed: int = 0,
         **networks: Any,
     ) -> None:
@@ -469,7 +500,12 @@ class PSMVAE(SelectionModel):
         self.n_components = self.terms_per_noise = n_components
         self.missing_processes = nn.ModuleList(
             MissingProcess(
-                missing_process, n_features, self.hidden_dims[:1], generator, missing_direction
+                missing_process,
+                n_features,
+                self.hidden_dims[:1],
+                generator,
+                missing_direction,
+                shared_process,
             )
             for _ in range(n_components)
         )

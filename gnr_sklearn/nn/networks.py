@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnr_sklearn.nn.layers import Dense
+from gnr_sklearn.nn.layers import Dense, InformedDense
 from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, StudentT
 
 __all__ = [
@@ -41,7 +41,11 @@ MINIMUM_DEGREES_OF_FREEDOM = 3.0
 
 
 def multilayer_perceptron(
-    n_in: int, hidden_dims: Sequence[int], n_out: int, generator: torch.Generator
+    n_in: int,
+    hidden_dims: Sequence[int],
+    n_out: int,
+    generator: torch.Generator,
+    info: Tensor | None = None,
 ) -> nn.Sequential:
     """Affine layers with tanh between them; without hidden layers, one affine map.
 
@@ -53,6 +57,9 @@ def multilayer_perceptron(
         Width of each hidden layer.
     generator : torch.Generator
         Source of the Glorot-uniform initial weights; biases start at 0.
+    info : Tensor of shape (n_features, n_info) or None, default=None
+        What is known of the features that the outputs are of; see
+        :class:`~gnr_sklearn.nn.layers.InformedDense`.
 
     Returns
     -------
@@ -60,7 +67,15 @@ def multilayer_perceptron(
     """
     widths = [n_in, *hidden_dims]
     hidden = [Dense(*pair, generator, tanh=True) for pair in pairwise(widths)]
-    return nn.Sequential(*hidden, Dense(widths[-1], n_out, generator))
+    return nn.Sequential(*hidden, _last_layer(widths[-1], n_out, generator, info))
+
+
+def _last_layer(
+    n_in: int, n_out: int, generator: torch.Generator, info: Tensor | None
+) -> Dense | InformedDense:
+    if info is None:
+        return Dense(n_in, n_out, generator)
+    return InformedDense(n_in, info, generator, n_blocks=n_out // len(info))
 
 
 class CurvedMap(nn.Module):
@@ -77,11 +92,20 @@ class CurvedMap(nn.Module):
         Width of the hidden layer.
     generator : torch.Generator
         Source of the initial weights.
+    info : Tensor of shape (n_features, n_info) or None, default=None
+        What is known of the features that the outputs are of, for the affine part.
     """
 
-    def __init__(self, n_in: int, n_out: int, n_hidden: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        n_hidden: int,
+        generator: torch.Generator,
+        info: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.affine = Dense(n_in, n_out, generator)
+        self.affine = _last_layer(n_in, n_out, generator, info)
         self.hidden = Dense(n_in, n_hidden, generator, tanh=True)
         # Units that bend within the range of z, each elsewhere: from Glorot's small weights and no
         # biases, the network would start as close to an odd and linear function as it gets.
@@ -195,6 +219,8 @@ class PermutationInvariantEncoder(GaussianEncoder):
         Size of the embedding of a feature.
     code_dim : int
         Size of what represents a row.
+    info : Tensor of shape (n_features, n_info) or None, default=None
+        What is known of each feature: a linear function of it is added to the embedding.
 
     References
     ----------
@@ -211,17 +237,51 @@ class PermutationInvariantEncoder(GaussianEncoder):
         generator: torch.Generator,
         embedding_dim: int = 20,
         code_dim: int = 50,
+        info: Tensor | None = None,
     ) -> None:
         super().__init__(code_dim, latent_dim, hidden_dims, generator)
         embedding = torch.empty((n_features, embedding_dim), dtype=torch.float32, device="cpu")
         self.embedding = nn.Parameter(embedding.normal_(generator=generator))
         self.code = Dense(embedding_dim + 1, code_dim, generator, tanh=True)
+        self.of_info = None if info is None else InformedEmbedding(info, embedding_dim, generator)
 
     def represent(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the sum of the codes of observed cells."""
-        embedding = self.embedding.expand(len(x), -1, -1)
-        codes = self.code(torch.cat([x.unsqueeze(-1), embedding], dim=-1))
-        return (codes * mask.unsqueeze(-1)).sum(-2)
+        embedding = self.embedding if self.of_info is None else self.embedding + self.of_info()
+        # Only cells that are observed are looked at: in a table of ratings, few are.
+        of_value, of_feature = self.code.weight[:, 0], self.code.weight[:, 1:]
+        constant = F.linear(embedding, of_feature, self.code.bias)
+        rows, features = mask.nonzero(as_tuple=True)
+        cells = x[rows, features].unsqueeze(-1)
+        codes = torch.tanh(cells * of_value + F.embedding(features, constant))
+        n_cells = torch.bincount(rows, minlength=len(x))
+        return torch.segment_reduce(codes, "sum", lengths=n_cells, unsafe=True)
+
+
+class InformedEmbedding(nn.Module):
+    """A linear function of what is known of each feature.
+
+    Parameters
+    ----------
+    info : Tensor of shape (n_features, n_info)
+        What is known.
+    embedding_dim : int
+        Size of the result for a feature.
+    generator : torch.Generator
+        Source of the initial weights.
+    """
+
+    def __init__(self, info: Tensor, embedding_dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.info: Tensor
+        self.register_buffer("info", info)
+        n_info = info.shape[1]
+        weight = torch.empty((n_info, embedding_dim), dtype=torch.float32, device="cpu")
+        self.weight = nn.Parameter(weight.normal_(0.0, n_info**-0.5, generator=generator))
+
+    def forward(self) -> Tensor:
+        """Return the embeddings, (n_features, embedding_dim)."""
+        return self.info @ self.weight
 
 
 class DataDecoder(nn.Module):
@@ -242,6 +302,10 @@ class DataDecoder(nn.Module):
         Family of the distribution. Degrees of freedom are learned as the scale is.
     curved : bool
         Whether the network is a :class:`CurvedMap`, whose hidden layer has the first of the widths.
+    info : Tensor of shape (n_features, n_info) or None, default=None
+        What is known of each feature; see :class:`~gnr_sklearn.nn.layers.InformedDense`.
+    mean_limits : tuple of float or None, default=None
+        Ends of the range of a mean that is a sigmoid function; None for no such function.
     """
 
     def __init__(
@@ -253,8 +317,11 @@ class DataDecoder(nn.Module):
         generator: torch.Generator,
         likelihood: LikelihoodName = "gaussian",
         curved: bool = False,
+        info: Tensor | None = None,
+        mean_limits: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
+        self.mean_limits = mean_limits
         for name, value, allowed in (
             ("observation_scale", observation_scale, get_args(ObservationScale)),
             ("likelihood", likelihood, get_args(LikelihoodName)),
@@ -274,9 +341,9 @@ class DataDecoder(nn.Module):
             if likelihood == "student_t":
                 self.raw_degrees_of_freedom = nn.Parameter(zeros.clone())
         self.network: nn.Module = (
-            CurvedMap(n_inputs, n_outputs, hidden_dims[0], generator)
+            CurvedMap(n_inputs, n_outputs, hidden_dims[0], generator, info)
             if curved
-            else multilayer_perceptron(n_inputs, hidden_dims, n_outputs, generator)
+            else multilayer_perceptron(n_inputs, hidden_dims, n_outputs, generator, info)
         )
 
     def forward(self, z: Tensor) -> Likelihood:
@@ -285,6 +352,9 @@ class DataDecoder(nn.Module):
         raw = [p for p in (self.raw_scale, self.raw_degrees_of_freedom) if p is not None]
         if not raw:
             mean, *raw = mean.split(self.n_features, dim=-1)
+        if self.mean_limits is not None:
+            low, high = self.mean_limits
+            mean = low + (high - low) * mean.sigmoid()
         scale = F.softplus(raw[0]) + MINIMUM_SCALE
         if self.likelihood == "gaussian":
             return Gaussian(mean, scale)

@@ -51,6 +51,8 @@ class MissingProcess(nn.Module):
         Source of the initial weights.
     direction : sequence of {-1, 1} or None
         Signs of the slopes, for "self_masking_known" only; None for 1 everywhere.
+    shared : bool, default=False
+        Whether self-masking features have one slope, but for its sign, and one threshold.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class MissingProcess(nn.Module):
         hidden_dims: Sequence[int],
         generator: torch.Generator,
         direction: Sequence[int] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -73,11 +76,12 @@ class MissingProcess(nn.Module):
                 "kind must be 'self_masking', 'self_masking_known', 'linear' or 'nonlinear', "
                 f"got {kind!r}."
             )
-        slope = torch.empty(n_features, dtype=torch.float32, device="cpu")
+        n_processes = 1 if shared else n_features
+        slope = torch.empty(n_processes, dtype=torch.float32, device="cpu")
         if kind == "self_masking":
             slope.normal_(generator=generator)
         self.slope = nn.Parameter(slope if kind == "self_masking" else slope.fill_(RAW_SLOPE))
-        zeros = torch.zeros(n_features, dtype=torch.float32, device="cpu")
+        zeros = torch.zeros(n_processes, dtype=torch.float32, device="cpu")
         self.threshold = nn.Parameter(zeros)
         signs = torch.tensor(direction or [1] * n_features, dtype=torch.float32, device="cpu")
         self.direction: Tensor
@@ -116,6 +120,9 @@ class ValueProcess(nn.Module):
         Signs of the slopes.
     is_tied : sequence of bool or None, default=None
         Features whose slope is held at 3; None for none.
+    shared : bool, default=False
+        Whether all features, which are then measured in the same units, have one process but for
+        the sign of the slope.
 
     Notes
     -----
@@ -136,25 +143,31 @@ class ValueProcess(nn.Module):
         missing_fraction: Sequence[float],
         direction: Sequence[int],
         is_tied: Sequence[bool] | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         fraction = torch.tensor(missing_fraction, dtype=torch.float32, device="cpu")
+        signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
+        is_level = signs == 0
+        if shared:
+            fraction, is_level = fraction.mean().view(1), is_level.all().view(1)
         ceiling = (BEYOND * fraction).clamp(1e-3, HIGHEST_CEILING)
         in_it = fraction > 0
-        shared = torch.logit(ceiling[in_it] if in_it.any() else ceiling).mean().view(1)
-        self.shared_ceiling = nn.Parameter(shared)
-        self.ceiling_deviation = nn.Parameter(torch.where(in_it, torch.logit(ceiling) - shared, 0))
+        in_common = torch.logit(ceiling[in_it] if in_it.any() else ceiling).mean().view(1)
+        deviation = torch.where(in_it, torch.logit(ceiling) - in_common, 0)
+        self.shared_ceiling = nn.Parameter(in_common)
+        self.ceiling_deviation = nn.Parameter(deviation)
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
         threshold = -torch.special.ndtri(beyond)
-        signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
         # Without a slope, the intercept alone makes the chance.
-        threshold = torch.where((signs == 0) & in_it, threshold / STEEP_SLOPE, threshold)
+        threshold = torch.where(is_level & in_it, threshold / STEEP_SLOPE, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
         self.register_buffer("direction", signs)
-        tied = torch.tensor(is_tied or [False] * len(fraction), dtype=torch.bool, device="cpu")
+        tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
         self.is_tied: Tensor
         self.register_buffer("is_tied", tied)
 
@@ -212,9 +225,10 @@ class ValueProcess(nn.Module):
         )
         return log_observed - log_missing
 
-    def parameters_of_features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def parameters_of_features(self) -> tuple[Tensor, ...]:
         """Return slopes, intercepts and the logarithms of f and c - f, each (d,)."""
-        return self.slope, self.intercept, self.log_floor, self.log_rise
+        parts = (self.slope, self.intercept, self.log_floor, self.log_rise)
+        return tuple(part.expand_as(self.direction) for part in parts)
 
     def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
         """Return the distributions of what goes missing of N(mean, scale^2)."""

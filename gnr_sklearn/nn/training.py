@@ -26,6 +26,7 @@ __all__ = [
     "NegativeBound",
     "ProgressBar",
     "RandomBatches",
+    "RatingNoise",
     "SequentialBatches",
     "StepwiseNet",
     "filled_chunks",
@@ -380,6 +381,29 @@ class StepwiseNet(NeuralNet):
         return self
 
 
+class RatingNoise:
+    r"""Noise on observed ratings, which are points t on a curve from 0 to 1.
+
+    A point becomes :math:`\epsilon + (1 - \epsilon) t` (eq. 21).
+
+    Parameters
+    ----------
+    scale : float
+        Standard deviation of :math:`\epsilon`.
+    highest : float
+        What stands for 1 in the units of the net.
+    """
+
+    def __init__(self, scale: float, highest: float) -> None:
+        self.scale = scale
+        self.highest = highest
+
+    def __call__(self, x: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a noisy copy of rows with zeros at their missing values."""
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        return x + mask * self.scale * noise * (self.highest - x)
+
+
 class ImputationNet(StepwiseNet):
     """skorch's net for models whose forward returns :class:`Terms`.
 
@@ -396,6 +420,8 @@ class ImputationNet(StepwiseNet):
         Samples of z for each row, K in eq. 15.
     precision : torch.dtype
         What the decoders compute with: torch.float32 or torch.bfloat16.
+    value_noise : RatingNoise or None, default=None
+        Noise on the rows that are trained on; None for none.
     **params
         What :class:`StepwiseNet` takes.
     """
@@ -407,9 +433,11 @@ class ImputationNet(StepwiseNet):
         criterion: type[nn.Module] = NegativeBound,
         n_importance_samples: int = 20,
         precision: torch.dtype = torch.float32,
+        value_noise: RatingNoise | None = None,
         **params: Any,
     ) -> None:
         self.n_importance_samples = n_importance_samples
+        self.value_noise = value_noise
         self.precision = precision
         super().__init__(module, criterion=criterion, **params)
 
@@ -426,6 +454,8 @@ class ImputationNet(StepwiseNet):
             dtype=rows["x"].dtype,
             device=self.device,
         )
+        if training and self.value_noise is not None:
+            rows["x"] = self.value_noise(rows["x"], rows["mask"], generator)
         lower = self.precision == torch.bfloat16
         with torch.autocast(noise.device.type, dtype=torch.bfloat16, enabled=lower):
             return self.module_(noise=noise, **rows, **fit_params)

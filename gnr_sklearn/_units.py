@@ -1,0 +1,149 @@
+"""The units that a net sees values in, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+
+from gnr_sklearn._base import FloatArray
+from gnr_sklearn._deep import LARGEST_VALUE
+
+__all__ = ["ALIKE", "Scaling", "Units", "fit_units"]
+
+Scaling = Literal["observed", "shared", "ratings"] | None
+
+# Kinds of scaling that say that all features are measured in the same way.
+ALIKE = ("shared", "ratings")
+
+# Powers of two of ratings that differ by more would leave nothing of the lower ones.
+MOST_LEVELS = 20
+
+# Nodes and weights of a normal distribution's expectation that are exact up to the fifth power.
+NODES = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0])
+WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
+
+
+@dataclass(frozen=True)
+class Units:
+    r"""A scale for each feature, and before it the curve of ratings where they are such.
+
+    Attributes
+    ----------
+    center, scale : ndarray of shape (n_features,)
+        What values, or points on the curve, are centred and scaled by.
+    levels : tuple of float or None, default=None
+        The lowest and the highest rating, :math:`r_0` and :math:`r_1`. A rating r is
+        :math:`(2^{r - r_0 + 1} - 1) / (2^{r_1 - r_0 + 1} - 1)` on the curve, which is eq. 21 of
+        Chen et al. (2023) where the lowest is 1.
+    """
+
+    center: FloatArray
+    scale: FloatArray
+    levels: tuple[float, float] | None = None
+
+    def transform(self, values: FloatArray) -> FloatArray:
+        """Return values in the units of the net."""
+        scaled = self._on_curve(values) - self.center
+        scaled /= self.scale
+        return scaled
+
+    def inverse_transform(self, scaled: NDArray[np.floating]) -> FloatArray:
+        """Return numbers of the net in the units of the data; ratings between the levels."""
+        on_curve = scaled.astype(np.float64) * self.scale + self.center
+        if self.levels is None:
+            return on_curve
+        top = self._top
+        return self.levels[0] - 1.0 + np.log2(1.0 + top * np.clip(on_curve, 1.0 / top, 1.0))
+
+    def expectation(self, mean: NDArray[np.floating], scale: NDArray[np.floating]) -> FloatArray:
+        """Return the expectations, in the units of the data, of normally distributed numbers."""
+        if self.levels is None:
+            return self.inverse_transform(mean)
+        parts = (
+            weight * self.inverse_transform(mean + node * scale)
+            for node, weight in zip(NODES, WEIGHTS, strict=True)
+        )
+        return np.sum(list(parts), axis=0)
+
+    def log_slope(self, values: FloatArray) -> FloatArray:
+        """Logarithm of the derivative of :meth:`transform`, from one density to the other."""
+        slope = np.broadcast_to(-np.log(self.scale), values.shape)
+        if self.levels is None:
+            return slope
+        exponent = np.log(2.0) * (values - self.levels[0] + 1.0)
+        return slope + exponent + np.log(np.log(2.0) / self._top)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The ends of the curve in the units of the net, where all features have the same."""
+        if self.levels is None:
+            return None
+        low, high = (np.array([0.0, 1.0]) - self.center[0]) / self.scale[0]
+        return float(low), float(high)
+
+    @property
+    def _top(self) -> float:
+        assert self.levels is not None
+        return 2.0 ** (self.levels[1] - self.levels[0] + 1.0) - 1.0
+
+    def _on_curve(self, values: FloatArray) -> FloatArray:
+        if self.levels is None:
+            return values
+        # Ratings beyond the highest that was seen would soon leave the range of numbers.
+        below_most = np.minimum(values - self.levels[0] + 1.0, 2.0 * MOST_LEVELS)
+        return (2.0**below_most - 1.0) / self._top
+
+
+def fit_units(
+    values: FloatArray, scaling: Scaling, lowest: FloatArray, highest: FloatArray
+) -> Units:
+    """Choose units by the observed values.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_features)
+        With NaN where they are missing, and an observed one in each column.
+    scaling : {"observed", "shared", "ratings"} or None
+        What :class:`~gnr_sklearn._vae.VAEImputer` takes.
+    lowest, highest : ndarray of shape (n_features,)
+        Bounds of the user, infinite where there are none; for ratings, the levels.
+    """
+    n_features = values.shape[1]
+    if scaling is None:
+        if np.nanmax(np.abs(values)) > LARGEST_VALUE:
+            raise ValueError(
+                "scaling must be 'observed' for data as large as these: without it, values "
+                f"must lie within {LARGEST_VALUE:g} of 0, got {np.nanmax(np.abs(values)):g}."
+            )
+        return Units(np.zeros(n_features), np.ones(n_features))
+    if scaling == "observed":
+        # It passes over NaN, and takes 1 for the scale of a constant feature.
+        scaler = StandardScaler().fit(values)
+        return Units(scaler.mean_, scaler.scale_)
+    levels = _rating_levels(values, lowest, highest) if scaling == "ratings" else None
+    curve = Units(np.zeros(n_features), np.ones(n_features), levels)
+    scaler = StandardScaler().fit(curve.transform(values).reshape(-1, 1))
+    center, scale = (np.full(n_features, of[0]) for of in (scaler.mean_, scaler.scale_))
+    return Units(center, scale, levels)
+
+
+def _rating_levels(
+    values: FloatArray, lowest: FloatArray, highest: FloatArray
+) -> tuple[float, float]:
+    """Return the lowest and the highest rating: as the user bounds them, else as they are."""
+    seen = np.nanmin(values), np.nanmax(values)
+    low, high = (
+        float(of_all[0]) if np.isfinite(of_all).all() and np.ptp(of_all) == 0 else float(of_seen)
+        for of_all, of_seen in zip((lowest, highest), seen, strict=True)
+    )
+    if not low <= seen[0] <= seen[1] <= high or high - low > MOST_LEVELS:
+        raise ValueError(
+            "scaling must not be 'ratings' unless all ratings are between min_value and max_value "
+            f"and these differ by at most {MOST_LEVELS}, got ratings from {seen[0]:g} to "
+            f"{seen[1]:g} and bounds of {low:g} and {high:g}."
+        )
+    return low, high
