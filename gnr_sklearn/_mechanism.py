@@ -285,19 +285,21 @@ def log_mask_given_others(samples: WeightedSamples, x: Tensor, mask: Tensor) -> 
     log_mask : Tensor of shape (B, d)
     """
     x_given_z, logits = samples.x_given_z, samples.mask_logits
-    assert logits is not None
     if isinstance(x_given_z, SelectedGaussian):
         before = Gaussian(x_given_z.mean_of_all, x_given_z.scale)
         log_missing = x_given_z.log_missing
+        # That a known value is observed does not depend on z.
+        log_mask = (1.0 - mask) * log_missing
     else:
         assert isinstance(x_given_z, Gaussian)
+        assert logits is not None
         before, log_missing = x_given_z, F.logsigmoid(-logits)
+        log_mask = F.logsigmoid((2.0 * mask - 1.0) * logits)
     one_cell = Gaussian(
         before.mean.unsqueeze(-1), before.scale.expand_as(before.mean).unsqueeze(-1)
     )
     log_x = one_cell.log_density(x.unsqueeze(-1), mask.unsqueeze(-1))
-    log_cell = log_x + F.logsigmoid((2.0 * mask - 1.0) * logits)
-    weights = normalized_weights((samples.log_w.unsqueeze(-1) - log_cell).double())
+    weights = normalized_weights((samples.log_w.unsqueeze(-1) - log_x - log_mask).double())
     missing = (weights * log_missing.double().exp()).sum(0).clamp(1e-9, 1.0 - 1e-9)
     return torch.where(mask > 0, torch.log1p(-missing), missing.log())
 

@@ -407,10 +407,13 @@ class VAEImputer(DeepImputer):
         proba = np.zeros((len(rows), self.n_features_in_))
         modelled = np.flatnonzero(~self._is_empty_feature)
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
-            assert samples.mask_logits is not None
-            proba[chunk, modelled] = expectation(
-                samples.log_w, samples.mask_logits.double().sigmoid()
-            )
+            logits = samples.mask_logits
+            if logits is None:
+                batch, _ = rows[chunk]
+                x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
+                with torch.inference_mode():
+                    logits = self._module.mask_logits(x, mask, samples.x_given_z)
+            proba[chunk, modelled] = expectation(samples.log_w, logits.double().sigmoid())
         # The weights of a row sum to 1 only up to rounding.
         return np.clip(proba, 0.0, 1.0)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gnr_sklearn.nn.likelihoods import (
     Gaussian,
     Likelihood,
+    SelectedGaussian,
     bernoulli_log_density,
     standard_normal_log_density,
 )
@@ -47,7 +48,8 @@ class Terms(NamedTuple):
         The distribution of a missing value, p(x | u, z) or p(x | u, z, m = 0), whose mean is
         (K, B, d).
     mask_logits : Tensor of shape (K, B, d) or None
-        Log-odds of P(m = 1 | ...), m = 1 meaning observed.
+        Log-odds of P(m = 1 | ...), m = 1 meaning observed; None where there are none, or where
+        they follow from `x_given_z` (:meth:`ValueGNR.mask_logits`).
     x_sample : Tensor of shape (K, B, d) or None
         Samples of x whose missing values `log_pm` rests on; None where it rests on z alone.
     """
@@ -373,10 +375,19 @@ class ValueGNR(LatentVariableModel):
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         _, terms = self.decode_data(x, mask, noise, u)
         mean, scale, *_ = terms.x_given_z
+        missing = self.process.log_missing(mean, scale.square())
+        observed = self.process.log_observed(x)
+        return terms._replace(
+            x_given_z=self.process.select(mean, scale),
+            log_pm=((1.0 - mask) * missing).sum(-1) + (mask * observed).sum(-1),
+        )
+
+    def mask_logits(self, x: Tensor, mask: Tensor, x_given_z: Likelihood) -> Tensor:
+        """Return the log-odds of a known value's, or else of its distribution's being observed."""
+        assert isinstance(x_given_z, SelectedGaussian)
+        mean, variance = x_given_z.mean_of_all, x_given_z.scale.square()
         missing = 1.0 - mask
-        mask_logits = self.process(mask * x + missing * mean, missing * scale.square())
-        selected = self.process.select(mean, scale)
-        return terms._replace(x_given_z=selected).with_mask(mask, mask_logits)
+        return self.process(mask * x + missing * mean, missing * variance)
 
 
 class SelectionModel(LatentVariableModel):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.special import ndtr
 
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.networks import multilayer_perceptron
@@ -211,19 +210,35 @@ class ValueProcess(nn.Module):
         variance : Tensor, broadcasts against `mean`, or float
             0 where a value is known.
         """
-        slope = self.slope
-        argument = slope * mean + self.intercept
-        if isinstance(variance, Tensor):
-            argument = argument * torch.rsqrt(1.0 + slope.square() * variance)
-        # Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
-        # which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
-        rise = self.log_rise.exp()
+        return self.log_observed(mean, variance) - self.log_missing(mean, variance)
+
+    def log_missing(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+        """Return the log-probability of being missing, (..., d); arguments as of the log-odds."""
+        return self._log_chance(mean, variance, self.log_floor.exp(), -1.0)
+
+    def log_observed(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+        """Return the log-probability of being observed, (..., d); arguments as of the log-odds."""
         above = torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation))
-        log_missing, log_observed = (
-            (constant + rise * ndtr(of_rise)).clamp(min=torch.finfo(mean.dtype).tiny).log()
-            for constant, of_rise in ((self.log_floor.exp(), argument), (above, -argument))
-        )
-        return log_observed - log_missing
+        return self._log_chance(mean, variance, above, 1.0)
+
+    def _log_chance(
+        self, mean: Tensor, variance: Tensor | float, constant: Tensor, sign: float
+    ) -> Tensor:
+        """Return the logarithm of a constant plus the rise times the step, or times one less it.
+
+        Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
+        which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
+        """
+        slope = sign * math.sqrt(0.5) * self.slope
+        intercept = sign * math.sqrt(0.5) * self.intercept
+        if isinstance(variance, Tensor):
+            shrinkage = torch.rsqrt(1.0 + self.slope.square() * variance)
+            slope, intercept = slope * shrinkage, intercept * shrinkage
+        # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
+        # is done on parameters, of which there are far fewer than of samples.
+        step = torch.erfc(torch.addcmul(intercept, slope, mean))
+        least = torch.finfo(mean.dtype).tiny
+        return torch.addcmul(constant.clamp(min=least), 0.5 * self.log_rise.exp(), step).log()
 
     def parameters_of_features(self) -> tuple[Tensor, ...]:
         """Return slopes, intercepts and the logarithms of f and c - f, each (d,)."""
