@@ -361,9 +361,23 @@ def test_curves_are_drawn_and_resumed(tmp_path, capsys, monkeypatch):
 
 
 def test_memory_of_many_rows_is_measured():
-    measured = scale.measure(500, imputes=True, max_iter=20)
+    X = np.random.default_rng(0).normal(size=(500, 4))
+    X[::3, 0] = np.nan
+    imputer = GNRImputer(max_iter=20, missing_direction="above", prior=None)
+    measured = scale.measure(imputer, X, imputes=True)
     assert set(measured) == {"fit_seconds", "transform_seconds", "memory_mib"}
-    assert set(scale.measure(500, imputes=False, max_iter=20)) == {"fit_seconds"}
+    assert set(scale.measure(imputer, X, imputes=False)) == {"fit_seconds"}
+
+
+def test_large_tables_of_ratings_are_measured(tmp_path, monkeypatch, capsys):
+    small = draw_r3_shaped(n_users=60, n_items=40, n_rated=700, n_asked=50)
+    monkeypatch.setattr(scale, "draw_r3_shaped", lambda: small)
+    options = argparse.Namespace(results=tmp_path, datasets=["ratings"], quick=True)
+    scale.main(options)
+    records = RecordFile("scale", tmp_path).records
+    assert {r["method"] for r in records} == {"GNR", "MF-SNIPS"}
+    assert len(records) == 6
+    assert all(r["mean"] > 0 for r in records if r["metric"] == "memory_mib")
 
 
 def test_ratings_of_the_shape_of_yahoos():
@@ -403,7 +417,10 @@ def test_errors_of_ratings():
 
 def test_ratings_are_tuned_on_train_and_recorded(tmp_path, monkeypatch, capsys):
     data = draw_r3_shaped(n_users=60, n_items=40, n_rated=700, n_asked=50)
+    data = data._replace(of_users=np.ones((60, 1)), of_items=np.arange(40.0).reshape(-1, 1))
     monkeypatch.setattr(table4, "load_ratings", lambda dataset, data_dir: data)
+    monkeypatch.setattr(table4, "STEPS", {"coat": 5})
+    monkeypatch.setitem(table4.METHODS[-1].params, "max_iter", 5)
     options = argparse.Namespace(
         results=tmp_path, data_dir=None, datasets=["coat"], seeds=1, methods=None, jobs=1
     )
