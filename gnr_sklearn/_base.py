@@ -18,6 +18,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
 from gnr_sklearn._validation import feature_limits, without_pandas_na
 
 # These are scikit-learn's own means of checking parameters. They are private there and
@@ -48,7 +49,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
+class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
     """The contract of an imputer; a subclass adds how to learn and how to impute.
 
     Parameters are dataclass fields: each is declared once, with its default and type,
@@ -201,13 +202,21 @@ class BaseImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
             if self.add_indicator:
                 indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
                 self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
+            context = begin_fit(self, X, self._n_fit_tasks)
             fit(self._modelled_values(table, observed))
+            end_fit(context, self, X)
         except BaseException:
             # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
             # that was not is still not fitted.
-            self.__dict__ = before
+            kept = {name: vars(self)[name] for name in KEPT_ON_FAILURE if name in vars(self)}
+            self.__dict__ = before | kept
             raise
         return self
+
+    @property
+    def _n_fit_tasks(self) -> int:
+        """Number of parts of a fit that callbacks are told of, at most."""
+        return 0
 
     @property
     def _marker_is_nan(self) -> bool:

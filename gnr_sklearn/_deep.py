@@ -16,6 +16,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._callbacks import EpochTasks
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
@@ -120,7 +121,7 @@ class DeepImputer(BoundedImputer):
         settings: dict[str, Any] = {
             "optimizer": torch.optim.Adam,
             "lr": self.learning_rate,
-            "max_epochs": -(-self.max_iter // STEPS_PER_EPOCH),
+            "max_epochs": self._n_fit_tasks,
             "batch_size": self.batch_size,
             "iterator_train": RandomBatches,
             "iterator_train__n_steps": self.max_iter,
@@ -159,11 +160,21 @@ class DeepImputer(BoundedImputer):
 
     def _train(self, net: StepwiseNet, rows: MaskedRows) -> None:
         """Train a net for `max_iter` steps and keep it."""
+        tasks = None
+        if getattr(self, "_skl_callbacks", None):
+            tasks = EpochTasks(self, self._callback_fit_ctx, _trained_attributes)
+            tasks.insert_into(net)
         # Not fit, which would initialise once more.
         net.partial_fit(rows)
+        if tasks is not None:
+            tasks.remove_from(net)
         self.net_ = net
         self.n_iter_ = net.n_steps
         self.history_ = net.history
+
+    @property
+    def _n_fit_tasks(self) -> int:
+        return -(-self.max_iter // STEPS_PER_EPOCH)
 
     def _user_callbacks(self) -> list[Any]:
         callbacks = list(self.callbacks or [])
@@ -222,6 +233,10 @@ class DeepImputer(BoundedImputer):
     def _device(self) -> str:
         # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
         return str(self.net_.device)
+
+
+def _trained_attributes(net: StepwiseNet) -> dict[str, Any]:
+    return {"net_": net, "n_iter_": net.n_steps, "history_": net.history}
 
 
 def _callback_of(item: Any) -> Any:
