@@ -16,7 +16,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
-from gnr_sklearn._callbacks import EpochTasks
+from gnr_sklearn._epochs import EpochTasks
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
