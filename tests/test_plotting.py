@@ -10,9 +10,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
 
-from gnr_sklearn import MeanImputer
-from gnr_sklearn.plotting import RatingDistributionDisplay, SensitivityDisplay
+from gnr_sklearn import GNRImputer, MeanImputer
+from gnr_sklearn.plotting import (
+    ImputedValuesDisplay,
+    MaskProbabilityDisplay,
+    MissingPatternDisplay,
+    RatingDistributionDisplay,
+    SensitivityDisplay,
+)
 from gnr_sklearn.sensitivity import sensitivity
+from tests.contract import TINY_NET
 
 mpl.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -326,3 +333,140 @@ def test_ratings_without_matplotlib(monkeypatch):
     ):
         with pytest.raises(ImportError, match="requires matplotlib"):
             draw()
+
+
+def test_patterns_are_those_of_the_rows(X):
+    X.iloc[2, [0, 1]] = np.nan
+    display = MissingPatternDisplay.from_data(X)
+    assert display.counts.sum() == display.n_rows == 30
+    missing = X.isna().to_numpy()
+    for pattern, count in zip(display.patterns, display.counts, strict=True):
+        assert (missing == pattern).all(axis=1).sum() == count
+    assert (np.diff(display.counts) <= 0).all()
+    assert_allclose(display.missing_fraction, missing.mean(axis=0))
+    assert_array_equal(display.image_.get_array(), display.patterns)
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert labels == ["age (3%)", "dose (37%)", "income (33%)"]
+    assert display.ax_.get_yticklabels()[0].get_text() == "10 (33%)"
+    # The most common ones only, which then are not all rows.
+    few = MissingPatternDisplay.from_data(X, max_patterns=1)
+    assert few.patterns.shape == (1, 3)
+    assert few.counts.sum() < few.n_rows
+    ax = plt.subplots()[1]
+    assert few.plot(ax, image_kwargs={"cmap": "Blues"}).ax_ is ax
+    assert few.image_.get_cmap().name == "Blues"
+    with pytest.raises(ValueError, match="max_patterns must be at least 1"):
+        MissingPatternDisplay.from_data(X, max_patterns=0)
+    # A table without holes has one pattern.
+    complete = MissingPatternDisplay.from_data(np.zeros((4, 2)))
+    assert_array_equal(complete.patterns, [[False, False]])
+
+
+@pytest.mark.parametrize("kind", ["density", "strip"])
+def test_imputed_values_stand_beside_observed_ones(X, kind):
+    imputer = MeanImputer().fit(X)
+    display = ImputedValuesDisplay.from_estimator(imputer, X, kind=kind)
+    assert display.feature_names == ["dose", "income"]
+    missing = X.isna().to_numpy()
+    for j, observed, imputed in zip([1, 2], display.observed, display.imputed, strict=True):
+        assert_array_equal(observed, X.to_numpy()[~missing[:, j], j])
+        assert_allclose(imputed, np.nanmean(X.to_numpy()[:, j]))
+    assert [ax.get_xlabel() for ax in display.axes_] == ["dose", "income"]
+    legend = [text.get_text() for text in display.axes_[0].get_legend().get_texts()]
+    assert legend == ["observed", "imputed"]
+    if kind == "strip":
+        points = display.axes_[0].collections
+        assert_array_equal(points[0].get_offsets()[:, 0], display.observed[0])
+        assert_array_equal(points[1].get_offsets()[:, 0], display.imputed[0])
+    else:
+        # Histograms whose areas are 1.
+        for bars in display.axes_[0].containers:
+            assert sum(p.get_height() * p.get_width() for p in bars) == pytest.approx(1)
+    axes = plt.subplots(1, 2)[1]
+    again = display.plot(axes, kind=kind, style={"alpha": 0.1})
+    assert_array_equal(again.axes_, axes)
+    drawn = axes[0].collections or axes[0].patches
+    assert drawn[0].get_alpha() == 0.1
+
+
+def test_imputed_values_of_many_features_are_on_a_grid():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 6))
+    X[0, :5] = np.nan
+    display = ImputedValuesDisplay.from_estimator(MeanImputer().fit(X), X)
+    assert len(display.axes_) == 5
+    assert len(display.figure_.axes) == 8
+    assert sum(ax.axison for ax in display.figure_.axes) == 5
+
+
+def test_wrong_arguments_of_imputed_values(X):
+    imputer = MeanImputer().fit(X)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        ImputedValuesDisplay.from_estimator(imputer, X, kind="violin")
+    with pytest.raises(ValueError, match="ax must be None or 2 axes"):
+        ImputedValuesDisplay.from_estimator(imputer, X, ax=plt.subplots()[1])
+    with pytest.raises(ValueError, match="X must have a missing value"):
+        ImputedValuesDisplay.from_estimator(imputer, X.dropna())
+    with pytest.raises(ValueError, match="X_imputed must be complete and of the shape of X"):
+        ImputedValuesDisplay.from_predictions(X, X)
+    X["empty"] = np.nan
+    with pytest.raises(ValueError, match="imputer must give every column of X back"):
+        ImputedValuesDisplay.from_estimator(MeanImputer().fit(X), X)
+
+
+def test_mask_and_its_probabilities_stand_side_by_side(X):
+    imputer = GNRImputer(**TINY_NET, missing_direction="above").fit(X)
+    display = MaskProbabilityDisplay.from_estimator(imputer, X, max_rows=12)
+    assert display.labels == ["GNRImputer", "mask"]
+    assert display.feature_names == ["age", "dose", "income"]
+    assert_array_equal(display.images_[0].get_array(), imputer.predict_mask_proba(X)[:12])
+    assert_array_equal(display.images_[1].get_array(), X.notna()[:12])
+    assert [ax.get_title() for ax in display.axes_] == display.labels
+    mask, proba = X.notna(), imputer.predict_mask_proba(X)
+    several = MaskProbabilityDisplay.from_predictions(mask, proba, 1 - proba)
+    assert several.labels == ["probability 1", "probability 2", "mask"]
+    assert several.feature_names == ["age", "dose", "income"]
+    axes = plt.subplots(1, 3)[1]
+    again = several.plot(axes, image_kwargs={"cmap": "viridis"})
+    assert_array_equal(again.axes_, axes)
+    assert again.images_[0].get_cmap().name == "viridis"
+
+
+def test_wrong_arguments_of_a_mask(X):
+    mask = X.notna().to_numpy()
+    proba = np.full(mask.shape, 0.5)
+    for wrong, words in (
+        ((mask * 2, proba), "mask must hold nothing but True and False"),
+        ((mask,), "probas must be one matrix"),
+        ((mask, proba[:5]), "probas must be probabilities of the shape of mask"),
+        ((mask, proba * 3), "probas must be probabilities of the shape of mask"),
+        ((mask, proba * np.nan), "probas must be probabilities of the shape of mask"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            MaskProbabilityDisplay.from_predictions(*wrong)
+    for labels in ("one", ["one", "two"]):
+        with pytest.raises(ValueError, match="labels must be 1 names"):
+            MaskProbabilityDisplay.from_predictions(mask, proba, labels=labels)
+    with pytest.raises(ValueError, match="ax must be None or 2 axes"):
+        MaskProbabilityDisplay.from_predictions(mask, proba, ax=plt.subplots()[1])
+    with pytest.raises(TypeError, match="imputer must have a method predict_mask_proba"):
+        MaskProbabilityDisplay.from_estimator(MeanImputer().fit(X), X)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda X: MissingPatternDisplay.from_data(X),
+        lambda X: ImputedValuesDisplay.from_estimator(MeanImputer().fit(X), X),
+        lambda X: ImputedValuesDisplay.from_predictions(X, X.fillna(0)),
+        lambda X: MaskProbabilityDisplay.from_predictions(X.notna(), X.notna()),
+        lambda X: MaskProbabilityDisplay.from_estimator(MeanImputer().fit(X), X),
+        lambda X: ImputedValuesDisplay([], [], []).plot(),
+        lambda X: MissingPatternDisplay(*5 * [np.zeros((1, 1))]).plot(),
+        lambda X: MaskProbabilityDisplay([], [], []).plot(),
+    ],
+)
+def test_pictures_of_tables_need_matplotlib(X, draw, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="matplotlib"):
+        draw(X)

@@ -1,0 +1,243 @@
+"""What is imputed, beside what is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gnr_sklearn._base import FloatArray
+from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names
+from gnr_sklearn.plotting._tables import completed, incomplete
+
+# scikit-learn's own message for what is not installed; private there.
+from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
+
+__all__ = ["ImputedValuesDisplay"]
+
+Kind = Literal["density", "strip"]
+
+N_COLUMNS = 4
+MOST_BINS = 30
+# How far points of a strip are moved apart.
+JITTER = 0.3
+COLOURS = {"observed": "tab:blue", "imputed": "tab:orange"}
+
+
+class ImputedValuesDisplay:
+    """Values that were observed and values that were imputed, feature by feature.
+
+    That they differ is no sign of a bad imputation: where values are missing not at random they
+    should. Values that nobody could have, such as negative ages, are one, and so is it if the
+    imputed ones hardly vary although they are draws.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create one; all
+    parameters are stored as attributes.
+
+    Parameters
+    ----------
+    observed, imputed : sequence of ndarray
+        The values of each feature, of any number.
+    feature_names : sequence of str
+        Names of the features.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, of shape (n_features,)
+        Axes with the picture of each feature.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn import MICEImputer
+    >>> from gnr_sklearn.plotting import ImputedValuesDisplay
+    >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0], [4.0, 8.0]])
+    >>> display = ImputedValuesDisplay.from_estimator(MICEImputer().fit(X), X)
+    >>> [values.size for values in display.observed + display.imputed]
+    [3, 1]
+    """
+
+    def __init__(
+        self,
+        observed: Sequence[FloatArray],
+        imputed: Sequence[FloatArray],
+        feature_names: Sequence[str],
+    ) -> None:
+        self.observed = observed
+        self.imputed = imputed
+        self.feature_names = feature_names
+
+    def plot(
+        self, ax: Any = None, *, kind: Kind = "density", style: dict[str, Any] | None = None
+    ) -> Self:
+        """Draw a picture for each feature.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, array-like of them or None, default=None
+            One for each feature; None for a new figure.
+        kind : {"density", "strip"}, default="density"
+            Histograms whose areas are 1, with bins in common, or a point for each value.
+        style : dict or None, default=None
+            Keywords for matplotlib's ``hist`` or ``scatter``, such as ``{"alpha": 0.3}``.
+
+        Returns
+        -------
+        display : ImputedValuesDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `kind` or the number of axes is not as described.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind must be one of {get_args(Kind)}, got {kind!r}.")
+        axes = self._axes(ax)
+        draw = self._draw_density if kind == "density" else self._draw_strip
+        for each, observed, imputed, name in zip(
+            axes, self.observed, self.imputed, self.feature_names, strict=True
+        ):
+            draw(each, {"observed": observed, "imputed": imputed}, style or {})
+            each.set(xlabel=name)
+        axes[0].legend()
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: ArrayLike | DataFrameLike,
+        X_imputed: ArrayLike | DataFrameLike,
+        *,
+        kind: Kind = "density",
+        ax: Any = None,
+        style: dict[str, Any] | None = None,
+    ) -> ImputedValuesDisplay:
+        """Compare the values of a table with those that were put into its gaps.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            A table with NaN where values are missing.
+        X_imputed : array-like or DataFrame of shape (n_samples, n_features)
+            The same without gaps, such as an imputation or one of several draws.
+        kind, ax, style
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : ImputedValuesDisplay
+            With a picture for each feature that has missing values.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError, TypeError
+            If an argument is not as described, or nothing is missing.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        values = check_matrix(X, "X")
+        filled = check_matrix(X_imputed, "X_imputed")
+        missing = incomplete(values)
+        if filled.shape != values.shape or np.isnan(filled).any():
+            raise ValueError(
+                f"X_imputed must be complete and of the shape of X, {values.shape}, got shape "
+                f"{filled.shape} with {np.isnan(filled).sum()} missing values."
+            )
+        names = input_names(X, values.shape[1])
+        shown = np.flatnonzero(missing.any(axis=0))
+        display = cls(
+            [values[~missing[:, j], j] for j in shown],
+            [filled[missing[:, j], j] for j in shown],
+            [names[j] for j in shown],
+        )
+        return display.plot(ax, kind=kind, style=style)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        imputer: Any,
+        X: ArrayLike | DataFrameLike,
+        *,
+        kind: Kind = "density",
+        ax: Any = None,
+        style: dict[str, Any] | None = None,
+    ) -> ImputedValuesDisplay:
+        """Compare the values of a table with those that a fitted imputer puts into its gaps.
+
+        Parameters
+        ----------
+        imputer : fitted imputer
+            It must give every column back.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            A table with NaN where values are missing.
+        kind, ax, style
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : ImputedValuesDisplay
+            With a picture for each feature that has missing values.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError, TypeError
+            If X has nothing missing, or the imputer drops columns.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        values = check_matrix(X, "X")
+        incomplete(values)
+        filled = completed(imputer, X, values.shape)
+        return cls.from_predictions(X, filled, kind=kind, ax=ax, style=style)
+
+    def _axes(self, ax: Any) -> Any:
+        import matplotlib.pyplot as plt
+
+        n_features = len(self.feature_names)
+        if ax is not None:
+            axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+            if len(axes) != n_features:
+                raise ValueError(
+                    f"ax must be None or {n_features} axes, one for each feature with missing "
+                    f"values, got {len(axes)}."
+                )
+            return axes
+        n_columns = min(n_features, N_COLUMNS)
+        n_rows = -(-n_features // n_columns)
+        size = (3.2 * n_columns, 2.4 * n_rows)
+        _, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
+        for unused in grid.ravel()[n_features:]:
+            unused.set_axis_off()
+        return grid.ravel()[:n_features]
+
+    @staticmethod
+    def _draw_density(ax: Any, groups: dict[str, FloatArray], style: dict[str, Any]) -> None:
+        together = np.concatenate(list(groups.values()))
+        # As numpy counts them, for the smaller group must not be lost in wide bins.
+        n_bins = min(MOST_BINS, max(len(np.histogram_bin_edges(together, "auto")) - 1, 1))
+        edges = np.histogram_bin_edges(together, n_bins)
+        for name, values in groups.items():
+            settings = {"alpha": 0.5, "color": COLOURS[name], "label": name}
+            if len(values):
+                ax.hist(values, edges, density=True, **settings | style)
+        ax.set_yticks([])
+
+    @staticmethod
+    def _draw_strip(ax: Any, groups: dict[str, FloatArray], style: dict[str, Any]) -> None:
+        # Not at random: a picture that is drawn again is the same.
+        for height, (name, values) in enumerate(groups.items()):
+            golden = np.arange(len(values)) * 0.6180339887498949 % 1.0
+            settings = {"s": 8, "alpha": 0.5, "color": COLOURS[name], "label": name}
+            ax.scatter(values, height + JITTER * (golden - 0.5), **settings | style)
+        ax.set_yticks(range(len(groups)), list(groups))
