@@ -168,6 +168,11 @@ class VAEImputer(DeepImputer):
             Stop after this many steps without improvement, rounded up to hundreds.
         tol : float, default=1e-3
             Least improvement of the held-out bound that counts, in nats for one row.
+        learning_rate_schedule : {"cosine", "constant"}, default="cosine"
+            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
+            or stays what it is. Falling, it gets as far in half the steps. With the
+            permutation-invariant encoder it rises in the first 50 steps. An LRScheduler among the
+            callbacks takes its place.
         scaling : {"observed", "shared", "ratings"} or None, default="observed"
             Whether to centre and scale each feature by the mean and standard deviation
             of its observed values, or to take the data as they are. The starting point

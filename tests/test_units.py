@@ -1,5 +1,7 @@
 """The units that nets see values in, and features that are alike or of which something is known."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -300,6 +302,25 @@ def test_choices_of_gnr_know_what_is_known_of_features():
     for params in ({"alpha": "auto", "missing_direction": "above"}, {"missing_direction": None}):
         imputer = GNRImputer(**SMALL_NET, **params, prior=None, feature_info=info)
         assert np.isfinite(imputer.fit_transform(X)).all()
+
+
+@pytest.mark.parametrize("scaling", ["shared", "ratings"])
+@pytest.mark.parametrize("direction", [None, "below"])
+def test_gnr_as_it_is_by_default_takes_features_that_are_alike(scaling, direction):
+    rng = np.random.RandomState(0)
+    X = np.clip(3 + rng.normal(size=(60, 1)) + rng.normal(size=(60, 5)), 1, 5).round()
+    X[rng.uniform(size=X.shape) < 0.9 - 0.15 * X] = np.nan
+    params = {name: value for name, value in SMALL_NET.items() if name != "random_state"}
+    imputer = GNRImputer(**params, scaling=scaling, missing_direction=direction, random_state=0)
+    filled = imputer.fit_transform(X)
+    assert np.isfinite(filled).all()
+    draws = imputer.sample(X, 2, random_state=0)
+    assert np.isfinite(draws).all()
+    if scaling == "ratings":
+        assert (filled >= 1).all()
+        assert (filled <= 5).all()
+    again = pickle.loads(pickle.dumps(imputer))
+    assert_array_equal(again.transform(X), filled)
 
 
 @pytest.mark.parametrize(
