@@ -30,7 +30,6 @@ N_FEATURES = 20
 SETTING = "30% missing completely at random, default settings"
 FEW, MANY = 10_000, 1_000_000
 
-
 RATINGS = "ratings"
 RATING_SETTING = "fitted and filled on one core"
 STEPS_OF_PAPER = 10_000

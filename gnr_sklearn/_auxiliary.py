@@ -95,14 +95,7 @@ def check_side_info(
     """
     if side_info is None:
         return np.empty((n_rows, 0))
-    try:
-        side = check_array(side_info, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            "side_info must be a complete numeric (n_samples, n_side_features) matrix "
-            f"({str(error).splitlines()[0]})."
-        ) from error
+    side = _complete_matrix(side_info, "side_info", "(n_samples, n_side_features)")
     expected = (n_rows, side.shape[1] if n_side_features is None else n_side_features)
     if side.shape != expected:
         raise ValueError(
@@ -114,19 +107,24 @@ def check_side_info(
 
 def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
     """Return what is known of features as a matrix, (n_features, n_info)."""
-    try:
-        info = check_array(feature_info, dtype=np.float64, ensure_min_features=0)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            "feature_info must be a complete numeric (n_features, n_info) matrix "
-            f"({str(error).splitlines()[0]})."
-        ) from error
+    info = _complete_matrix(feature_info, "feature_info", "(n_features, n_info)", least_columns=0)
     if len(info) != n_features:
         raise ValueError(
             f"feature_info must have {n_features} rows, one for each feature of X, got {len(info)}."
         )
     return info
+
+
+def _complete_matrix(
+    given: ArrayLike, name: str, shape: str, *, least_columns: int = 1
+) -> FloatArray:
+    try:
+        return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{name} must be a complete numeric {shape} matrix ({str(error).splitlines()[0]})."
+        ) from error
 
 
 def _prepared(imputer: Any, seed: int) -> Any:

@@ -414,10 +414,10 @@ class VAEImputer(DeepImputer):
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
             logits = samples.mask_logits
             if logits is None:
-                batch, _ = rows[chunk]
-                x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
                 with torch.inference_mode():
-                    logits = self._module.mask_logits(x, mask, samples.x_given_z)
+                    logits = self._module.mask_logits(
+                        *self._cells_of(rows, chunk), samples.x_given_z
+                    )
             proba[chunk, modelled] = expectation(samples.log_w, logits.double().sigmoid())
         # The weights of a row sum to 1 only up to rounding.
         return np.clip(proba, 0.0, 1.0)
@@ -674,6 +674,11 @@ class VAEImputer(DeepImputer):
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
         return masked_rows(self._units.transform(values), ~np.isnan(values), u)
+
+    def _cells_of(self, rows: MaskedRows, chunk: slice) -> tuple[Tensor, Tensor]:
+        """Return values and mask of some rows, on the device of the net."""
+        batch, _ = rows[chunk]
+        return batch["x"].to(self._device), batch["mask"].to(self._device)
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(self._units.inverse_transform(scaled))

@@ -519,9 +519,7 @@ class GNRImputer(VAEImputer):
         rows = self._rows(values, np.empty((len(values), 0)))
         table = np.empty(values.shape)
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
-            batch, _ = rows[chunk]
-            x, mask = (batch[name].to(self._device) for name in ("x", "mask"))
-            table[chunk] = function(samples, x, mask).cpu().numpy()
+            table[chunk] = function(samples, *self._cells_of(rows, chunk)).cpu().numpy()
         return table
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names
-from gnr_sklearn.plotting._tables import completed, incomplete
+from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -206,13 +206,7 @@ class ImputedValuesDisplay:
 
         n_features = len(self.feature_names)
         if ax is not None:
-            axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-            if len(axes) != n_features:
-                raise ValueError(
-                    f"ax must be None or {n_features} axes, one for each feature with missing "
-                    f"values, got {len(axes)}."
-                )
-            return axes
+            return as_many_axes(ax, n_features, ", one for each feature with missing values")
         n_columns = min(n_features, N_COLUMNS)
         n_rows = -(-n_features // n_columns)
         size = (3.2 * n_columns, 2.4 * n_rows)

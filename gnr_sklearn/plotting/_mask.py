@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
-from gnr_sklearn.plotting._tables import incomplete
+from gnr_sklearn.plotting._tables import as_many_axes, incomplete
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -92,9 +92,7 @@ class MaskProbabilityDisplay:
         if ax is None:
             size = (2.6 * n_matrices, 4.8)
             _, ax = plt.subplots(1, n_matrices, figsize=size, sharey=True, layout="constrained")
-        axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-        if len(axes) != n_matrices:
-            raise ValueError(f"ax must be None or {n_matrices} axes, got {len(axes)}.")
+        axes = as_many_axes(ax, n_matrices)
         settings = {"cmap": "coolwarm_r", "vmin": 0.0, "vmax": 1.0, "aspect": "auto"}
         self.images_ = []
         for each, matrix, label in zip(axes, self.matrices, self.labels, strict=True):

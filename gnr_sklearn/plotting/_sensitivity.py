@@ -15,6 +15,7 @@ from gnr_sklearn._validation import (
     RandomStateLike,
     check_number,
 )
+from gnr_sklearn.plotting._tables import new_axes
 from gnr_sklearn.sensitivity import Direction, SensitivityResult, first_crossing, sensitivity
 
 # scikit-learn's own message for what is not installed; private there.
@@ -152,7 +153,6 @@ class SensitivityDisplay:
             If an argument is not as described, or the result does not hold what is to be drawn.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
         from matplotlib.cbook import normalize_kwargs
         from matplotlib.lines import Line2D
 
@@ -166,8 +166,7 @@ class SensitivityDisplay:
                 )
         curves = _curves_of(self.result, kind, quantity)
         given = normalize_kwargs(line_kwargs or {}, Line2D)
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = new_axes(ax)
 
         self.reference_line_ = ax.axhline(
             curves[0].reference, color="0.5", linestyle="--", linewidth=1, zorder=1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnr_sklearn._base import FloatArray
 
-__all__ = ["completed", "incomplete", "new_axes"]
+__all__ = ["as_many_axes", "completed", "incomplete", "new_axes"]
 
 
 def incomplete(values: FloatArray) -> NDArray[np.bool_]:
@@ -26,6 +26,14 @@ def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
     if filled.shape != shape:
         raise ValueError(f"imputer must give every column of X back, {shape}, got {filled.shape}.")
     return filled
+
+
+def as_many_axes(ax: Any, n_axes: int, of_what: str = "") -> Any:
+    """Return the user's axes in a row, if there are as many as it takes."""
+    axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(axes) != n_axes:
+        raise ValueError(f"ax must be None or {n_axes} axes{of_what}, got {len(axes)}.")
+    return axes
 
 
 def new_axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
