@@ -11,7 +11,7 @@ from benchmarks.records import RESULTS
 
 NAMES = (
     "quickstart", "table2", "table4", "deep", "field", "attainable", "alpha", "coverage", "speed",
-    "curves", "scale", "peers", "report",
+    "curves", "scale", "peers", "mixed", "report",
 )  # fmt: skip
 
 

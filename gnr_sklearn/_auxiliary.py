@@ -51,13 +51,10 @@ class AuxiliaryVariable:
             )
         return check_side_info(side_info, n_rows, self.n_side_features)
 
-    def fit_transform(
-        self, values: FloatArray, side: FloatArray, units: Units
-    ) -> FloatArray | None:
-        """Fit the imputer, and return u of the rows to learn from; see :meth:`transform`."""
+    def fit(self, values: FloatArray) -> None:
+        """Fit the imputer, if there is one, to rows with NaN."""
         if self.imputer is not None:
             self.imputer.fit(values)
-        return self.transform(values, side, units)
 
     def transform(self, values: FloatArray, side: FloatArray, units: Units) -> FloatArray | None:
         """Return u of rows, or None where it has no columns.

@@ -6,23 +6,27 @@ import inspect
 import numbers
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
+from gnr_sklearn._columns import ColumnKind, Columns, as_frame, as_native, as_objects
+from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._validation import feature_limits, without_pandas_na
 
-# These are scikit-learn's own means of checking parameters. They are private there and
-# used nowhere else in this package; tests/test_base.py notices when they change.
+# These are scikit-learn's own means of checking parameters, and of telling which container a user
+# wants. They are private there and used nowhere else in this package; tests/test_base.py notices
+# when they change.
 from sklearn.base import _fit_context as fit_context  # isort: skip
 from sklearn.utils._param_validation import (  # isort: skip
     HasMethods as HasMethods,
@@ -30,6 +34,7 @@ from sklearn.utils._param_validation import (  # isort: skip
     MissingValues,
     StrOptions as StrOptions,
 )
+from sklearn.utils._set_output import _get_output_config  # isort: skip
 
 __all__ = [
     "BaseImputer",
@@ -37,7 +42,9 @@ __all__ = [
     "FloatArray",
     "HasMethods",
     "Interval",
+    "MixedImputer",
     "StrOptions",
+    "Table",
     "fit_context",
 ]
 
@@ -46,6 +53,29 @@ _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or"
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a user gave, read as numbers.
+
+    Attributes
+    ----------
+    numbers : ndarray of shape (n_samples, n_features)
+        Numbers, and codes of categories; NaN also for a category that was not there in fit.
+    observed : ndarray of shape (n_samples, n_features)
+        Where something is observed.
+    given : ndarray or narwhals.DataFrame
+        What the user gave: numbers, or a data frame with columns of several types.
+    """
+
+    numbers: FloatArray
+    observed: BoolArray
+    given: Any
+
+    @property
+    def is_frame(self) -> bool:
+        return not isinstance(self.given, np.ndarray)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -113,6 +143,9 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             if cls.__doc__ and marker in cls.__doc__:
                 cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(marker, text)
 
+    # Whether `_fit` and `_impute` know what to do with codes of categories, see `_discrete`.
+    _takes_categories: ClassVar[bool] = False
+
     @abstractmethod
     def _fit(self, values: FloatArray) -> None:
         """Learn from `values`, whose missing entries are NaN."""
@@ -162,12 +195,19 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             input, else float64.
         """
         check_is_fitted(self)
-        table, observed = self._validate_data(X, reset=False)
-        values = self._modelled_values(table, observed)
+        table = self._validate_data(X, reset=False)
+        return self._assemble(table, self._completed(self._modelled_values(table), self._impute))
+
+    @staticmethod
+    def _completed(
+        values: FloatArray, impute: Callable[..., FloatArray], *of_rows: FloatArray
+    ) -> FloatArray:
+        """Impute the rows that have missing values, by a function of these and of what is known."""
         has_missing = np.isnan(values).any(axis=1)
         if has_missing.any():
-            values[has_missing] = self._impute(values[has_missing])
-        return self._assemble(table, observed, values)
+            given = (of_all[has_missing] for of_all in of_rows)
+            values[has_missing] = impute(values[has_missing], *given)
+        return values
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the columns that `transform` returns.
@@ -191,19 +231,21 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         """Fit to X by a function of the values of its modelled columns."""
         before = self.__dict__.copy()
         try:
-            table, observed = self._validate_data(X, reset=True)
-            self._is_empty_feature = ~observed.any(axis=0)
+            table = self._validate_data(X, reset=True)
+            self._is_empty_feature = ~table.observed.any(axis=0)
             if self._is_empty_feature.all():
                 raise ValueError(
                     "X must have at least one observed value to learn from, but all of its "
-                    f"{table.size} values are missing."
+                    f"{table.numbers.size} values are missing."
                 )
+            self._refuse_to_keep_empty()
+            self._discrete = self._discrete_features()
             self.indicator_ = None
             if self.add_indicator:
                 indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
-                self.indicator_ = indicator.fit(np.where(observed, 0.0, np.nan))
+                self.indicator_ = indicator.fit(np.where(table.observed, 0.0, np.nan))
             context = begin_fit(self, X, self._n_fit_tasks)
-            fit(self._modelled_values(table, observed))
+            fit(self._modelled_values(table))
             end_fit(context, self, X)
         except BaseException:
             # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
@@ -224,13 +266,37 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         marker = self.missing_values
         return not isinstance(marker, numbers.Real) or bool(np.isnan(marker))
 
-    def _validate_data(self, X: ArrayLike, *, reset: bool) -> tuple[FloatArray, BoolArray]:
-        """Return X as floats, and where it is observed."""
-        table = without_pandas_na(X) if self._marker_is_nan else X
+    def _asked_kinds(self, names: list[Any]) -> Mapping[int, ColumnKind]:
+        """Return the kinds of columns that the user gives, by their places."""
+        return {}
+
+    @property
+    def _unseen_categories(self) -> Literal["error", "missing"]:
+        return "error"
+
+    def _validate_data(self, X: ArrayLike, *, reset: bool) -> Table:
+        """Read X as numbers."""
+        frame = as_frame(X)
+        if frame is None or not (reset or self._columns):
+            return self._validate_numbers(X, reset=reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        is_marker = None if self._marker_is_nan else self._is_marker
+        if reset:
+            asked = self._asked_kinds(list(frame.columns))
+            columns = Columns.of_frame(frame, asked, is_marker, self._unseen_categories)
+            self._refuse_categories(columns)
+            self._columns: Columns | None = columns
+        assert self._columns is not None
+        numbers, observed = self._columns.encode_frame(frame, is_marker)
+        check_array(numbers, ensure_all_finite="allow-nan", input_name="X", estimator=self)
+        return Table(numbers, observed, frame)
+
+    def _validate_numbers(self, X: ArrayLike, *, reset: bool) -> Table:
+        matrix = without_pandas_na(X) if self._marker_is_nan else X
         try:
-            table = validate_data(
+            matrix = validate_data(
                 self,
-                table,
+                matrix,
                 reset=reset,
                 dtype=(np.float64, np.float32),
                 ensure_all_finite="allow-nan" if self._marker_is_nan else True,
@@ -239,31 +305,95 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             if not any(words in str(error) for words in _CONVERSION_ERRORS):
                 raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
+            hint = ""
+            if hasattr(X, "dtypes") and find_spec("narwhals") is None:
+                hint = " Categories in data frames need narwhals: pip install gnr-sklearn[frames]."
             raise kind(
                 "X must hold numbers and markers of missing values only; encode or leave out other "
-                f"columns ({error})."
+                f"columns ({error}).{hint}"
             ) from error
-        if self._marker_is_nan:
-            return table, ~np.isnan(table)
         # In the precision of the data: 0.1 in float32 is another number than 0.1.
-        return table, table != table.dtype.type(self.missing_values)
+        marker = matrix.dtype.type(self.missing_values) if not self._marker_is_nan else np.nan
+        observed = ~np.isnan(matrix) if self._marker_is_nan else matrix != marker
+        if reset:
+            names = getattr(self, "feature_names_in_", range(matrix.shape[1]))
+            asked = self._asked_kinds(list(names))
+            self._columns = None
+            if set(asked.values()) - {"number"}:
+                unseen = self._unseen_categories
+                self._columns = Columns.of_array(matrix, observed, asked, unseen)
+        numbers = matrix
+        if self._columns is not None:
+            numbers = self._columns.encode_array(matrix, observed)
+        return Table(numbers, observed, matrix)
 
-    def _modelled_values(self, X: FloatArray, observed: BoolArray) -> FloatArray:
+    def _is_marker(self, value: Any) -> bool:
+        return bool(value == self.missing_values)
+
+    def _refuse_categories(self, columns: Columns) -> None:
+        for column in columns.columns:
+            if column.kind in ("ordinal", "categorical") and not self._takes_categories:
+                raise ValueError(
+                    f"X must hold numbers and markers of missing values only for "
+                    f"{type(self).__name__}; encode or leave out other columns, such as "
+                    f"{column.name!r}."
+                )
+
+    def _refuse_to_keep_empty(self) -> None:
+        """Refuse to keep columns of categories of which there is not one."""
+        if self._columns is None or not self.keep_empty_features:
+            return
+        for column in self._columns.columns:
+            if column.categories == ():
+                raise ValueError(
+                    "keep_empty_features must be False where a column of categories has no values "
+                    f"to fill it with, as {column.name!r}."
+                )
+
+    def _discrete_features(self) -> DiscreteFeatures:
+        """Return which of the modelled columns are codes of levels."""
+        kept = np.flatnonzero(~self._is_empty_feature)
+        levels, ordered = {}, set()
+        if self._columns is not None and self._takes_categories:
+            for place, feature in enumerate(kept):
+                column = self._columns.columns[feature]
+                if column.categories is not None:
+                    levels[place] = len(column.categories)
+                    if column.kind != "categorical":
+                        ordered.add(place)
+        return DiscreteFeatures(len(kept), levels, ordered)
+
+    def _modelled_values(self, table: Table) -> FloatArray:
         """Select the columns that were not empty in fit, as float64 with NaN for missing."""
         modelled = ~self._is_empty_feature
-        return np.where(observed[:, modelled], X[:, modelled], np.nan).astype(np.float64)
+        numbers = table.numbers[:, modelled]
+        return np.where(table.observed[:, modelled], numbers, np.nan).astype(np.float64)
 
-    def _assemble(self, X: FloatArray, observed: BoolArray, values: FloatArray) -> FloatArray:
-        """Put imputed values, of the modelled columns, into the gaps of X."""
-        imputed = np.zeros_like(X)
+    def _assemble(self, table: Table, values: FloatArray, *, as_array: bool = False) -> Any:
+        """Put imputed values, of the modelled columns, into the gaps of what the user gave."""
+        observed = table.observed
+        kept = np.asarray(~self._is_empty_feature | self.keep_empty_features)
+        imputed = np.zeros_like(table.numbers)
         imputed[:, ~self._is_empty_feature] = values
-        X_out = np.where(observed, X, imputed)
-        if not self.keep_empty_features:
-            X_out = X_out[:, ~self._is_empty_feature]
-        if self.indicator_ is None:
-            return X_out
-        indicators = self.indicator_.transform(np.where(observed, 0.0, np.nan))
-        return np.hstack([X_out, indicators.astype(X_out.dtype)])
+        indicators = np.empty((len(imputed), 0))
+        if self.indicator_ is not None:
+            indicators = self.indicator_.transform(np.where(observed, 0.0, np.nan)).astype(float)
+        if self._columns is None or not table.is_frame:
+            completed = np.where(observed, table.given, imputed)
+            if self._columns is not None:
+                completed = self._columns.decode_array(imputed, table.given, observed)
+                completed = completed.astype(table.given.dtype)
+            return np.hstack([completed[:, kept], indicators.astype(completed.dtype)])
+        columns = self._columns.select(kept)
+        container = "default" if as_array else _get_output_config("transform", self)["dense"]
+        if container == "default" and columns.has_numbers_only:
+            completed = np.where(observed, table.numbers, imputed)[:, kept]
+            return np.hstack([completed, indicators])
+        frame = table.given[:, np.flatnonzero(kept).tolist()]
+        frame = columns.decode_frame(imputed[:, kept], frame, observed[:, kept])
+        if container == "default":
+            return as_objects(frame, indicators)
+        return as_native(frame, indicators, self.get_feature_names_out().tolist(), container)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -279,6 +409,30 @@ def _join_entries(pieces: list[str]) -> str:
         for entry in re.split(r"\n(?=\S)", inspect.cleandoc(piece)):
             entries.setdefault(entry.partition(" : ")[0], entry)
     return "\n".join(entries.values())
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MixedImputer(BaseImputer):
+    """An imputer that takes data frames with categories among their columns."""
+
+    unseen_categories: Literal["error", "missing"] = "error"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImputer._parameter_constraints,
+        "unseen_categories": [StrOptions({"error", "missing"})],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        unseen_categories : {"error", "missing"}, default="error"
+            What to do about a category that was not among those observed in `fit`: raise an
+            error, or return it as it is and impute the rest of its row as if it were missing.
+        """
+
+    _takes_categories: ClassVar[bool] = True
+
+    @property
+    def _unseen_categories(self) -> Literal["error", "missing"]:
+        return self.unseen_categories
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -305,8 +459,10 @@ class BoundedImputer(BaseImputer):
     def _fit_limits(self) -> None:
         """Check the bounds and keep those of the modelled columns."""
         lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
-        self._lowest = lowest[~self._is_empty_feature]
-        self._highest = highest[~self._is_empty_feature]
+        # A code has no size.
+        is_discrete = self._discrete.is_discrete
+        self._lowest = np.where(is_discrete, -np.inf, lowest[~self._is_empty_feature])
+        self._highest = np.where(is_discrete, np.inf, highest[~self._is_empty_feature])
 
     def _clip(self, values: FloatArray) -> FloatArray:
         return np.clip(values, self._lowest, self._highest)

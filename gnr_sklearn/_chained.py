@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,13 @@ from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils import get_tags
 from torch import Tensor
 
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._deep import LARGEST_VALUE
+from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._validation import seed_random_states
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
 from gnr_sklearn.nn.processes import ValueProcess
@@ -27,6 +32,9 @@ __all__ = ["ChainedRegressions", "default_forest"]
 LEAST_SCALE = 1e-3
 
 FOLDS = 5
+
+# Least probability of a level, which no regression can exclude.
+LEAST_CHANCE = 1e-3
 
 
 def default_forest() -> RandomForestRegressor:
@@ -72,6 +80,9 @@ class ChainedRegressions:
     of sample: in sample, a forest hardly errs, and :math:`s_j` would collapse. The expectations
     that follow are what the next regression sees.
 
+    Levels are regressed as zeros and ones together, which predicts their probabilities, and what is
+    missing has those times :math:`P(m_j = 0 \mid u_j)`. Rows are in the wide form.
+
     Parameters
     ----------
     regressor : estimator
@@ -81,14 +92,26 @@ class ChainedRegressions:
         How values are lost; None where that has nothing to do with them.
     seed : int
         Seed of all randomness.
+    discrete : DiscreteFeatures or None, default=None
+        Which features are levels, if some are.
+    levels : mapping of int to ndarray, default={}
+        What the process sees in place of them.
     n_rounds : int, default=3
         Rounds.
     """
 
     def __init__(
-        self, regressor: Any, process: ValueProcess | None, seed: int, n_rounds: int = 3
+        self,
+        regressor: Any,
+        process: ValueProcess | None,
+        seed: int,
+        discrete: DiscreteFeatures | None = None,
+        levels: Mapping[int, FloatArray] = MappingProxyType({}),
+        n_rounds: int = 3,
     ) -> None:
         self.regressor = regressor
+        self.discrete = discrete or DiscreteFeatures(0, {}, frozenset())
+        self.levels = dict(levels)
         self.n_rounds = n_rounds
         self._seeds = np.random.RandomState(seed)
         self._process = None
@@ -100,15 +123,17 @@ class ChainedRegressions:
 
         Parameters
         ----------
-        completed : ndarray of shape (n_samples, n_features)
-            The rows, in units in which the process was learned.
+        completed : ndarray of shape (n_samples, n_wide)
+            The rows in the wide form, in units in which the process was learned.
         observed : ndarray of shape (n_samples, n_features)
             Which of their values were observed.
         """
+        if not self.discrete:
+            self.discrete = DiscreteFeatures(observed.shape[1], {}, frozenset())
         completed = completed.copy()
         n_missing = (~observed).sum(axis=0)
         features = [int(j) for j in np.argsort(n_missing, kind="stable") if n_missing[j]]
-        if completed.shape[1] == 1:
+        if observed.shape[1] == 1:
             features = []
         self.rounds_: list[list[Calibrated]] = []
         for _ in range(self.n_rounds if len(completed) >= FOLDS else 0):
@@ -122,26 +147,43 @@ class ChainedRegressions:
             for regression in regressions:
                 rows = ~observed[:, regression.feature]
                 if rows.any():
-                    others = np.delete(completed[rows], regression.feature, axis=1)
+                    columns = self.discrete.columns_of(regression.feature)
+                    others = np.delete(completed[rows], columns, axis=1)
                     prediction = _bounded(regression.regressor.predict(others))
-                    completed[rows, regression.feature] = self._expectation(regression, prediction)
+                    expectation = self._expectation(regression, prediction)
+                    completed[np.ix_(rows, columns)] = expectation.reshape(-1, len(columns))
         return completed
+
+    @property
+    def scales(self) -> FloatArray:
+        """Standard deviations of the last round's regressions of numbers, 0 without one."""
+        scales = np.zeros(self.discrete.n_features)
+        for regression in self.rounds_[-1] if self.rounds_ else ():
+            scales[regression.feature] = regression.scale
+        return scales[self.discrete.numbers]
 
     def _fit_feature(
         self, feature: int, completed: FloatArray, observed: NDArray[np.bool_]
     ) -> Calibrated:
         """Fit the regression of a feature, and put what it imputes into the rows."""
-        others = np.delete(completed, feature, axis=1)
-        regressor, prediction = self._out_of_sample(others, completed[:, feature])
+        columns = self.discrete.columns_of(feature)
+        is_number = feature not in self.discrete.levels
+        target = completed[:, columns[0]] if is_number else completed[:, columns]
+        others = np.delete(completed, columns, axis=1)
+        regressor, prediction = self._out_of_sample(others, target)
         regression = Calibrated(feature, regressor)
-        self._calibrate(regression, prediction, completed[:, feature], observed)
+        if is_number:
+            self._calibrate(regression, prediction, target, observed)
         missing = ~observed
-        completed[missing, feature] = self._expectation(regression, prediction[missing])
+        expectation = self._expectation(regression, prediction[missing])
+        completed[np.ix_(missing, columns)] = expectation.reshape(-1, len(columns))
         return regression
 
     def _out_of_sample(self, others: FloatArray, target: FloatArray) -> tuple[Any, FloatArray]:
         seed = self._seeds.randint(2**31 - 1)
         regressor = seed_random_states(clone(self.regressor), lambda: seed)
+        if target.ndim == 2 and not get_tags(regressor).target_tags.multi_output:
+            regressor = MultiOutputRegressor(regressor)
         if regressor.get_params().get("oob_score"):
             regressor.fit(others, target)
             prediction = regressor.oob_prediction_
@@ -182,10 +224,22 @@ class ChainedRegressions:
             regression.scale = float(np.exp(found[2]) + LEAST_SCALE)
 
     def _expectation(self, regression: Calibrated, prediction: FloatArray) -> FloatArray:
-        """Return the expectation of missing values."""
+        """Return the expectation of missing values, or the probabilities of levels."""
+        if regression.feature in self.discrete.levels:
+            return self._chances(regression.feature, prediction)
         mean = torch.from_numpy(regression.offset + regression.slope * prediction)
         scale = torch.tensor(regression.scale, dtype=torch.float64)
         return _bounded(self._lost(regression.feature, mean, scale).mean)
+
+    def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
+        """Return the probabilities of levels that are missing."""
+        n_levels = self.discrete.levels[feature]
+        chances = np.maximum(prediction.reshape(-1, n_levels), LEAST_CHANCE)
+        if self._process is not None:
+            levels = torch.from_numpy(self.levels[feature])
+            lost = SelectedGaussian(levels, torch.zeros(1), *self._process[:, feature])
+            chances = chances * lost.log_missing.exp().numpy()
+        return chances / chances.sum(axis=1, keepdims=True)
 
     def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> SelectedGaussian | Gaussian:
         """Return the distributions of missing values of N(mean, scale^2)."""

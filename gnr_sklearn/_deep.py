@@ -222,7 +222,7 @@ class DeepImputer(BoundedImputer):
 
     def _values_of(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        return self._modelled_values(*self._validate_data(X, reset=False))
+        return self._modelled_values(self._validate_data(X, reset=False))
 
     @property
     def _module(self) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._base import FloatArray
+from gnr_sklearn._curves import Curves
 from gnr_sklearn._deep import LARGEST_VALUE
 
 __all__ = ["ALIKE", "Scaling", "Units", "fit_units"]
@@ -39,11 +40,24 @@ class Units:
         The lowest and the highest rating, :math:`r_0` and :math:`r_1`. A rating r is
         :math:`(2^{r - r_0 + 1} - 1) / (2^{r_1 - r_0 + 1} - 1)` on the curve, which is eq. 21 of
         Chen et al. (2023) where the lowest is 1.
+    curves : Curves or None, default=None
+        Curves of single features.
     """
 
     center: FloatArray
     scale: FloatArray
     levels: tuple[float, float] | None = None
+    curves: Curves | None = None
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether an expectation cannot be taken in the units of the net."""
+        return self.levels is not None or self.curves is not None
+
+    def select(self, features: NDArray[np.intp]) -> Units:
+        """Return the units of some features."""
+        curves = None if self.curves is None else self.curves.select(features)
+        return Units(self.center[features], self.scale[features], self.levels, curves)
 
     def transform(self, values: FloatArray) -> FloatArray:
         """Return values in the units of the net."""
@@ -54,14 +68,18 @@ class Units:
     def inverse_transform(self, scaled: NDArray[np.floating]) -> FloatArray:
         """Return numbers of the net in the units of the data; ratings between the levels."""
         on_curve = scaled.astype(np.float64) * self.scale + self.center
+        if self.curves is not None:
+            return self.curves.unbend(on_curve)
         if self.levels is None:
             return on_curve
         top = self._top
         return self.levels[0] - 1.0 + np.log2(1.0 + top * np.clip(on_curve, 1.0 / top, 1.0))
 
-    def expectation(self, mean: NDArray[np.floating], scale: NDArray[np.floating]) -> FloatArray:
+    def expectation(
+        self, mean: NDArray[np.floating], scale: NDArray[np.floating] | float
+    ) -> FloatArray:
         """Return the expectations, in the units of the data, of normally distributed numbers."""
-        if self.levels is None:
+        if not self.is_curved:
             return self.inverse_transform(mean)
         parts = (
             weight * self.inverse_transform(mean + node * scale)
@@ -72,6 +90,8 @@ class Units:
     def log_slope(self, values: FloatArray) -> FloatArray:
         """Logarithm of the derivative of :meth:`transform`, from one density to the other."""
         slope = np.broadcast_to(-np.log(self.scale), values.shape)
+        if self.curves is not None:
+            return slope + self.curves.log_slope(values)
         if self.levels is None:
             return slope
         exponent = np.log(2.0) * (values - self.levels[0] + 1.0)
@@ -91,6 +111,8 @@ class Units:
         return 2.0 ** (self.levels[1] - self.levels[0] + 1.0) - 1.0
 
     def _on_curve(self, values: FloatArray) -> FloatArray:
+        if self.curves is not None:
+            return self.curves.bend(values)
         if self.levels is None:
             return values
         # Ratings beyond the highest that was seen would soon leave the range of numbers.
@@ -99,7 +121,11 @@ class Units:
 
 
 def fit_units(
-    values: FloatArray, scaling: Scaling, lowest: FloatArray, highest: FloatArray
+    values: FloatArray,
+    scaling: Scaling,
+    lowest: FloatArray,
+    highest: FloatArray,
+    curves: Curves | None = None,
 ) -> Units:
     """Choose units by the observed values.
 
@@ -111,8 +137,13 @@ def fit_units(
         What :class:`~gnr_sklearn._vae.VAEImputer` takes.
     lowest, highest : ndarray of shape (n_features,)
         Bounds of the user, infinite where there are none; for ratings, the levels.
+    curves : Curves or None, default=None
+        Curves of single features, which go before a scale of each feature or none.
     """
     n_features = values.shape[1]
+    if curves is not None:
+        of_points = fit_units(curves.bend(values), scaling, lowest, highest)
+        return Units(of_points.center, of_points.scale, curves=curves)
     if scaling is None:
         if np.nanmax(np.abs(values)) > LARGEST_VALUE:
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
@@ -20,12 +20,16 @@ from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable, check_feature_info, check_side_info
-from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
+from gnr_sklearn._base import FloatArray, Interval, MixedImputer, StrOptions, fit_context
+from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
+from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, masked_rows
-from gnr_sklearn._units import ALIKE, fit_units
+from gnr_sklearn._units import ALIKE, Units, fit_units
 from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
+from gnr_sklearn.nn.categories import DiscreteFeature
+from gnr_sklearn.nn.likelihoods import Mixed
 from gnr_sklearn.nn.training import (
     HoldOut,
     ImputationNet,
@@ -81,7 +85,7 @@ def models_mask(imputer: VAEImputer) -> bool:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VAEImputer(DeepImputer):
+class VAEImputer(MixedImputer, DeepImputer):
     """A deep generative model of data and mask, trained by importance weighting.
 
     A subclass says which torch module to train, with which parameters, and how much the mask
@@ -95,6 +99,7 @@ class VAEImputer(DeepImputer):
     code_dim: int = 50
     decoder: Literal["mlp", "linear", "curved"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
+    likelihood: str | Mapping[Any, str] = "auto"
     n_importance_samples: int = 20
     n_imputation_samples: int = 160
     max_iter: int = 1000
@@ -108,6 +113,7 @@ class VAEImputer(DeepImputer):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **MixedImputer._parameter_constraints,
         **DeepImputer._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -116,6 +122,7 @@ class VAEImputer(DeepImputer):
         "code_dim": [Interval(Integral, 1, None, closed="left")],
         "decoder": [StrOptions({"mlp", "linear", "curved"})],
         "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
+        "likelihood": [StrOptions({"auto"}), dict],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -149,6 +156,14 @@ class VAEImputer(DeepImputer):
         observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
             Scale of x given z, the standard deviation of a Gaussian: one number, one for each
             feature, or a network's function of z.
+        likelihood : "auto" or dict, default="auto"
+            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
+            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
+            with a probability each; ordered categories of pandas are "ordinal", with probabilities
+            of which one number decides, by a model of adjacent categories. A dict says so of
+            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
+            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
+            the median.
         n_importance_samples : int, default=20
             Samples of z for each row in training.
         n_imputation_samples : int, default=160
@@ -221,6 +236,10 @@ class VAEImputer(DeepImputer):
     @property
     def _net_class(self) -> type[ImputationNet]:
         return ImputationNet
+
+    def _asked_kinds(self, names: list[Any]) -> Mapping[int, ColumnKind]:
+        given = distributions_of_columns(self.likelihood, names)
+        return {place: KINDS[name] for place, name in given.items()}
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
@@ -303,13 +322,10 @@ class VAEImputer(DeepImputer):
             input, else float64.
         """
         check_is_fitted(self)
-        table, observed = self._validate_data(X, reset=False)
-        values = self._modelled_values(table, observed)
+        table = self._validate_data(X, reset=False)
+        values = self._modelled_values(table)
         side = self._auxiliary.check(side_info, len(values))
-        has_missing = np.isnan(values).any(axis=1)
-        if has_missing.any():
-            values[has_missing] = self._impute(values[has_missing], side[has_missing])
-        return self._assemble(table, observed, values)
+        return self._assemble(table, self._completed(values, self._impute, side))
 
     def fit_transform(
         self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None
@@ -346,7 +362,7 @@ class VAEImputer(DeepImputer):
         -------
         bound : ndarray of shape (n_samples,)
             :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation,
-            in nats, as a density in the units of X.
+            in nats, as a density in the units of X; of categories, a probability.
 
         Notes
         -----
@@ -369,7 +385,8 @@ class VAEImputer(DeepImputer):
             # Rounded for the same reason as in ``expectation``.
             bound[chunk] = importance_weighted_bound(samples.log_w.double()).float().cpu().numpy()
         # From the density of scaled values to that of the user's.
-        return bound + np.where(np.isnan(values), 0.0, self._units.log_slope(values)).sum(axis=1)
+        without = np.isnan(values) | self._discrete.is_discrete
+        return bound + np.where(without, 0.0, self._units.log_slope(values)).sum(axis=1)
 
     def score(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> float:
         """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
@@ -511,8 +528,8 @@ class VAEImputer(DeepImputer):
         check_is_fitted(self)
         if not isinstance(n_draws, numbers.Integral) or isinstance(n_draws, bool) or n_draws < 1:
             raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
-        table, observed = self._validate_data(X, reset=False)
-        values = self._modelled_values(table, observed)
+        table = self._validate_data(X, reset=False)
+        values = self._modelled_values(table)
         side = self._auxiliary.check(side_info, len(values))
         completed = np.repeat(values[np.newaxis], n_draws, axis=0)
         has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
@@ -534,10 +551,11 @@ class VAEImputer(DeepImputer):
                 draws = samples.draw(n_at_once, generator).cpu().numpy()
                 these = slice(first, first + n_at_once)
                 completed[these, has_missing[chunk]] = self._to_data_units(draws)
-        shift = self._shift(values[has_missing], side[has_missing])
-        if shift is not None:
-            completed[:, has_missing] = self._clip(completed[:, has_missing] + shift)
-        return np.stack([self._assemble(table, observed, draw) for draw in completed])
+        adjusted = self._adjusted(
+            completed[:, has_missing], values[has_missing], side[has_missing], generator
+        )
+        completed[:, has_missing] = self._finished(adjusted)
+        return np.stack([self._assemble(table, draw, as_array=True) for draw in completed])
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         n_rows, n_features = values.shape
@@ -550,7 +568,10 @@ class VAEImputer(DeepImputer):
         module_seed, noise_seed, order_seed, split_seed = seeds
         side = check_side_info(side_info, n_rows)
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
-        self._units = fit_units(values, self.scaling, self._lowest, self._highest)
+        self._check_distributions()
+        self._units = fit_units(
+            values, self.scaling, self._lowest, self._highest, self._fit_curves(values)
+        )
         self._feature_info = self._check_feature_info()
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
@@ -571,10 +592,11 @@ class VAEImputer(DeepImputer):
             "code_dim": self.code_dim,
             "decoder": self.decoder,
             "observation_scale": self.observation_scale,
-            "auxiliary_dim": self._auxiliary.dimension(n_features),
+            "auxiliary_dim": self._auxiliary.dimension(self._numeric_view(values[:1])[0].shape[1]),
             "seed": module_seed,
             "feature_info": self._known_of_features(),
             "mean_limits": limits,
+            "discrete": self._discrete_of_net(values),
             **self._module_params(values),
         }
         n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
@@ -593,7 +615,7 @@ class VAEImputer(DeepImputer):
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
-        u = self._auxiliary.fit_transform(values, side, self._units)
+        u = self._auxiliary_of(values, side, fit=True)
         self._train(net, self._masked_rows(values, u))
         losses = [
             epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
@@ -605,21 +627,57 @@ class VAEImputer(DeepImputer):
         self._after_training(values, side, after_seed)
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        imputed = np.empty_like(values)
+        return self._finished(self._discrete.decide(self._expectations(values, side)))
+
+    def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
+        """Return the wide form of rows: expectations in the units of the data, and chances."""
+        wide = np.empty((len(values), len(self._discrete.owner)))
         rows = self._rows(values, np.empty((len(values), 0)) if side is None else side)
+        units = self._units.select(self._discrete.numbers)
         for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
             x = samples.x_given_z
-            if self._units.levels is None:
-                imputed[chunk] = self._to_data_units(expectation(samples.log_w, x.mean))
+            if not units.is_curved:
+                wide[chunk] = expectation(samples.log_w, x.mean)
                 continue
-            rating = self._units.expectation(x.mean.cpu().numpy(), x.scale.cpu().numpy())
-            of_weights = expectation(samples.log_w.double().cpu(), torch.from_numpy(rating))
-            imputed[chunk] = self._clip(of_weights)
-        return imputed
+            # On a curve the mean is not the value of the mean.
+            of_numbers = x.numbers if isinstance(x, Mixed) else x
+            moments = (of.cpu().numpy() for of in (of_numbers.mean, of_numbers.scale))
+            mean = torch.from_numpy(units.expectation(*moments))
+            if isinstance(x, Mixed):
+                chances = x.mean[..., mean.shape[-1] :].double().cpu()
+                mean = torch.cat([mean, chances], dim=-1)
+            wide[chunk] = expectation(samples.log_w.double().cpu(), mean)
+        return self._within_bounds(wide if units.is_curved else self._wide_in_data_units(wide))
 
-    def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
-        """Return how far what is imputed lies from the expectation of draws, if it does."""
-        return None
+    def _wide_in_data_units(self, wide: FloatArray, scale: FloatArray | float = 0.0) -> FloatArray:
+        """Return the wide form with its numbers in the units of the data.
+
+        They are normally distributed with these standard deviations, where a scale is curved.
+        """
+        numbers = self._discrete.numbers
+        parts = wide[:, : len(numbers)]
+        in_data_units = self._units.select(numbers).expectation(parts, scale)
+        return np.hstack([in_data_units, wide[:, len(numbers) :]])
+
+    def _within_bounds(self, wide: FloatArray) -> FloatArray:
+        numbers = self._discrete.numbers
+        parts = wide[:, : len(numbers)]
+        clipped = np.clip(parts, self._lowest[numbers], self._highest[numbers])
+        return np.hstack([clipped, wide[:, len(numbers) :]])
+
+    def _finished(self, values: FloatArray) -> FloatArray:
+        """Round what can be no other number, in place: codes and counts."""
+        curves = self._units.curves
+        for feature, kind in (curves.kinds if curves is not None else {}).items():
+            if kind == "count":
+                values[..., feature] = np.round(values[..., feature])
+        return self._discrete.snap(values)
+
+    def _adjusted(
+        self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
+    ) -> FloatArray:
+        """Change draws by what else is known of the values that are missing."""
+        return draws
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         if not early_stopping:
@@ -648,6 +706,69 @@ class VAEImputer(DeepImputer):
         info = check_feature_info(self.feature_info, self.n_features_in_)
         return info[~self._is_empty_feature]
 
+    def _numeric_view(self, values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Return values as numbers about which a normal distribution says something."""
+        if self._units.curves is not None:
+            values = self._units.curves.bend(values)
+        return self._discrete.numeric_view(values)
+
+    def _view_units(self, owner: NDArray[np.intp]) -> Units:
+        """Return the units of that view, in which zeros and ones stay what they are."""
+        plain = np.isin(owner, self._discrete.unordered)
+        center = np.where(plain, 0.0, self._units.center[owner])
+        return Units(center, np.where(plain, 1.0, self._units.scale[owner]), self._units.levels)
+
+    def _auxiliary_of(self, values: FloatArray, side: FloatArray, *, fit: bool) -> Any:
+        """Return the auxiliary variable of rows."""
+        view, owner = self._numeric_view(values)
+        if fit:
+            self._auxiliary.fit(view)
+        return self._auxiliary.transform(view, side, self._view_units(owner))
+
+    def _check_distributions(self) -> None:
+        """Refuse settings that have no meaning for categories, or for a curve of a feature."""
+        if self._is_alike and (self._discrete or self._curved_features()):
+            raise ValueError(
+                "scaling must be 'observed' or None for data with categories, or with a likelihood "
+                f"of single columns, got {self.scaling!r}."
+            )
+
+    def _curved_features(self) -> dict[int, str]:
+        """Return the distributions of modelled features that are normal on a curve."""
+        given = distributions_of_columns(self.likelihood, self._names)
+        kept = np.flatnonzero(~self._is_empty_feature).tolist()
+        return {kept.index(j): name for j, name in given.items() if name in CURVED and j in kept}
+
+    @property
+    def _names(self) -> list[Any]:
+        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
+
+    def _fit_curves(self, values: FloatArray) -> Curves | None:
+        kinds = self._curved_features()
+        if not kinds:
+            return None
+        curves = Curves(kinds, self._lowest, self._highest)
+        self._check_curves(curves, values)
+        return curves
+
+    def _check_curves(self, curves: Curves | None, values: FloatArray) -> None:
+        if curves is not None:
+            names = np.array(self._names, dtype=object)[~self._is_empty_feature]
+            curves.check(values, names)
+
+    def _discrete_of_net(self, values: FloatArray) -> list[DiscreteFeature]:
+        """Describe levels in the units of the net."""
+        described = []
+        for feature, n_levels in self._discrete.levels.items():
+            codes = np.arange(n_levels)
+            counts = (values[:, [feature]] == codes).sum(axis=0)
+            shares = counts / counts.sum()
+            units = self._units.select(np.array([feature]))
+            levels = units.transform(codes[:, np.newaxis].astype(np.float64))[:, 0]
+            is_ordered = feature in self._discrete.ordered
+            described.append(DiscreteFeature(feature, levels.tolist(), shares.tolist(), is_ordered))
+        return described
+
     @property
     def _is_alike(self) -> bool:
         return self.scaling in ALIKE
@@ -669,10 +790,11 @@ class VAEImputer(DeepImputer):
 
     def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
         """Return rows as the net sees them."""
-        u = self._auxiliary.transform(values, side, self._units)
+        u = self._auxiliary_of(values, side, fit=False)
         return self._masked_rows(values, u)
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
+        self._check_curves(self._units.curves, values)
         return masked_rows(self._units.transform(values), ~np.isnan(values), u)
 
     def _cells_of(self, rows: MaskedRows, chunk: slice) -> tuple[Tensor, Tensor]:
@@ -706,7 +828,7 @@ class VAEImputer(DeepImputer):
         widest = max(len(parameter) for parameter in self._module.parameters())
         kind = torch.device(self._device).type
         # Layers compute one round at a time; what they give is kept of all samples.
-        kept = self.n_imputation_samples * rows.x.shape[1]
+        kept = self.n_imputation_samples * self._module.width
         most = self._module.terms_per_noise * max(self._round_size * widest, kept)
         n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // most)
         return iterate_samples(

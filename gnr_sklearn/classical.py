@@ -8,13 +8,14 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import BaseImputer, BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, MixedImputer, StrOptions
 from gnr_sklearn._validation import draw_seed
 
 try:
@@ -27,8 +28,8 @@ __all__ = ["MICEImputer", "MeanImputer", "MissForestImputer"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MeanImputer(BaseImputer):
-    """Imputation by the mean of each feature's observed values.
+class MeanImputer(MixedImputer):
+    """Imputation by the mean of each feature's observed values, or the most common category.
 
     It is what every other imputer has to beat. When large values are missing more often
     than small ones, the mean of the observed values is too low, and so is all that is
@@ -56,13 +57,17 @@ class MeanImputer(BaseImputer):
 
     def _fit(self, values: FloatArray) -> None:
         self.imputer_ = SimpleImputer().set_output(transform="default").fit(values)
+        self._most_common = self._discrete.most_common(values)
 
     def _impute(self, values: FloatArray) -> FloatArray:
-        return self.imputer_.transform(values)
+        imputed = self.imputer_.transform(values)
+        for feature, level in self._most_common.items():
+            imputed[:, feature] = level
+        return imputed
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MICEImputer(BoundedImputer):
+class MICEImputer(MixedImputer, BoundedImputer):
     """Multiple imputation by chained equations, with a Bayesian ridge regression each.
 
     Each feature in turn is regressed on the others and its missing values are replaced by
@@ -72,7 +77,9 @@ class MICEImputer(BoundedImputer):
 
     Features are standardised by their observed values beforehand, so that units do not
     matter: to scikit-learn's :class:`~sklearn.impute.IterativeImputer` they do. Bounds hold in
-    each round.
+    each round. Of a data frame's categories, each is regressed as zeros and ones, and the one with
+    the largest prediction is imputed; ordered ones, and true and false, are numbers that are
+    rounded.
 
     Parameters
     ----------
@@ -117,6 +124,7 @@ class MICEImputer(BoundedImputer):
     skip_complete: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **MixedImputer._parameter_constraints,
         **BoundedImputer._parameter_constraints,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -126,10 +134,11 @@ class MICEImputer(BoundedImputer):
 
     def _fit(self, values: FloatArray) -> None:
         self._fit_limits()
-        self._scaler = StandardScaler().set_output(transform="default").fit(values)
+        view, owner = self._discrete.numeric_view(values)
+        self._scaler = StandardScaler().set_output(transform="default").fit(view)
         mean, scale = self._scaler.mean_, self._scaler.scale_
-        scaled_lowest = (self._lowest - mean) / scale
-        scaled_highest = (self._highest - mean) / scale
+        scaled_lowest = (self._lowest[owner] - mean) / scale
+        scaled_highest = (self._highest[owner] - mean) / scale
         # It takes no bounds that meet; those hold in the end all the same.
         meet = scaled_lowest >= scaled_highest
         imputer = IterativeImputer(
@@ -143,7 +152,7 @@ class MICEImputer(BoundedImputer):
             verbose=self.verbose,
             random_state=draw_seed(self.random_state),
         ).set_output(transform="default")
-        self.imputer_ = imputer.fit(self._scaler.transform(values))
+        self.imputer_ = imputer.fit(self._scaler.transform(view))
         # With a single feature scikit-learn has nothing to chain and reports no round.
         self.n_iter_ = max(self.imputer_.n_iter_, 1)
 
@@ -151,13 +160,14 @@ class MICEImputer(BoundedImputer):
         # Given rows with nothing observed at all, scikit-learn imputes means without
         # asking its regressions. One observed row more makes it treat them as it treats
         # them in company, where a row's imputation does not depend on the others.
-        scaled = np.vstack([self._scaler.transform(values), np.zeros(values.shape[1])])
+        view, owner = self._discrete.numeric_view(values)
+        scaled = np.vstack([self._scaler.transform(view), np.zeros(len(owner))])
         imputed = self._scaler.inverse_transform(self.imputer_.transform(scaled)[:-1])
-        return self._clip(imputed)
+        return self._clip(self._discrete.from_numeric_view(imputed))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MissForestImputer(BaseImputer):
+class MissForestImputer(MixedImputer):
     r"""Imputation by chained random forests with the stopping rule of MissForest.
 
     Starting from means, a random forest for each feature with missing values predicts
@@ -168,8 +178,10 @@ class MissForestImputer(BaseImputer):
         \Delta = \sum_{ij} (x^{new}_{ij} - x^{old}_{ij})^2
         \Big/ \sum_{ij} (x^{new}_{ij})^2
 
-    is computed; as soon as it grows, the round before is the result [1]_. It assumes that
-    values are missing at random.
+    is computed; as soon as it grows, the round before is the result [1]_. Of a data frame's
+    categories, true and false among them, forests of classification trees predict the likeliest,
+    and the change is the fraction of those imputed that are others than before; with numbers and
+    categories, both changes have to grow. It assumes that values are missing at random.
 
     Parameters
     ----------
@@ -194,7 +206,9 @@ class MissForestImputer(BaseImputer):
     n_iter_ : int
         Rounds kept.
     changes_ : list of float
-        The change of each round done, the discarded one included.
+        The change of the numbers in each round done, the discarded one included.
+    category_changes_ : list of float
+        That of the categories.
     {attribute_docs}
 
     Notes
@@ -226,7 +240,7 @@ class MissForestImputer(BaseImputer):
     n_jobs: int | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseImputer._parameter_constraints,
+        **MixedImputer._parameter_constraints,
         **{
             name: RandomForestRegressor._parameter_constraints[name]
             for name in ("n_estimators", "max_features", "min_samples_leaf", "n_jobs")
@@ -237,6 +251,10 @@ class MissForestImputer(BaseImputer):
 
     def _fit(self, values: FloatArray) -> None:
         self._scaler = StandardScaler().set_output(transform="default").fit(values)
+        # Codes stay what they are.
+        is_discrete = self._discrete.is_discrete
+        self._scaler.mean_[is_discrete], self._scaler.scale_[is_discrete] = 0.0, 1.0
+        self._most_common = self._discrete.most_common(values)
         seeds = np.random.RandomState(draw_seed(self.random_state))
         scaled = self._scaler.transform(values)
         missing = np.isnan(scaled)
@@ -246,7 +264,8 @@ class MissForestImputer(BaseImputer):
 
         self._rounds: list[list[tuple[int, BaseEstimator]]] = []
         self.changes_: list[float] = []
-        completed = np.where(missing, 0.0, scaled)
+        self.category_changes_: list[float] = []
+        completed = self._started(scaled)
         for _ in range(self.max_iter):
             previous = completed.copy()
             forests = []
@@ -254,15 +273,12 @@ class MissForestImputer(BaseImputer):
                 forest = self._grow(completed, feature, ~missing[:, feature], seeds)
                 self._predict_into(completed, missing, feature, forest)
                 forests.append((feature, forest))
-            change = float(((completed - previous) ** 2).sum() / max((completed**2).sum(), 1e-300))
-            self.changes_.append(change)
-            if self.verbose:
-                print(f"[{type(self).__name__}] round {len(self.changes_)}: change {change:.3g}")
-            if len(self.changes_) > 1 and change > self.changes_[-2]:
+            self._note_changes(previous, completed, missing)
+            if self._is_worse:
                 completed = previous
                 break
             self._rounds.append(forests)
-            if change == 0.0:
+            if self.changes_[-1] == self.category_changes_[-1] == 0.0:
                 break
         self.n_iter_ = len(self._rounds)
 
@@ -273,10 +289,42 @@ class MissForestImputer(BaseImputer):
                 forest = self._grow(completed, feature, everywhere, seeds)
                 self._complete.append((feature, forest))
 
+    def _started(self, scaled: FloatArray) -> FloatArray:
+        """Put means, and the most common categories, into the gaps."""
+        completed = np.where(np.isnan(scaled), 0.0, scaled)
+        for feature, level in self._most_common.items():
+            completed[np.isnan(scaled[:, feature]), feature] = level
+        return completed
+
+    def _note_changes(
+        self, previous: FloatArray, completed: FloatArray, missing: NDArray[np.bool_]
+    ) -> None:
+        is_discrete = self._discrete.is_discrete
+        numbers = completed[:, ~is_discrete]
+        moved = ((numbers - previous[:, ~is_discrete]) ** 2).sum()
+        self.changes_.append(float(moved / max((numbers**2).sum(), 1e-300)))
+        others = (completed != previous)[:, is_discrete].sum()
+        self.category_changes_.append(float(others / max(missing[:, is_discrete].sum(), 1)))
+        if self.verbose:
+            of_categories = f", {self.category_changes_[-1]:.3g} of categories"
+            print(
+                f"[{type(self).__name__}] round {len(self.changes_)}: change "
+                f"{self.changes_[-1]:.3g}{of_categories if self._discrete else ''}"
+            )
+
+    @property
+    def _is_worse(self) -> bool:
+        """Whether the last round changed more than the one before, of each type that is there."""
+        is_discrete = self._discrete.is_discrete
+        kinds = [self.changes_] * (not is_discrete.all()) + [self.category_changes_] * bool(
+            self._discrete
+        )
+        return len(self.changes_) > 1 and all(changes[-1] > changes[-2] for changes in kinds)
+
     def _impute(self, values: FloatArray) -> FloatArray:
         scaled = self._scaler.transform(values)
         missing = np.isnan(scaled)
-        completed = np.where(missing, 0.0, scaled)
+        completed = self._started(scaled)
         for feature, forest in self._chain():
             self._predict_into(completed, missing, feature, forest)
         return self._scaler.inverse_transform(completed)
@@ -293,7 +341,8 @@ class MissForestImputer(BaseImputer):
         rows: np.ndarray,
         seeds: np.random.RandomState,
     ) -> BaseEstimator:
-        forest = RandomForestRegressor(
+        is_discrete = feature in self._discrete.levels
+        forest = (RandomForestClassifier if is_discrete else RandomForestRegressor)(
             self.n_estimators,
             max_features=self.max_features,
             min_samples_leaf=self.min_samples_leaf,
@@ -314,4 +363,5 @@ class MissForestImputer(BaseImputer):
         if completed.shape[1] == 1:
             # A forest needs an input: a constant one makes it predict the mean.
             return np.zeros_like(completed)
-        return np.delete(completed, feature, axis=1)
+        view, owner = self._discrete.numeric_view(completed)
+        return view[:, owner != feature]

@@ -241,10 +241,10 @@ class MFImputer(BoundedImputer):
             else float64.
         """
         check_is_fitted(self)
-        table, observed = self._validate_data(X, reset=False)
-        values = self._modelled_values(table, observed)
+        table = self._validate_data(X, reset=False)
+        values = self._modelled_values(table)
         imputed = self._impute(values, propensity, side_info)
-        return self._assemble(table, observed, np.where(np.isnan(values), imputed, values))
+        return self._assemble(table, np.where(np.isnan(values), imputed, values))
 
     def fit_transform(
         self,

@@ -251,8 +251,9 @@ class GNRImputer(VAEImputer):
             ``oob_prediction_`` if it has ``oob_score=True``, else those of five folds.
             "low_sparsity", or an imputer: the auxiliary variable u of eq. 9 to 14, beside
             `side_info`, is the half of the features, rounded down, with the fewest missing
-            values, or the row as the imputer completes it. The imputer is cloned and fitted to X,
-            and must complete a row in the same way each time and whatever the other rows. Where a
+            values, categories left aside, or the row as the imputer completes it. The imputer is
+            cloned and fitted to X as numbers, and must complete a row in the same way each time and
+            whatever the other rows. Where a
             value is observed the completed row holds it, so that little can be learned of how far
             to trust the imputer where it is not: what is imputed stays close to the prior's.
         decoder : {"mlp", "linear", "curved"}, default="curved"
@@ -302,8 +303,9 @@ class GNRImputer(VAEImputer):
         missing = np.isnan(values)
         params: dict[str, Any] = {}
         if self.prior == "low_sparsity":
-            most_observed = np.argsort(missing.sum(axis=0), kind="stable")[: values.shape[1] // 2]
-            params["auxiliary_features"] = tuple(sorted(most_observed.tolist()))
+            order = np.argsort(missing.sum(axis=0), kind="stable")
+            numbers = order[~self._discrete.is_discrete[order]]
+            params["auxiliary_features"] = tuple(sorted(numbers[: values.shape[1] // 2].tolist()))
         if self.mask_model == "value":
             params["missing_fraction"] = missing.mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
@@ -341,8 +343,12 @@ class GNRImputer(VAEImputer):
             process = self._module.process if self.mask_model == "value" else None
             rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, seed)
             seen = values[rows]
-            completed = self._scaled(seen, super()._impute(seen, side[rows]))
-            regressions = ChainedRegressions(regressor, process, seed)
+            completed = self._scaled(seen, super()._expectations(seen, side[rows]))
+            levels = {
+                feature.place: np.asarray(feature.levels)
+                for feature in self._discrete_of_net(values)
+            }
+            regressions = ChainedRegressions(regressor, process, seed, self._discrete, levels)
             self.prior_ = regressions.fit(completed, ~np.isnan(seen))
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
@@ -359,6 +365,7 @@ class GNRImputer(VAEImputer):
             return alphas[0]
         order = np.random.RandomState(seed).permutation(len(values))
         held_out, rows = np.split(order[: n_held_out + ROWS_FOR_CHOICES], [n_held_out])
+        values, owner = self._numeric_view(values)
         known = ~np.isnan(values[rows]).all(axis=0)
         if not known.any():
             return alphas[0]
@@ -367,10 +374,11 @@ class GNRImputer(VAEImputer):
             of_rows, of_held_out = side[rows], side[held_out]
         settings: dict[str, Any] = {
             "prior": self.prior if self._regressor is None else None,
-            "feature_info": self._info_of(known),
+            "feature_info": self._info_of(owner[known]),
         }
         if self.mask_model == "value":
-            settings["missing_direction"] = [NAMES[sign] for sign in self._directions[known]]
+            signs = self._directions[owner[known]]
+            settings["missing_direction"] = [NAMES[sign] for sign in signs]
         candidates = [
             self._candidate(seed, alpha=alpha, **settings).fit(table[rows], side_info=of_rows)
             for alpha in alphas
@@ -380,7 +388,7 @@ class GNRImputer(VAEImputer):
         errors = [removal_error(each, *removed_from, odds) for each in candidates]
         return alphas[int(np.argmin(errors))]
 
-    def _info_of(self, features: np.bool_ | NDArray[np.bool_]) -> FloatArray | None:
+    def _info_of(self, features: NDArray[np.intp]) -> FloatArray | None:
         """Return what is known of some of the modelled features."""
         return None if self._feature_info is None else self._feature_info[features]
 
@@ -396,7 +404,7 @@ class GNRImputer(VAEImputer):
             "early_stopping": False, "max_iter": min(self.max_iter, STEPS_FOR_CHOICES),
             "callbacks": None, "verbose": 0, "missing_values": np.nan, "add_indicator": False,
             "keep_empty_features": False, "min_value": None, "max_value": None,
-            "random_state": seed, "net_params": net_params,
+            "random_state": seed, "net_params": net_params, "likelihood": "auto",
         }  # fmt: skip
         # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
         return type(self)(**self.get_params(deep=False) | plain | settings)
@@ -407,18 +415,28 @@ class GNRImputer(VAEImputer):
         directions = given[~self._is_empty_feature]
         # A feature without missing values tells nothing of how they would be lost.
         directions[~np.isnan(values).any(axis=0)] = 0
+        # Of categories without an order, none is above another.
+        directions[self._discrete.unordered] = 0
         if self.alpha == 0:
             # The process is not trained, and must not move what is imputed.
             directions[:] = 0
-        is_open = np.isnan(directions)
-        if not is_open.any():
+        if not np.isnan(directions).any():
             return directions
+        view, owner = self._numeric_view(values)
+        first = np.unique(owner, return_index=True)[1]
+        return self._chosen_directions(view, directions[owner], owner, seed)[first]
+
+    def _chosen_directions(
+        self, values: FloatArray, directions: FloatArray, owner: NDArray[np.intp], seed: int
+    ) -> FloatArray:
+        """Return 1, -1 or 0 for each column of a table of numbers, where it is NaN so far."""
+        is_open = np.isnan(directions)
         rows = values[_some_rows(len(values), ROWS_FOR_CHOICES, seed)]
         in_rows = ~np.isnan(rows).all(axis=0)
         if not in_rows.any():
             return np.where(is_open, 0, directions)
         rows, is_open = rows[:, in_rows], is_open[in_rows]
-        info = self._info_of(in_rows)
+        info = self._info_of(owner[in_rows])
         at_random = self._side_candidate(seed, "latent", np.ones(len(is_open)), info).fit(rows)
         # A frame where scikit-learn has been configured so.
         completed = np.asarray(at_random.transform(rows))
@@ -486,31 +504,64 @@ class GNRImputer(VAEImputer):
         names = [NAMES[sign] if sign else None for sign in self._directions]
         self.missing_direction_[modelled] = names
 
-    def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        return self._average(values, super()._impute(values, side))
+    def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
+        by_z = super()._expectations(values, side)
+        chained = self._chained(values, by_z)
+        return by_z if chained is None else 0.5 * (by_z + chained)
 
-    def _shift(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
+    def _chained(self, values: FloatArray, by_z: FloatArray) -> FloatArray | None:
+        """Return what the regressions make of the wide form that z completes, if there are any."""
         if not isinstance(self.prior_, ChainedRegressions):
             return None
-        by_z = super()._impute(values, side)
-        return np.where(np.isnan(values), self._average(values, by_z) - by_z, 0.0)
-
-    def _average(self, values: FloatArray, by_z: FloatArray) -> FloatArray:
-        """Average what z imputes with what the regressions do, where there are any."""
-        if not isinstance(self.prior_, ChainedRegressions):
-            return by_z
-        average = np.empty_like(by_z)
+        chained = np.empty_like(by_z)
         for start in range(0, len(values), COMPLETED_ROWS):
             chunk = slice(start, start + COMPLETED_ROWS)
             scaled = self._scaled(values[chunk], by_z[chunk])
-            chained = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
-            average[chunk] = 0.5 * (by_z[chunk] + self._to_data_units(chained))
-        return average
+            imputed = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
+            in_data_units = self._wide_in_data_units(imputed, self.prior_.scales)
+            chained[chunk] = self._within_bounds(in_data_units)
+        return chained
+
+    def _adjusted(
+        self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
+    ) -> FloatArray:
+        if not isinstance(self.prior_, ChainedRegressions):
+            return draws
+        by_z = super()._expectations(values, side)
+        chained = self._chained(values, by_z)
+        assert chained is not None
+        numbers, curves = self._discrete.numbers, self._units.curves
+        # In what numbers are moved: on their curves, so that they stay where these are.
+        straight = draws.copy()
+        table = np.zeros((2, *values.shape))
+        table[..., numbers] = np.stack([by_z, 0.5 * (by_z + chained)])[..., : len(numbers)]
+        if curves is not None:
+            straight[..., numbers] = curves.bend(straight)[..., numbers]
+            table = curves.bend(table)
+        missing = np.isnan(values)
+        straight += np.where(missing, table[1] - table[0], 0.0)
+        adjusted = self._clip(straight if curves is None else curves.unbend(straight))
+        for feature in self._discrete.levels:
+            # Drawn by z or by the regressions, each with a chance of one half, levels have the
+            # average of both probabilities.
+            lost = np.flatnonzero(missing[:, feature])
+            shape = (2, len(draws), len(lost))
+            place, half = (
+                torch.rand(shape, generator=generator, device=generator.device).cpu().numpy()
+            )
+            below = np.cumsum(chained[np.ix_(lost, self._discrete.columns_of(feature))], axis=1)
+            level = (place[..., np.newaxis] > below[:, :-1]).sum(axis=-1)
+            adjusted[:, lost, feature] = np.where(half < 0.5, level, adjusted[:, lost, feature])
+        return adjusted
 
     def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
-        """Complete rows, in the units of the net, and as far out as it sees them."""
-        completed = np.where(np.isnan(values), imputed, values)
-        return np.clip(self._units.transform(completed), -LARGEST_VALUE, LARGEST_VALUE)
+        """Complete the wide form, in the units of the net, and as far out as it sees them."""
+        observed = self._discrete.widen(values)
+        completed = np.where(np.isnan(observed), imputed, observed)
+        numbers = self._discrete.numbers
+        parts = self._units.select(numbers).transform(completed[:, : len(numbers)])
+        completed[:, : len(numbers)] = np.clip(parts, -LARGEST_VALUE, LARGEST_VALUE)
+        return completed
 
     def _map_samples(
         self, values: FloatArray, function: Callable[[WeightedSamples, Tensor, Tensor], Tensor]

@@ -78,17 +78,22 @@ class MIWAEImputer(VAEImputer):
     ((500, 2), 0)
     """
 
-    likelihood: Literal["gaussian", "student_t"] = "gaussian"
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
-        "likelihood": [StrOptions({"gaussian", "student_t"})],
+        "likelihood": [StrOptions({"auto", "gaussian", "student_t"}), dict],
     }
 
     _parameter_docs: ClassVar[str] = """
-        likelihood : {"gaussian", "student_t"}, default="gaussian"
-            Distribution of x given z. Student's t, whose degrees of freedom are learned and
-            at least three, is for data with outliers.
+        likelihood : {"auto", "gaussian", "student_t"} or dict, default="auto"
+            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
+            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
+            with a probability each; ordered categories of pandas are "ordinal", with probabilities
+            of which one number decides, by a model of adjacent categories. A dict says so of
+            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
+            "gaussian" or "student_t" says so of all numbers: Student's t, whose degrees of freedom
+            are learned and at least three, is for data with outliers.
+            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
+            the median.
         """
 
     _models_mask: ClassVar[bool] = False
@@ -98,7 +103,7 @@ class MIWAEImputer(VAEImputer):
         return MIWAE
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
-        return {"likelihood": self.likelihood}
+        return {"likelihood": "student_t" if self.likelihood == "student_t" else "gaussian"}
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         return 0.0

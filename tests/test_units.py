@@ -156,7 +156,7 @@ def test_only_training_meets_noise():
 def test_informed_layer_is_what_it_says():
     generator = torch.Generator().manual_seed(0)
     info = torch.tensor([[1.0, 0.5], [1.0, -2.0], [1.0, 3.0]])
-    layer = InformedDense(2, info, generator, n_blocks=2)
+    layer = InformedDense(2, info.repeat(2, 1), generator)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_(generator=generator)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
-from gnr_sklearn.nn.likelihoods import Likelihood, standard_normal_log_density
+from gnr_sklearn.nn.categories import CategoryLayout
+from gnr_sklearn.nn.likelihoods import Continuous, Likelihood, Mixed, standard_normal_log_density
 from gnr_sklearn.nn.models import LatentVariableModel
 from gnr_sklearn.nn.training import MaskedRows, filled_chunks
 
@@ -41,8 +42,8 @@ class WeightedSamples(NamedTuple):
     ----------
     log_w : Tensor of shape (K, B)
         Log importance weights.
-    x_given_z : Gaussian or StudentT
-        The distribution p(x | z), whose tensors are (K, B, d).
+    x_given_z : Gaussian, SelectedGaussian, StudentT or Mixed
+        The distribution p(x | z), whose tensors are (K, B, ...).
     mask_logits : Tensor of shape (K, B, d) or None
         Log-odds of P(m = 1 | z), m = 1 meaning observed.
     x_sample : Tensor of shape (K, B, d) or None
@@ -64,11 +65,22 @@ class WeightedSamples(NamedTuple):
         A sample is chosen in proportion to its weight. Its x is the one that its weight rests
         on, or a draw from p(x | z) where it rests on z alone.
         """
-        chosen = resample(normalized_weights(self.log_w), n_draws, generator).unsqueeze(-1)
-        if self.x_sample is not None:
-            return self.x_sample.take_along_dim(chosen, dim=0)
-        x_given_z = _map(lambda tensor: tensor.take_along_dim(chosen, dim=0), self.x_given_z)
-        return x_given_z.draw(generator)
+        chosen = resample(normalized_weights(self.log_w), n_draws, generator)
+
+        def take(tensor: Tensor) -> Tensor:
+            index = chosen.view(*chosen.shape, *[1] * (tensor.dim() - chosen.dim()))
+            return tensor.take_along_dim(index, dim=0)
+
+        x_given_z = _map(take, self.x_given_z)
+        if self.x_sample is None:
+            return x_given_z.draw(generator)
+        draws = take(self.x_sample)
+        if isinstance(x_given_z, Mixed):
+            # The weight of a level rests on its mean.
+            levels = x_given_z.draw_levels(generator)
+            layout = x_given_z.layout
+            return layout.join(draws[..., layout.continuous], levels)
+        return draws
 
 
 def adaptive_importance_sampling(
@@ -137,17 +149,33 @@ def adaptive_importance_sampling(
     of_each_part = [part.x_given_z for part in parts]
     return WeightedSamples(
         log_w.to(rows.x.dtype),
-        _joined([type(of_x)(*torch.broadcast_tensors(*of_x)) for of_x in of_each_part]),
+        _joined([_broadcast(of_x) for of_x in of_each_part]),
         _joined([part.mask_logits for part in parts]),
         _joined([part.x_sample for part in parts]),
     )
 
 
+def _broadcast(x_given_z: Likelihood) -> Likelihood:
+    """Give the tensors of a distribution the same shape."""
+    if isinstance(x_given_z, Mixed):
+        return x_given_z._replace(numbers=_broadcast_numbers(x_given_z.numbers))
+    return _broadcast_numbers(x_given_z)
+
+
+def _broadcast_numbers(x_given_z: Continuous) -> Continuous:
+    return type(x_given_z)(*torch.broadcast_tensors(*x_given_z))
+
+
 def _map(function: Callable[..., Tensor], *parts: Any) -> Any:
-    """Apply a function to tensors, or to those of the same place in tuples; None stays None."""
-    if parts[0] is None or isinstance(parts[0], Tensor):
-        return None if parts[0] is None else function(*parts)
-    return type(parts[0])(*(function(*each) for each in zip(*parts, strict=True)))
+    """Apply a function to tensors, or to those of the same place in tuples.
+
+    None, and a layout, which all parts have in common, stay what they are.
+    """
+    if isinstance(parts[0], Tensor):
+        return function(*parts)
+    if parts[0] is None or isinstance(parts[0], CategoryLayout):
+        return parts[0]
+    return type(parts[0])(*(_map(function, *each) for each in zip(*parts, strict=True)))
 
 
 def _joined(parts: list[Any]) -> Any:

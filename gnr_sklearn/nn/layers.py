@@ -99,20 +99,16 @@ class InformedDense(nn.Module):
     ----------
     n_in : int
         Size of the last axis before.
-    info : Tensor of shape (n_features, n_info)
-        What is known of each feature, such as a 1 for all of them.
+    info : Tensor of shape (n_out, n_info)
+        What is known of the feature of each output, such as a 1 for all of them.
     generator : torch.Generator
         Source of the initial weights.
-    n_blocks : int, default=1
-        How many outputs there are for each feature, one after another for all features.
     """
 
-    def __init__(
-        self, n_in: int, info: Tensor, generator: torch.Generator, n_blocks: int = 1
-    ) -> None:
+    def __init__(self, n_in: int, info: Tensor, generator: torch.Generator) -> None:
         super().__init__()
         self.info: Tensor
-        self.register_buffer("info", info.repeat(n_blocks, 1))
+        self.register_buffer("info", info)
         n_out, n_info = self.info.shape
         common = torch.empty((n_info, n_in), dtype=torch.float32, device="cpu")
         own = torch.empty((n_out, n_in), dtype=torch.float32, device="cpu")

@@ -10,9 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.special import log_ndtr
 
+from gnr_sklearn.nn.categories import CategoryLayout
+
 __all__ = [
+    "Continuous",
     "Gaussian",
     "Likelihood",
+    "Mixed",
     "SelectedGaussian",
     "StudentT",
     "bernoulli_log_density",
@@ -169,7 +173,55 @@ def _quantile_below(limit: Tensor, quantile: Tensor) -> Tensor:
     return torch.where(limit > -4.0, torch.minimum(inner, limit), outer)
 
 
-Likelihood = Gaussian | SelectedGaussian | StudentT
+Continuous = Gaussian | SelectedGaussian | StudentT
+
+
+class Mixed(NamedTuple):
+    """Distributions of rows of which some features are levels.
+
+    Attributes
+    ----------
+    numbers : Gaussian, SelectedGaussian or StudentT
+        The distributions of the continuous features.
+    log_probs : Tensor of shape (..., J, C)
+        Log-probabilities of the levels of the others.
+    layout : CategoryLayout
+        Which are which.
+    """
+
+    numbers: Continuous
+    log_probs: Tensor
+    layout: CategoryLayout
+
+    def log_density(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Log-density of x, summed over the features where mask is 1; arguments broadcast."""
+        layout, c = self.layout, self.layout.continuous
+        assert not isinstance(self.numbers, SelectedGaussian)
+        of_numbers = self.numbers.log_density(x[..., c], mask[..., c])
+        of_levels = (self.log_probs * layout.one_hot(x)).sum(-1)
+        return of_numbers + (of_levels * mask[..., layout.discrete]).sum(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the wide form: means of continuous features, and probabilities."""
+        probs = self.log_probs.exp()[..., self.layout.is_level]
+        mean = self.numbers.mean
+        return torch.cat([mean.expand(*probs.shape[:-1], -1), probs], dim=-1)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw from the distributions."""
+        return self.layout.join(self.numbers.draw(generator), self.draw_levels(generator))
+
+    def draw_levels(self, generator: torch.Generator) -> Tensor:
+        """Draw levels, (..., J)."""
+        shape = self.log_probs.shape
+        probs = self.log_probs.exp().reshape(-1, shape[-1])
+        chosen = torch.multinomial(probs, 1, generator=generator).view(shape[:-1])
+        levels = self.layout.levels.expand(shape)
+        return levels.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+
+
+Likelihood = Continuous | Mixed
 
 
 def _normal_like(mean: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gnr_sklearn.nn.categories import CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.likelihoods import (
     Gaussian,
     Likelihood,
+    Mixed,
     SelectedGaussian,
     bernoulli_log_density,
     standard_normal_log_density,
@@ -44,9 +46,9 @@ class Terms(NamedTuple):
     log_pz, log_qz : Tensor of shape (K, B)
         Log-densities under the prior and under the proposal of all that was sampled with z and
         does not cancel.
-    x_given_z : Gaussian, SelectedGaussian or StudentT
+    x_given_z : Gaussian, SelectedGaussian, StudentT or Mixed
         The distribution of a missing value, p(x | u, z) or p(x | u, z, m = 0), whose mean is
-        (K, B, d).
+        (K, B, d), or wide where some features are levels.
     mask_logits : Tensor of shape (K, B, d) or None
         Log-odds of P(m = 1 | ...), m = 1 meaning observed; None where there are none, or where
         they follow from `x_given_z` (:meth:`ValueGNR.mask_logits`).
@@ -114,6 +116,8 @@ class LatentVariableModel(nn.Module):
         permutation-invariant encoder, are functions of it, beside what is learned of each alone.
     mean_limits : tuple of float or None
         See :class:`~gnr_sklearn.nn.networks.DataDecoder`.
+    discrete : sequence of DiscreteFeature
+        Features whose values are a few levels, such as categories.
     """
 
     def __init__(
@@ -135,9 +139,16 @@ class LatentVariableModel(nn.Module):
         encode_mask: bool = False,
         feature_info: Tensor | None = None,
         mean_limits: tuple[float, float] | None = None,
+        discrete: Sequence[DiscreteFeature] = (),
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+        layout = CategoryLayout(n_features, discrete) if discrete else None
+        self.layout = layout
+        # Numbers that a sample's distribution of x has.
+        self.width = n_features
+        if layout is not None:
+            self.width = len(layout.continuous) + layout.levels.numel()
         # How many random numbers a sample takes, and how many terms come of it.
         self.noise_dim = latent_dim
         self.terms_per_noise = 1
@@ -147,7 +158,7 @@ class LatentVariableModel(nn.Module):
         self.auxiliary_features: Tensor
         self.register_buffer("auxiliary_features", features)
         self.encoder: GaussianEncoder = (
-            ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator, encode_mask)
+            ZeroFillEncoder(n_features, latent_dim, hidden_dims, generator, encode_mask, layout)
             if encoder == "zero"
             else PermutationInvariantEncoder(
                 n_features,
@@ -157,10 +168,17 @@ class LatentVariableModel(nn.Module):
                 embedding_dim,
                 code_dim,
                 feature_info,
+                layout,
             )
         )
         if len(features) and likelihood != "gaussian":
             raise ValueError("likelihood must be 'gaussian' where features are part of u.")
+        # Where they are among the continuous features.
+        places = features
+        if layout is not None:
+            places = torch.searchsorted(layout.continuous, features)
+        self.auxiliary_places: Tensor
+        self.register_buffer("auxiliary_places", places)
         n_auxiliary = auxiliary_dim + len(features)
         self.joint_dim = latent_dim + n_auxiliary + n_categories
         curved = decoder == "curved"
@@ -175,6 +193,8 @@ class LatentVariableModel(nn.Module):
             curved=curved,
             info=feature_info,
             mean_limits=mean_limits,
+            layout=layout,
+            discrete=discrete,
         )
         self.prior_network = None
         if n_auxiliary:
@@ -233,7 +253,7 @@ class LatentVariableModel(nn.Module):
         in_x = mask
         if len(self.auxiliary_features):
             in_x = mask.index_fill(-1, self.auxiliary_features, 0.0)
-            x_given_z = _with_features(x_given_z, u_given_z, self.auxiliary_features)
+            x_given_z = _with_features(x_given_z, u_given_z, self.auxiliary_places)
         terms = Terms(
             log_px=x_given_z.log_density(x, in_x),
             log_pm=0.0,
@@ -247,8 +267,14 @@ class LatentVariableModel(nn.Module):
         return joint, terms
 
 
-def _with_features(x_given_z: Likelihood, u_given_z: Likelihood, features: Tensor) -> Gaussian:
+def _with_features(x_given_z: Likelihood, u_given_z: Likelihood, features: Tensor) -> Likelihood:
     """Take the distribution of some features from that of u, whose last ones they are."""
+    if isinstance(x_given_z, Mixed):
+        numbers = _with_features(x_given_z.numbers, u_given_z, features)
+        assert isinstance(numbers, Gaussian)
+        return x_given_z._replace(numbers=numbers)
+    assert isinstance(x_given_z, Gaussian)
+    assert isinstance(u_given_z, Gaussian)
     mean = x_given_z.mean.clone()
     scale = x_given_z.scale.expand_as(mean).clone()
     mean[..., features] = u_given_z.mean[..., -len(features) :]
@@ -374,20 +400,58 @@ class ValueGNR(LatentVariableModel):
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         _, terms = self.decode_data(x, mask, noise, u)
-        mean, scale, *_ = terms.x_given_z
-        missing = self.process.log_missing(mean, scale.square())
-        observed = self.process.log_observed(x)
+        before = terms.x_given_z
+        if not isinstance(before, Mixed):
+            after, lost = self._lose(before, mask, slice(None))
+            seen = (mask * self.process.log_observed(x)).sum(-1)
+            return terms._replace(x_given_z=after, log_pm=lost + seen)
+        layout = before.layout
+        after, lost = self._lose(before.numbers, mask, layout.continuous)
+        jointly = before.log_probs + self._log_missing_levels(layout)
+        missing = torch.logsumexp(jointly, dim=-1)
+        seen = (mask * self.process.log_observed(x)).sum(-1)
+        lost_levels = ((1.0 - mask[..., layout.discrete]) * missing).sum(-1)
         return terms._replace(
-            x_given_z=self.process.select(mean, scale),
-            log_pm=((1.0 - mask) * missing).sum(-1) + (mask * observed).sum(-1),
+            x_given_z=Mixed(after, jointly - missing.unsqueeze(-1), layout),
+            log_pm=lost + lost_levels + seen,
         )
+
+    def _lose(
+        self, before: Likelihood, mask: Tensor, features: Tensor | slice
+    ) -> tuple[SelectedGaussian, Tensor]:
+        """Return distributions of what goes missing, and the log-probability of what did."""
+        assert isinstance(before, Gaussian)
+        mean, scale = before
+        missing = self.process.log_missing(mean, scale.square(), features)
+        after = self.process.select(mean, scale, features)
+        return after, ((1.0 - mask[..., features]) * missing).sum(-1)
+
+    def _log_missing_levels(self, layout: CategoryLayout) -> Tensor:
+        """Log-probability of each level's being missing, (J, C)."""
+        return self.process.log_missing(layout.levels.T, 0.0, layout.discrete).T
 
     def mask_logits(self, x: Tensor, mask: Tensor, x_given_z: Likelihood) -> Tensor:
         """Return the log-odds of a known value's, or else of its distribution's being observed."""
+        if isinstance(x_given_z, Mixed):
+            layout, c = x_given_z.layout, x_given_z.layout.continuous
+            of_numbers = self._mask_logits(x[..., c], mask[..., c], x_given_z.numbers, c)
+            # Of levels, the distribution of those that go missing is known: that of all of them
+            # divides by the chance of each.
+            inverse = x_given_z.log_probs - self._log_missing_levels(layout)
+            log_missing = -torch.logsumexp(inverse, dim=-1)
+            unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
+            seen = self.process(x[..., layout.discrete], 0.0, layout.discrete)
+            of_levels = torch.where(mask[..., layout.discrete] > 0, seen, unseen)
+            return layout.join(of_numbers, of_levels)
+        return self._mask_logits(x, mask, x_given_z, slice(None))
+
+    def _mask_logits(
+        self, x: Tensor, mask: Tensor, x_given_z: Likelihood, features: Tensor | slice
+    ) -> Tensor:
         assert isinstance(x_given_z, SelectedGaussian)
         mean, variance = x_given_z.mean_of_all, x_given_z.scale.square()
         missing = 1.0 - mask
-        return self.process(mask * x + missing * mean, missing * variance)
+        return self.process(mask * x + missing * mean, missing * variance, features)
 
 
 class SelectionModel(LatentVariableModel):
@@ -400,6 +464,10 @@ class SelectionModel(LatentVariableModel):
             raise ValueError("likelihood must be 'gaussian' in a model that samples x.")
         super().__init__(n_features, latent_dim, generator, **networks)
         self.noise_dim = latent_dim + n_features
+        self.n_features = n_features
+        discrete: Sequence[DiscreteFeature] = networks.get("discrete", ())
+        self.n_inputs = n_features if self.layout is None else len(self.layout.owner)
+        self.unordered = [feature.place for feature in discrete if not feature.is_ordered]
 
     def sample_missing(
         self,
@@ -408,13 +476,55 @@ class SelectionModel(LatentVariableModel):
         noise: Tensor,
         u: Tensor | None,
         categories: Tensor | None = None,
-    ) -> tuple[Terms, Tensor]:
-        """Return the log-terms without a mask, and the samples of x in them, (K, B, d)."""
+    ) -> Terms:
+        """Return the log-terms without a mask, with samples of x, (K, B, d)."""
         z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
         _, terms = self.decode_data(x, mask, z_noise, u, categories)
         x_given_z = terms.x_given_z
-        x_sample = mask * x + (1.0 - mask) * (x_given_z.mean + x_given_z.scale * x_noise)
-        return terms._replace(x_sample=x_sample), x_sample
+        if not isinstance(x_given_z, Mixed):
+            fresh = x_given_z.mean + x_given_z.scale * x_noise
+        else:
+            # A level cannot be moved by a little: the mean of the levels stands for it.
+            layout = x_given_z.layout
+            numbers, x_noise = x_given_z.numbers, x_noise[..., layout.continuous]
+            levels = (x_given_z.log_probs.exp() * layout.levels).sum(-1)
+            fresh = layout.join(numbers.mean + numbers.scale * x_noise, levels)
+        x_sample = mask * x + (1.0 - mask) * fresh
+        return terms._replace(x_sample=x_sample)
+
+    def make_process(
+        self,
+        kind: str,
+        generator: torch.Generator,
+        direction: Sequence[int] | None,
+        shared: bool,
+    ) -> MissingProcess:
+        """Make a process by which values of the rows go missing."""
+        self.sees_wide = self.layout is not None and kind in ("linear", "nonlinear")
+        signs = list(direction or [1] * self.n_features)
+        for feature in self.unordered:
+            signs[feature] = 0
+        return MissingProcess(
+            kind,
+            self.n_features,
+            self.hidden_dims[:1],
+            generator,
+            signs,
+            shared,
+            n_inputs=self.n_inputs if self.sees_wide else self.n_features,
+        )
+
+    def process_inputs(self, x: Tensor, mask: Tensor, terms: Terms) -> Tensor:
+        """Return what processes see of complete rows: (K, B, d), or their wide form."""
+        x_sample, x_given_z, layout = terms.x_sample, terms.x_given_z, self.layout
+        assert x_sample is not None
+        if layout is None or not self.sees_wide:
+            return x_sample
+        assert isinstance(x_given_z, Mixed)
+        seen = mask[..., layout.discrete].unsqueeze(-1)
+        codes = seen * layout.one_hot(x) + (1.0 - seen) * x_given_z.log_probs.exp()
+        numbers = x_sample[..., layout.continuous]
+        return torch.cat([numbers, codes[..., layout.is_level]], dim=-1)
 
 
 class NotMIWAE(SelectionModel):
@@ -453,13 +563,8 @@ class NotMIWAE(SelectionModel):
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, **networks)
-        self.missing_process = MissingProcess(
-            missing_process,
-            n_features,
-            self.hidden_dims[:1],
-            generator,
-            missing_direction,
-            shared_process,
+        self.missing_process = self.make_process(
+            missing_process, generator, missing_direction, shared_process
         )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
@@ -467,8 +572,9 @@ class NotMIWAE(SelectionModel):
 
         The noise is of shape (K, B, latent_dim + d) or (K, 1, latent_dim + d).
         """
-        terms, x_sample = self.sample_missing(x, mask, noise, u)
-        return terms.with_mask(mask, self.missing_process(x_sample))
+        terms = self.sample_missing(x, mask, noise, u)
+        seen = self.process_inputs(x, mask, terms)
+        return terms.with_mask(mask, self.missing_process(seen))
 
 
 class PSMVAE(SelectionModel):
@@ -510,14 +616,7 @@ class PSMVAE(SelectionModel):
         )
         self.n_components = self.terms_per_noise = n_components
         self.missing_processes = nn.ModuleList(
-            MissingProcess(
-                missing_process,
-                n_features,
-                self.hidden_dims[:1],
-                generator,
-                missing_direction,
-                shared_process,
-            )
+            self.make_process(missing_process, generator, missing_direction, shared_process)
             for _ in range(n_components)
         )
         zeros = torch.zeros(n_components, dtype=torch.float32, device="cpu")
@@ -534,8 +633,9 @@ class PSMVAE(SelectionModel):
         # The first category is told by zeros in all columns.
         codes = torch.eye(n_components, dtype=x.dtype, device=x.device)[:, 1:]
         categories = codes.repeat(n_samples, 1).unsqueeze(1) if n_components > 1 else None
-        terms, x_sample = self.sample_missing(x, mask, noise, u, categories)
-        of_each = x_sample.unflatten(0, (n_samples, n_components)).unbind(1)
+        terms = self.sample_missing(x, mask, noise, u, categories)
+        seen = self.process_inputs(x, mask, terms)
+        of_each = seen.unflatten(0, (n_samples, n_components)).unbind(1)
         logits = [
             process(each) for process, each in zip(self.missing_processes, of_each, strict=True)
         ]

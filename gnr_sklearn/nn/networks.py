@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gnr_sklearn.nn.categories import CategoricalHead, CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.layers import Dense, InformedDense
-from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, StudentT
+from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, Mixed, StudentT
 
 __all__ = [
     "CurvedMap",
@@ -57,7 +58,7 @@ def multilayer_perceptron(
         Width of each hidden layer.
     generator : torch.Generator
         Source of the Glorot-uniform initial weights; biases start at 0.
-    info : Tensor of shape (n_features, n_info) or None, default=None
+    info : Tensor of shape (n_out, n_info) or None, default=None
         What is known of the features that the outputs are of; see
         :class:`~gnr_sklearn.nn.layers.InformedDense`.
 
@@ -75,7 +76,7 @@ def _last_layer(
 ) -> Dense | InformedDense:
     if info is None:
         return Dense(n_in, n_out, generator)
-    return InformedDense(n_in, info, generator, n_blocks=n_out // len(info))
+    return InformedDense(n_in, info, generator)
 
 
 class CurvedMap(nn.Module):
@@ -92,7 +93,7 @@ class CurvedMap(nn.Module):
         Width of the hidden layer.
     generator : torch.Generator
         Source of the initial weights.
-    info : Tensor of shape (n_features, n_info) or None, default=None
+    info : Tensor of shape (n_out, n_info) or None, default=None
         What is known of the features that the outputs are of, for the affine part.
     """
 
@@ -181,6 +182,8 @@ class ZeroFillEncoder(GaussianEncoder):
         Source of the initial weights.
     sees_mask : bool, default=False
         Whether the mask is an input too.
+    layout : CategoryLayout or None, default=None
+        Which features are levels, which it sees as zeros and a one.
     """
 
     def __init__(
@@ -190,14 +193,19 @@ class ZeroFillEncoder(GaussianEncoder):
         hidden_dims: Sequence[int],
         generator: torch.Generator,
         sees_mask: bool = False,
+        layout: CategoryLayout | None = None,
     ) -> None:
-        n_inputs = 2 * n_features if sees_mask else n_features
+        n_inputs = n_features if layout is None else len(layout.owner)
+        if sees_mask:
+            n_inputs += n_features
         super().__init__(n_inputs, latent_dim, hidden_dims, generator)
         self.sees_mask = sees_mask
+        self.layout = layout
 
     def represent(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the rows."""
-        return torch.cat([x, mask], dim=-1) if self.sees_mask else x
+        seen = x if self.layout is None else self.layout.widen(x, mask)[0]
+        return torch.cat([seen, mask], dim=-1) if self.sees_mask else seen
 
 
 class PermutationInvariantEncoder(GaussianEncoder):
@@ -221,6 +229,8 @@ class PermutationInvariantEncoder(GaussianEncoder):
         Size of what represents a row.
     info : Tensor of shape (n_features, n_info) or None, default=None
         What is known of each feature: a linear function of it is added to the embedding.
+    layout : CategoryLayout or None, default=None
+        Which features are levels, each of which has an embedding of its own.
 
     References
     ----------
@@ -238,8 +248,13 @@ class PermutationInvariantEncoder(GaussianEncoder):
         embedding_dim: int = 20,
         code_dim: int = 50,
         info: Tensor | None = None,
+        layout: CategoryLayout | None = None,
     ) -> None:
         super().__init__(code_dim, latent_dim, hidden_dims, generator)
+        self.layout = layout
+        if layout is not None:
+            n_features = len(layout.owner)
+            info = None if info is None else info[layout.owner]
         embedding = torch.empty((n_features, embedding_dim), dtype=torch.float32, device="cpu")
         self.embedding = nn.Parameter(embedding.normal_(generator=generator))
         self.code = Dense(embedding_dim + 1, code_dim, generator, tanh=True)
@@ -247,6 +262,8 @@ class PermutationInvariantEncoder(GaussianEncoder):
 
     def represent(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the sum of the codes of observed cells."""
+        if self.layout is not None:
+            x, mask = self.layout.widen(x, mask)
         embedding = self.embedding if self.of_info is None else self.embedding + self.of_info()
         # Only cells that are observed are looked at: in a table of ratings, few are.
         of_value, of_feature = self.code.weight[:, 0], self.code.weight[:, 1:]
@@ -306,6 +323,10 @@ class DataDecoder(nn.Module):
         What is known of each feature; see :class:`~gnr_sklearn.nn.layers.InformedDense`.
     mean_limits : tuple of float or None, default=None
         Ends of the range of a mean that is a sigmoid function; None for no such function.
+    layout : CategoryLayout or None, default=None
+        Which features are levels, if some are.
+    discrete : sequence of DiscreteFeature
+        What the layout was made of.
     """
 
     def __init__(
@@ -319,27 +340,41 @@ class DataDecoder(nn.Module):
         curved: bool = False,
         info: Tensor | None = None,
         mean_limits: tuple[float, float] | None = None,
+        layout: CategoryLayout | None = None,
+        discrete: Sequence[DiscreteFeature] = (),
     ) -> None:
         super().__init__()
         self.mean_limits = mean_limits
+        self.layout = layout
         for name, value, allowed in (
             ("observation_scale", observation_scale, get_args(ObservationScale)),
             ("likelihood", likelihood, get_args(LikelihoodName)),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
+        self.head = None
+        n_of_levels = 0
+        if layout is not None:
+            n_features = len(layout.continuous)
+            self.head = CategoricalHead(layout, discrete)
+            n_of_levels = self.head.n_outputs
         self.n_features = n_features
         self.likelihood = likelihood
-        n_outputs = n_features
+        n_blocks = 1
         self.raw_scale = self.raw_degrees_of_freedom = None
         if observation_scale == "heteroscedastic":
-            n_outputs = (2 if likelihood == "gaussian" else 3) * n_features
+            n_blocks = 2 if likelihood == "gaussian" else 3
         else:
             n_scales = 1 if observation_scale == "shared" else n_features
             zeros = torch.zeros(n_scales, dtype=torch.float32, device="cpu")
             self.raw_scale = nn.Parameter(zeros)
             if likelihood == "student_t":
                 self.raw_degrees_of_freedom = nn.Parameter(zeros.clone())
+        n_outputs = n_blocks * n_features + n_of_levels
+        if info is not None:
+            of_numbers = info if layout is None else info[layout.continuous]
+            of_levels = info[:0] if self.head is None else info[self.head.owner]
+            info = torch.cat([of_numbers.repeat(n_blocks, 1), of_levels])
         self.network: nn.Module = (
             CurvedMap(n_inputs, n_outputs, hidden_dims[0], generator, info)
             if curved
@@ -348,7 +383,15 @@ class DataDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Likelihood:
         """Return the distribution, whose mean is (..., n_features)."""
-        mean = self.network(z)
+        outputs = self.network(z)
+        if self.head is None:
+            return self._numbers(outputs)
+        assert self.layout is not None
+        n_of_numbers = outputs.shape[-1] - self.head.n_outputs
+        numbers, of_levels = outputs.split([n_of_numbers, self.head.n_outputs], dim=-1)
+        return Mixed(self._numbers(numbers), self.head(of_levels), self.layout)
+
+    def _numbers(self, mean: Tensor) -> Gaussian | StudentT:
         raw = [p for p in (self.raw_scale, self.raw_degrees_of_freedom) if p is not None]
         if not raw:
             mean, *raw = mean.split(self.n_features, dim=-1)

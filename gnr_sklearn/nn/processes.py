@@ -48,10 +48,13 @@ class MissingProcess(nn.Module):
         Widths of the hidden layers of the network of "nonlinear".
     generator : torch.Generator
         Source of the initial weights.
-    direction : sequence of {-1, 1} or None
-        Signs of the slopes, for "self_masking_known" only; None for 1 everywhere.
+    direction : sequence of {-1, 0, 1} or None
+        Signs of the slopes, for "self_masking_known" only; None for 1 everywhere. 0 is for features
+        whose values say nothing of their being missing, of any self-masking kind.
     shared : bool, default=False
         Whether self-masking features have one slope, but for its sign, and one threshold.
+    n_inputs : int or None, default=None
+        Size of what the other kinds see; None for the number of features.
     """
 
     def __init__(
@@ -62,13 +65,15 @@ class MissingProcess(nn.Module):
         generator: torch.Generator,
         direction: Sequence[int] | None = None,
         shared: bool = False,
+        n_inputs: int | None = None,
     ) -> None:
         super().__init__()
         self.kind = kind
         self.network = None
         if kind in ("linear", "nonlinear"):
             widths = hidden_dims if kind == "nonlinear" else ()
-            self.network = multilayer_perceptron(n_features, widths, n_features, generator)
+            n_inputs = n_inputs or n_features
+            self.network = multilayer_perceptron(n_inputs, widths, n_features, generator)
             return
         if kind not in ("self_masking", "self_masking_known"):
             raise ValueError(
@@ -83,6 +88,8 @@ class MissingProcess(nn.Module):
         zeros = torch.zeros(n_processes, dtype=torch.float32, device="cpu")
         self.threshold = nn.Parameter(zeros)
         signs = torch.tensor(direction or [1] * n_features, dtype=torch.float32, device="cpu")
+        # Whether the chance of some features is the same for all values.
+        self.has_levels = bool((signs == 0).any())
         self.direction: Tensor
         self.register_buffer("direction", signs)
 
@@ -91,8 +98,12 @@ class MissingProcess(nn.Module):
         if self.network is not None:
             return self.network(x)
         known = self.kind == "self_masking_known"
-        slope = self.direction * F.softplus(self.slope) if known else self.slope
-        return -slope * (x - self.threshold)
+        slope = F.softplus(self.slope) if known else self.slope
+        slope = slope * (self.direction if known else self.direction.abs())
+        log_odds = -slope * (x - self.threshold)
+        if not self.has_levels:
+            return log_odds
+        return torch.where(self.direction == 0, self.threshold, log_odds)
 
 
 class ValueProcess(nn.Module):
@@ -200,7 +211,12 @@ class ValueProcess(nn.Module):
         """Logarithm of c - f, (d,)."""
         return self.log_ceiling + F.logsigmoid(-self.floor_share)
 
-    def forward(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+    def forward(
+        self,
+        mean: Tensor,
+        variance: Tensor | float = 0.0,
+        features: Tensor | slice = slice(None),
+    ) -> Tensor:
         """Return the log-odds of being observed, (..., d), of normally distributed values.
 
         Parameters
@@ -209,42 +225,69 @@ class ValueProcess(nn.Module):
             The values, or the means of their distributions.
         variance : Tensor, broadcasts against `mean`, or float
             0 where a value is known.
+        features : Tensor of int or slice, default=slice(None)
+            The features that they are of, where they are not of all.
         """
-        return self.log_observed(mean, variance) - self.log_missing(mean, variance)
+        observed = self.log_observed(mean, variance, features)
+        return observed - self.log_missing(mean, variance, features)
 
-    def log_missing(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+    def log_missing(
+        self,
+        mean: Tensor,
+        variance: Tensor | float = 0.0,
+        features: Tensor | slice = slice(None),
+    ) -> Tensor:
         """Return the log-probability of being missing, (..., d); arguments as of the log-odds."""
-        return self._log_chance(mean, variance, self.log_floor.exp(), -1.0)
+        return self._log_chance(mean, variance, self.log_floor.exp(), -1.0, features)
 
-    def log_observed(self, mean: Tensor, variance: Tensor | float = 0.0) -> Tensor:
+    def log_observed(
+        self,
+        mean: Tensor,
+        variance: Tensor | float = 0.0,
+        features: Tensor | slice = slice(None),
+    ) -> Tensor:
         """Return the log-probability of being observed, (..., d); arguments as of the log-odds."""
         above = torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation))
-        return self._log_chance(mean, variance, above, 1.0)
+        return self._log_chance(mean, variance, above, 1.0, features)
 
     def _log_chance(
-        self, mean: Tensor, variance: Tensor | float, constant: Tensor, sign: float
+        self,
+        mean: Tensor,
+        variance: Tensor | float,
+        constant: Tensor,
+        sign: float,
+        features: Tensor | slice,
     ) -> Tensor:
         """Return the logarithm of a constant plus the rise times the step, or times one less it.
 
         Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
         which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
         """
+        rise = 0.5 * self.log_rise.exp()
         slope = sign * math.sqrt(0.5) * self.slope
         intercept = sign * math.sqrt(0.5) * self.intercept
+        squared = self.slope.square()
+        if isinstance(features, Tensor):
+            slope, intercept, squared, constant, rise = (
+                of_all.expand_as(self.direction)[features]
+                for of_all in (slope, intercept, squared, constant, rise)
+            )
         if isinstance(variance, Tensor):
-            shrinkage = torch.rsqrt(1.0 + self.slope.square() * variance)
+            shrinkage = torch.rsqrt(1.0 + squared * variance)
             slope, intercept = slope * shrinkage, intercept * shrinkage
         # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
         # is done on parameters, of which there are far fewer than of samples.
         step = torch.erfc(torch.addcmul(intercept, slope, mean))
         least = torch.finfo(mean.dtype).tiny
-        return torch.addcmul(constant.clamp(min=least), 0.5 * self.log_rise.exp(), step).log()
+        return torch.addcmul(constant.clamp(min=least), rise, step).log()
 
-    def parameters_of_features(self) -> tuple[Tensor, ...]:
+    def parameters_of_features(self, features: Tensor | slice = slice(None)) -> tuple[Tensor, ...]:
         """Return slopes, intercepts and the logarithms of f and c - f, each (d,)."""
         parts = (self.slope, self.intercept, self.log_floor, self.log_rise)
-        return tuple(part.expand_as(self.direction) for part in parts)
+        return tuple(part.expand_as(self.direction)[features] for part in parts)
 
-    def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
-        """Return the distributions of what goes missing of N(mean, scale^2)."""
-        return SelectedGaussian(mean, scale, *self.parameters_of_features())
+    def select(
+        self, mean: Tensor, scale: Tensor, features: Tensor | slice = slice(None)
+    ) -> SelectedGaussian:
+        """Return the distributions of what goes missing of N(mean, scale^2), of these features."""
+        return SelectedGaussian(mean, scale, *self.parameters_of_features(features))

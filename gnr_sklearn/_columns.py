@@ -1,0 +1,372 @@
+"""Tables with columns of several types: read as numbers, and given back as they came."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnr_sklearn._curves import CURVED
+
+__all__ = [
+    "KINDS",
+    "Column",
+    "ColumnKind",
+    "Columns",
+    "as_frame",
+    "as_native",
+    "as_objects",
+    "distributions_of_columns",
+]
+
+ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical"]
+
+DISCRETE = ("boolean", "ordinal", "categorical")
+
+
+# Names of distributions, and the kinds of columns that they go with.
+KINDS: dict[str, ColumnKind] = {
+    "gaussian": "number",
+    **dict.fromkeys(CURVED, "number"),
+    "bernoulli": "boolean",
+    "categorical": "categorical",
+    "ordinal": "ordinal",
+}
+
+
+def distributions_of_columns(likelihood: Any, names: list[Any]) -> dict[int, str]:
+    """Return what a user says of the distributions of columns, by their places."""
+    if not isinstance(likelihood, Mapping):
+        return {}
+    given: dict[int, str] = {}
+    for key, name in likelihood.items():
+        if key in names:
+            place = names.index(key)
+        elif isinstance(key, numbers.Integral) and 0 <= int(key) < len(names):
+            place = int(key)
+        else:
+            raise ValueError(f"likelihood must name columns of X or their places, got {key!r}.")
+        if name not in KINDS:
+            raise ValueError(
+                f"likelihood must be one of {', '.join(map(repr, KINDS))} for column {key!r}, got "
+                f"{name!r}."
+            )
+        given[place] = name
+    return given
+
+
+def as_frame(X: Any) -> Any | None:
+    """Return a pandas or polars data frame as one of narwhals, and None for anything else.
+
+    None as well for a frame all of whose columns are floats, which is a matrix, and without
+    narwhals, which scikit-learn brings along from its release 1.9 on.
+    """
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return None
+    try:
+        import narwhals.stable.v2 as nw
+    except ImportError:
+        return None
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame) or all(t.is_float() for t in frame.schema.values()):
+        return None
+    return frame
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of a column since fit.
+
+    Attributes
+    ----------
+    name : str or int
+        Its name, or its place in an array.
+    kind : {"number", "integer", "boolean", "ordinal", "categorical"}
+    categories : tuple or None, default=None
+        Its levels, in order; None for numbers. In a table of numbers, k stands for the level k.
+    """
+
+    name: Any
+    kind: ColumnKind
+    categories: tuple[Any, ...] | None = None
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether its values are numbers, or true and false."""
+        return all(isinstance(level, numbers.Real | np.bool_) for level in self.categories or ())
+
+    @property
+    def is_its_code(self) -> bool:
+        """Whether its values are the numbers that stand for them, as those of true and false."""
+        return self.categories is None or self.categories == (False, True)
+
+    def encode(self, values: Sequence[Any], unseen: Literal["error", "missing"]) -> NDArray[Any]:
+        """Return numbers for values none of which is missing; NaN for a level unseen in fit."""
+        if self.categories is None:
+            return np.asarray(values, dtype=np.float64)
+        codes = {level: code for code, level in enumerate(self.categories)}
+        try:
+            encoded = np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
+        except TypeError as error:  # not hashable
+            raise TypeError(
+                f"X must hold plain values in column {self.name!r} ({error})."
+            ) from None
+        if unseen == "error" and np.isnan(encoded).any():
+            new = values[int(np.flatnonzero(np.isnan(encoded))[0])]
+            raise ValueError(
+                f"X must hold categories of fit only, unless unseen_categories='missing', got "
+                f"{new!r} in column {self.name!r}, whose categories are {list(self.categories)!r}."
+            )
+        return encoded
+
+    def decode(self, codes: NDArray[Any]) -> list[Any]:
+        """Return the values that numbers stand for; between codes, that of the nearest one."""
+        if self.categories is None:
+            return codes.tolist()
+        nearest = np.clip(np.round(codes), 0, len(self.categories) - 1)
+        return [self.categories[int(code)] for code in nearest]
+
+
+class Columns:
+    """The columns of a table with several types, as they were in fit.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+    unseen : {"error", "missing"}
+        What to do with categories that were not there in fit.
+    """
+
+    def __init__(self, columns: Sequence[Column], unseen: Literal["error", "missing"]) -> None:
+        self.columns = tuple(columns)
+        self.unseen = unseen
+
+    @classmethod
+    def of_frame(
+        cls,
+        frame: Any,
+        asked: Mapping[int, ColumnKind],
+        is_marker: Callable[[Any], Any] | None,
+        unseen: Literal["error", "missing"],
+    ) -> Columns:
+        """Learn the columns of a frame.
+
+        Parameters
+        ----------
+        frame : narwhals.DataFrame
+        asked : mapping of int to str
+            Kinds of columns that do not go by the type.
+        is_marker : callable or None
+            Tells which values of an array of objects are missing, where NaN and null do not.
+        unseen : {"error", "missing"}
+        """
+        columns = []
+        for place, name in enumerate(frame.columns):
+            series = frame.get_column(name)
+            values, _ = _present(series, is_marker)
+            kind = asked.get(place) or _kind_by_type(series, values)
+            declared = getattr(series.dtype, "categories", None)
+            columns.append(_column(name, kind, values, declared))
+        return cls(columns, unseen)
+
+    @classmethod
+    def of_array(
+        cls,
+        table: NDArray[Any],
+        observed: NDArray[np.bool_],
+        asked: Mapping[int, ColumnKind],
+        unseen: Literal["error", "missing"],
+    ) -> Columns:
+        """Learn the columns of an array of numbers."""
+        columns = [
+            _column(place, asked.get(place, "number"), table[observed[:, place], place].tolist())
+            for place in range(table.shape[1])
+        ]
+        return cls(columns, unseen)
+
+    def encode_frame(
+        self, frame: Any, is_marker: Callable[[Any], Any] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return a frame as numbers, and where it is observed; a new category is NaN there."""
+        table = np.full(frame.shape, np.nan)
+        observed = np.zeros(frame.shape, dtype=bool)
+        for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
+            values, observed[:, place] = _present(frame.get_column(name), is_marker)
+            try:
+                table[observed[:, place], place] = column.encode(values, self.unseen)
+            except ValueError as error:
+                if column.categories is not None:
+                    raise
+                raise ValueError(
+                    f"X must hold numbers in column {name!r}, as it did in fit ({error})."
+                ) from None
+        return table, observed
+
+    def encode_array(self, table: NDArray[Any], observed: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return an array of numbers with codes in the columns that have categories."""
+        encoded = table.astype(np.float64)
+        for place, column in enumerate(self.columns):
+            if column.categories is None:
+                continue
+            if not column.has_numbers:
+                raise TypeError(
+                    "X must be a data frame, as it was in fit, where column "
+                    f"{column.name!r} had the categories {list(column.categories)!r}."
+                )
+            there = observed[:, place]
+            encoded[there, place] = column.encode(table[there, place].tolist(), self.unseen)
+        return encoded
+
+    def decode_array(
+        self, codes: NDArray[Any], table: NDArray[Any], observed: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """Return a table of codes as numbers, with what is observed as it came."""
+        decoded = np.where(observed, table, codes)
+        for place, column in enumerate(self.columns):
+            gaps = ~observed[:, place]
+            if gaps.any() and not column.is_its_code:
+                decoded[gaps, place] = column.decode(codes[gaps, place])
+        return decoded
+
+    def decode_frame(self, codes: NDArray[Any], frame: Any, observed: NDArray[np.bool_]) -> Any:
+        """Return a frame with what is observed as it came, and the types that it came with."""
+        filled = []
+        for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
+            series, gaps = frame.get_column(name), np.flatnonzero(~observed[:, place])
+            if len(gaps):
+                values = column.decode(codes[gaps, place])
+                series = _accepting(series, values).scatter(gaps, _fitting(series, values))
+            filled.append(series.alias(name))
+        return frame.with_columns(*filled)
+
+    @property
+    def has_numbers_only(self) -> bool:
+        """Whether all columns hold numbers, or true and false."""
+        return all(column.is_its_code for column in self.columns)
+
+    def select(self, kept: NDArray[np.bool_]) -> Columns:
+        """Return some of the columns."""
+        columns = [column for column, is_kept in zip(self.columns, kept, strict=True) if is_kept]
+        return Columns(columns, self.unseen)
+
+
+def as_objects(frame: Any, further: NDArray[Any]) -> NDArray[Any]:
+    """Return a frame without holes as an array of objects, with further columns."""
+    objects = np.empty((frame.shape[0], frame.shape[1] + further.shape[1]), dtype=object)
+    for place, name in enumerate(frame.columns):
+        objects[:, place] = frame.get_column(name).to_list()
+    objects[:, frame.shape[1] :] = further
+    return objects
+
+
+def as_native(frame: Any, further: NDArray[Any], names: Sequence[str], container: str) -> Any:
+    """Return a frame, with further columns, whose names are the last ones, in a container."""
+    import narwhals.stable.v2 as nw
+
+    fresh = [
+        nw.new_series(name, values, backend=frame.implementation)
+        for name, values in zip(names[frame.shape[1] :], further.T.copy(), strict=True)
+    ]
+    native = frame.with_columns(*fresh).to_native()
+    if frame.implementation.is_pandas_like() == (container == "pandas"):
+        return native
+    other = nw.from_native(native, eager_only=True)
+    return other.to_pandas() if container == "pandas" else other.to_polars()
+
+
+def _present(series: Any, is_marker: Callable[[Any], Any] | None) -> tuple[list[Any], Any]:
+    """Return the values of a column that are not missing, and where these are."""
+    missing = series.is_null().to_numpy()
+    if series.dtype.is_float():
+        missing = missing | series.is_nan().fill_null(value=True).to_numpy()
+    if is_marker is not None:
+        if missing.any():
+            raise ValueError("Input X contains NaN, which is not what missing_values says.")
+        missing = np.array([is_marker(value) for value in series.to_list()], dtype=bool)
+    present = ~missing
+    return series.filter(present.tolist()).to_list(), present
+
+
+def _kind_by_type(series: Any, values: Sequence[Any]) -> ColumnKind:
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    if dtype == nw.Boolean:
+        return "boolean"
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_numeric():
+        return "number"
+    if dtype == nw.Enum:
+        # Those of polars serve to save memory as often as to say what comes first.
+        is_pandas = series.implementation.is_pandas_like()
+        return "ordinal" if is_pandas else "categorical"
+    if dtype in (nw.String, nw.Categorical):
+        return "categorical"
+    kinds = {_kind_of_value(value) for value in values}
+    if kinds <= {"boolean", "number", "categorical"} and len(kinds) <= 1:
+        return kinds.pop() if kinds else "number"
+    raise TypeError(
+        "X must hold numbers, true and false, or categories in each column, got "
+        f"{dtype} in column {series.name!r}; encode it or leave it out."
+    )
+
+
+def _kind_of_value(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        return "boolean"
+    if isinstance(value, numbers.Real):
+        return "number"
+    return "categorical" if isinstance(value, str) else None
+
+
+def _column(
+    name: Any, kind: ColumnKind, values: Sequence[Any], declared: Sequence[Any] | None = None
+) -> Column:
+    if kind not in DISCRETE:
+        return Column(name, kind)
+    if declared is not None:
+        present = set(values)
+        return Column(name, kind, tuple(level for level in declared if level in present))
+    if kind == "boolean":
+        levels = {False, True} | set(values)
+        if len(levels) > 2:
+            levels = set(values)
+        if len(levels) > 2:
+            raise ValueError(
+                f"likelihood must not be 'bernoulli' for column {name!r}, which has "
+                f"{len(levels)} values."
+            )
+    else:
+        levels = set(values)
+    try:
+        in_order = sorted(levels)
+    except TypeError:
+        in_order = sorted(levels, key=str)
+    return Column(name, kind, tuple(in_order))
+
+
+def _fitting(series: Any, values: list[Any]) -> Any:
+    """Return numbers in the type of a column."""
+    import narwhals.stable.v2 as nw
+
+    if series.dtype.is_integer():
+        return [round(value) for value in values]
+    return np.asarray(values, dtype=np.float32) if series.dtype == nw.Float32 else values
+
+
+def _accepting(series: Any, values: Sequence[Any]) -> Any:
+    """Return a column that can hold the values: categories of pandas may be others than in fit."""
+    import narwhals.stable.v2 as nw
+
+    native = series.to_native()
+    if not series.implementation.is_pandas_like() or not hasattr(native, "cat"):
+        return series
+    new = [value for value in dict.fromkeys(values) if value not in native.cat.categories]
+    if not new:
+        return series
+    return nw.from_native(native.cat.add_categories(new), series_only=True)
