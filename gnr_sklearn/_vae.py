@@ -479,6 +479,7 @@ class VAEImputer(MixedImputer, DeepImputer):
         """
         values = self._values_of(X)
         self._auxiliary.check(side_info, len(values))
+        self._check_curves(self._units.curves, values)
         # The encoder sees nothing of the auxiliary variable.
         rows = self._masked_rows(values, None)
         z = np.empty((len(rows), self.latent_dim_))
@@ -790,11 +791,11 @@ class VAEImputer(MixedImputer, DeepImputer):
 
     def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
         """Return rows as the net sees them."""
+        self._check_curves(self._units.curves, values)
         u = self._auxiliary_of(values, side, fit=False)
         return self._masked_rows(values, u)
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
-        self._check_curves(self._units.curves, values)
         return masked_rows(self._units.transform(values), ~np.isnan(values), u)
 
     def _cells_of(self, rows: MaskedRows, chunk: slice) -> tuple[Tensor, Tensor]:
