@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -15,9 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
+from gnr_sklearn import __version__
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._epochs import EpochTasks
 from gnr_sklearn._validation import draw_seed
+from gnr_sklearn.nn.checkpoint import (
+    TrainingCheckpoint,
+    check_belongs,
+    digest_of_rows,
+    read_checkpoint,
+)
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
 __all__ = ["LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
@@ -57,6 +68,7 @@ class DeepImputer(BoundedImputer):
     learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
     device: str = "cpu"
     callbacks: list[Any] | None = None
+    checkpoint: str | PathLike[str] | None = None
     net_params: dict[str, Any] | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -67,6 +79,7 @@ class DeepImputer(BoundedImputer):
         "learning_rate_schedule": [StrOptions({"cosine", "constant"})],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "net_params": [dict, None],
     }
 
@@ -83,6 +96,12 @@ class DeepImputer(BoundedImputer):
             Where to train; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
             Called during training; an epoch is 100 optimisation steps.
+        checkpoint : str, path or None, default=None
+            A file that the state of training is written to every 100 steps, and from which the
+            same fit goes on that was killed: on the same machine, with the same threads, to the
+            same bits. It takes an int as `random_state`. The file is deleted when the fit is done.
+            Reading one runs no code. Of callbacks, skorch's EarlyStopping and LRScheduler go on
+            as well; others begin anew.
         net_params : dict or None, default=None
             Further parameters of the skorch net, such as
             ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. What the
@@ -97,6 +116,42 @@ class DeepImputer(BoundedImputer):
         history_ : skorch.history.History
             Losses of each epoch and step.
         """
+
+    def _learn(self, X: ArrayLike, fit: Callable[[FloatArray], None]) -> Self:
+        self._check_checkpoint()
+        super()._learn(X, fit)
+        if self.checkpoint is not None:
+            Path(self.checkpoint).unlink(missing_ok=True)
+        return self
+
+    def _check_checkpoint(self) -> None:
+        """Refuse a file that cannot be written, or that is of another fit, before any work."""
+        if self.checkpoint is None:
+            return
+        path = Path(self.checkpoint)
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "random_state must be an int for a fit with a checkpoint, which has to draw the "
+                f"same numbers again, got {self.random_state!r}."
+            )
+        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)) or path.is_dir():
+            raise ValueError(
+                "checkpoint must name a file in a folder that can be written to, got "
+                f"{str(path)!r}."
+            )
+        found = read_checkpoint(path)
+        if found is not None:
+            check_belongs(found[0]["belongs_to"], self._fit_identity(), path)
+
+    def _fit_identity(self) -> dict[str, str]:
+        """Tell this fit from others, but for its data."""
+        params = self.get_params(deep=False)
+        without = ("checkpoint", "callbacks", "verbose")
+        settings = {name: value for name, value in sorted(params.items()) if name not in without}
+        return {
+            "version of gnr_sklearn": __version__,
+            "settings": repr((type(self).__name__, settings)),
+        }
 
     @property
     @abstractmethod
@@ -164,8 +219,14 @@ class DeepImputer(BoundedImputer):
         if getattr(self, "_skl_callbacks", None):
             tasks = EpochTasks(self, self._callback_fit_ctx, _trained_attributes)
             tasks.insert_into(net)
+        callbacks = list(net.callbacks_)
+        if self.checkpoint is not None:
+            identity = self._fit_identity() | {"data": digest_of_rows(rows)}
+            checkpoint = TrainingCheckpoint(Path(self.checkpoint), identity)
+            net.callbacks_.append(("checkpoint", checkpoint))
         # Not fit, which would initialise once more.
         net.partial_fit(rows)
+        net.callbacks_ = callbacks
         if tasks is not None:
             tasks.remove_from(net)
         self.net_ = net

@@ -402,9 +402,9 @@ class GNRImputer(VAEImputer):
         }
         plain = {
             "early_stopping": False, "max_iter": min(self.max_iter, STEPS_FOR_CHOICES),
-            "callbacks": None, "verbose": 0, "missing_values": np.nan, "add_indicator": False,
-            "keep_empty_features": False, "min_value": None, "max_value": None,
-            "random_state": seed, "net_params": net_params, "likelihood": "auto",
+            "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,
+            "add_indicator": False, "keep_empty_features": False, "likelihood": "auto",
+            "min_value": None, "max_value": None, "random_state": seed, "net_params": net_params,
         }  # fmt: skip
         # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
         return type(self)(**self.get_params(deep=False) | plain | settings)

@@ -135,6 +135,20 @@ class RandomBatches:
         self.generator = torch.Generator().manual_seed(seed)
         self.queue = torch.empty(0, dtype=torch.int64, device="cpu")
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next epochs depend on."""
+        return {
+            "steps_left": self.steps_left,
+            "generator": self.generator.get_state(),
+            "queue": self.queue,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.steps_left = state["steps_left"]
+        self.generator.set_state(state["generator"])
+        self.queue = state["queue"]
+
     def _next_indices(self) -> Tensor:
         if len(self.queue) < self.batch_size:
             shuffled = torch.randperm(len(self.dataset), generator=self.generator, device="cpu")
@@ -331,6 +345,17 @@ class StepwiseNet(NeuralNet):
         super().on_train_end(net, **kwargs)
         self._set_training(False)
         del self.rng_
+        # There are none where training ended before its first step.
+        self.__dict__.pop("batches_", None)
+
+    def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
+        """Return batches, which go on where a training that is taken up was."""
+        batches = super().get_iterator(dataset, training=training)
+        if training:
+            if state := self.__dict__.pop("batches_state_", None):
+                batches.load_state_dict(state)
+            self.batches_ = batches
+        return batches
 
     def progress(self) -> dict[str, float]:
         """Return what to show of the last epoch: numbers by their names."""
@@ -359,6 +384,8 @@ class StepwiseNet(NeuralNet):
     def fit_loop(self, *args: Any, **kwargs: Any) -> StepwiseNet:
         """Train, and tell a Ctrl-C from a callback that ends training."""
         self.stopped_by_callback_ = False
+        if "batches_state_" in self.__dict__:
+            kwargs["epochs"] = self.max_epochs - len(self.history)
         try:
             return super().fit_loop(*args, **kwargs)
         except KeyboardInterrupt:

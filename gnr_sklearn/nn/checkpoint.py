@@ -1,0 +1,203 @@
+"""The state of a training on disk, from which one that was killed goes on to the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.history import History
+from torch import Tensor
+
+from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
+
+__all__ = ["TrainingCheckpoint", "check_belongs", "digest_of_rows", "read_checkpoint"]
+
+Arrays = dict[str, NDArray[Any]]
+
+# What an early stopping knows of the epochs before, apart from the best parameters.
+STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_")
+
+
+def digest_of_rows(rows: MaskedRows) -> str:
+    """Tell rows from others."""
+    digest = hashlib.sha256()
+    for name, tensor in rows.tensors.items():
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], Arrays] | None:
+    """Read a file, which is numbers and text and cannot run anything; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is no checkpoint, or is damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            arrays = dict(np.lib.npyio.NpzFile(stream, allow_pickle=False).items())
+        return json.loads(str(arrays.pop("text"))), arrays
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"checkpoint must name a file that a fit has left, or none, and {str(path)!r} cannot "
+            f"be read as one; delete it, and the fit starts anew ({error})."
+        ) from error
+
+
+class TrainingCheckpoint(Callback):
+    """Writes the state of training after each epoch, and takes up one that was written.
+
+    It has to be the last of a net's callbacks: what the others learned has to be known. Of these,
+    skorch's own EarlyStopping and LRScheduler go on; others begin anew.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is replaced in one go, so that there is always a whole one.
+    belongs_to : mapping of str to str
+        What fit it is of, by what can differ: written into the file, and compared.
+    """
+
+    def __init__(self, path: Path, belongs_to: Mapping[str, str]) -> None:
+        self.path = path
+        self.belongs_to = dict(belongs_to)
+
+    def on_train_begin(self, net: StepwiseNet, **kwargs: Any) -> None:
+        """Take up training where it was, if there is a file."""
+        found = read_checkpoint(self.path)
+        if found is None:
+            return
+        text, arrays = found
+        check_belongs(text["belongs_to"], self.belongs_to, self.path)
+        _restore(net, text, arrays)
+
+    def on_epoch_end(self, net: StepwiseNet, **kwargs: Any) -> None:
+        """Write the state."""
+        text, arrays = _describe(net)
+        arrays["text"] = np.array(json.dumps(text | {"belongs_to": self.belongs_to}))
+        _replace(self.path, arrays)
+
+
+def check_belongs(written: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
+    """Refuse the state of another fit; what is wanted may be a part of what was written."""
+    others = [name for name in wanted if written.get(name) != wanted[name]]
+    if others:
+        raise ValueError(
+            f"checkpoint must name the file of this very fit, and {str(path)!r} is of one with "
+            f"other {' and '.join(others)}; name another file, or delete it."
+        )
+
+
+def _describe(net: StepwiseNet) -> tuple[dict[str, Any], Arrays]:
+    """Return the state of a net between two epochs, as text and as arrays."""
+    arrays: Arrays = {}
+    text: dict[str, Any] = {"history": list(net.history), "optimizers": {}, "callbacks": {}}
+    for name in [*net._modules, *net._criteria]:
+        _keep(arrays, f"weights/{name}", getattr(net, f"{name}_").state_dict())
+    for name in net._optimizers:
+        state = getattr(net, f"{name}_").state_dict()
+        for place, of_parameter in state["state"].items():
+            _keep(arrays, f"{name}/{place}", of_parameter)
+        text["optimizers"][name] = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in state["param_groups"]
+        ]
+    for name, callback in net.callbacks_:
+        if isinstance(callback, EarlyStopping):
+            text["callbacks"][name] = {key: float(getattr(callback, key)) for key in STOPPING}
+            if callback.best_model_weights_ is not None:
+                _keep(arrays, f"best/{name}", callback.best_model_weights_)
+        elif isinstance(callback, LRScheduler):
+            text["callbacks"][name] = {
+                "batch_idx_": callback.batch_idx_,
+                "scheduler": callback.lr_scheduler_.state_dict(),
+            }
+    arrays["noise"] = net.rng_.get_state().numpy()
+    batches = net.batches_.state_dict()
+    text["steps_left"] = batches.pop("steps_left")
+    _keep(arrays, "batches", batches)
+    return text, arrays
+
+
+def _restore(net: StepwiseNet, text: Mapping[str, Any], arrays: Arrays) -> None:
+    """Give a net that is about to be trained the state that was described."""
+    for name in [*net._modules, *net._criteria]:
+        getattr(net, f"{name}_").load_state_dict(_kept(arrays, f"weights/{name}"))
+    for name in net._optimizers:
+        optimizer = getattr(net, f"{name}_")
+        groups = optimizer.state_dict()["param_groups"]
+        places = [place for group in groups for place in group["params"]]
+        states = {place: _kept(arrays, f"{name}/{place}") for place in places}
+        for group, written in zip(groups, text["optimizers"][name], strict=True):
+            group |= written
+        known = {place: state for place, state in states.items() if state}
+        optimizer.load_state_dict({"state": known, "param_groups": groups})
+    for name, callback in net.callbacks_:
+        written = text["callbacks"].get(name)
+        if written is None:
+            continue
+        if isinstance(callback, EarlyStopping):
+            for key in STOPPING:
+                setattr(callback, key, written[key])
+            callback.misses_, callback.best_epoch_ = (
+                int(callback.misses_),
+                int(callback.best_epoch_),
+            )
+            callback.best_model_weights_ = _kept(arrays, f"best/{name}") or None
+        else:
+            callback.batch_idx_ = written["batch_idx_"]
+            callback.lr_scheduler_.load_state_dict(written["scheduler"])
+    net.history_ = History(text["history"])
+    net.rng_.set_state(torch.from_numpy(arrays["noise"]))
+    net.batches_state_ = _kept(arrays, "batches") | {"steps_left": text["steps_left"]}
+
+
+def _keep(arrays: Arrays, prefix: str, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        arrays[f"{prefix}/{name}"] = tensor.detach().cpu().numpy()
+
+
+def _kept(arrays: Arrays, prefix: str) -> dict[str, Any]:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith(start)
+    }
+
+
+def _replace(path: Path, arrays: Arrays) -> None:
+    """Write a file so that, whenever this is cut off, the old one or the new one is there."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            try:
+                np.savez(part, **arrays)  # type: ignore[arg-type]
+                part.flush()
+                os.fsync(part.fileno())
+                os.replace(part.name, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(part.name)
+                raise
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"The checkpoint cannot be written, and the fit ends; what was written before is "
+            f"still there ({error.strerror})",
+            str(path),
+        ) from error

@@ -1,0 +1,238 @@
+"""Fits that are cut off and go on from a file."""
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from skorch.callbacks import Callback, LRScheduler
+
+import gnr_sklearn
+from gnr_sklearn import GAINImputer, GNRImputer, MIWAEImputer, NotMIWAEImputer
+from gnr_sklearn.nn import checkpoint as module
+from tests.contract import make_data
+
+X = make_data(80)
+
+NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 32, "random_state": 0}
+IMPUTERS = [
+    GNRImputer(**NET, max_iter=300, prior=None, missing_direction="above"),
+    GNRImputer(**NET, max_iter=250, prior=None, alpha="auto"),
+    # Stopped at its fifth epoch, with the parameters of the second.
+    MIWAEImputer(**NET, max_iter=700, n_iter_no_change=300, learning_rate=0.1),
+    NotMIWAEImputer(**NET, max_iter=250, encoder="permutation_invariant"),
+    GAINImputer(max_iter=250, random_state=0),
+    MIWAEImputer(
+        **NET,
+        max_iter=250,
+        early_stopping=False,
+        callbacks=[LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)],
+        net_params={"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9},
+    ),
+]
+
+
+class Killed(BaseException):
+    """Nothing that a fit would handle."""
+
+
+class Kill(Callback):
+    """Cuts training off in the middle of an epoch."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and net.n_steps >= self.after:
+            raise Killed
+
+
+def cut_off(imputer, path, after=210, table=X):
+    """Begin a fit, of which a file is left."""
+    callbacks = [*(imputer.callbacks or []), Kill(after)]
+    begun = type(imputer)(**imputer.get_params(deep=False) | {"callbacks": callbacks})
+    with pytest.raises(Killed):
+        begun.set_params(checkpoint=path).fit(table)
+    assert not hasattr(begun, "net_")
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "fit.npz"
+
+
+@pytest.mark.parametrize("imputer", IMPUTERS, ids=lambda imputer: type(imputer).__name__)
+def test_a_fit_goes_on_to_the_same_bits(imputer, path, tmp_path):
+    expected = imputer.set_params(checkpoint=None).fit(X)
+    state = {name: t.clone() for name, t in expected.net_.module_.state_dict().items()}
+    imputed, losses = expected.transform(X), expected.history_[:, "train_loss"]
+    cut_off(imputer, path)
+    assert os.listdir(tmp_path) == ["fit.npz"]
+    # As a string, and with more to tell: neither is another fit.
+    resumed = imputer.set_params(checkpoint=str(path)).fit(X)
+    for name, tensor in resumed.net_.module_.state_dict().items():
+        assert torch.equal(tensor, state[name])
+    assert_array_equal(resumed.transform(X), imputed)
+    assert resumed.history_[:, "train_loss"] == losses
+    assert resumed.n_iter_ == sum(len(epoch["batches"]) for epoch in resumed.history_) or (
+        resumed.net_.train_split is not None
+    )
+    # It is done: the next fit begins anew.
+    assert os.listdir(tmp_path) == []
+    imputer.set_params(checkpoint=None)
+
+
+def test_the_stopped_fit_of_these_tests_stops():
+    stopped = IMPUTERS[2].fit(X)
+    assert 300 < stopped.n_iter_ < 700
+
+
+def test_after_sigkill_another_process_goes_on(path, tmp_path):
+    script = textwrap.dedent(
+        """
+        import os, signal, sys
+        import numpy as np
+        import torch
+        from skorch.callbacks import Callback
+        from gnr_sklearn import MIWAEImputer
+
+        class Kill(Callback):
+            def on_epoch_begin(self, net, **kwargs):
+                if len(net.history) == 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        torch.set_num_threads(1)
+        X = np.load(sys.argv[3])
+        callbacks = [Kill()] if sys.argv[2] == "kill" else None
+        imputer = MIWAEImputer(
+            max_iter=400, hidden_dims=8, random_state=0, checkpoint=sys.argv[1] or None,
+            callbacks=callbacks,
+        )
+        print(imputer.fit(X).transform(X).tobytes().hex())
+        """
+    )
+
+    def run(*arguments):
+        root = Path(__file__).parents[1]
+        command = [sys.executable, "-c", script, *arguments, str(tmp_path / "X.npy")]
+        return subprocess.run(command, capture_output=True, text=True, cwd=root)
+
+    np.save(tmp_path / "X.npy", X)
+    killed = run(str(path), "kill")
+    assert killed.returncode == -signal.SIGKILL
+    assert killed.stdout == ""
+    assert path.exists()
+    resumed, whole = run(str(path), ""), run("", "")
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(resumed.stdout) > 1000
+    assert resumed.stdout == whole.stdout
+    assert not path.exists()
+
+
+SMALL = MIWAEImputer(**NET, max_iter=300)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning_rate": 0.1}, "other settings"),
+        ({"random_state": 1}, "other settings"),
+        ({"max_iter": 400}, "other settings"),
+    ],
+)
+def test_the_file_of_another_fit(path, change, words):
+    cut_off(SMALL, path)
+    before = path.read_bytes()
+    other = MIWAEImputer(**SMALL.get_params(deep=False) | change | {"checkpoint": path})
+    with pytest.raises(ValueError, match=f"checkpoint must name the file of this .* {words}; name"):
+        other.fit(X)
+    assert path.read_bytes() == before
+
+
+def test_the_file_of_other_data_and_of_another_version(path, monkeypatch):
+    cut_off(SMALL, path)
+    other = MIWAEImputer(**SMALL.get_params(deep=False) | {"checkpoint": path})
+    with pytest.raises(ValueError, match="with other data; name another file"):
+        other.fit(X[:70])
+    monkeypatch.setattr("gnr_sklearn._deep.__version__", "9.9")
+    with pytest.raises(ValueError, match="with other version of gnr_sklearn; name"):
+        other.fit(X)
+    assert gnr_sklearn.__version__ != "9.9"
+
+
+class Payload:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+def test_files_that_are_no_checkpoints_are_refused_and_run_nothing(path, tmp_path):
+    target = tmp_path / "ran"
+    good = cut_off(SMALL, path).read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    imputer = MIWAEImputer(**SMALL.get_params(deep=False) | {"checkpoint": path})
+    objects = np.array([Payload(target)], dtype=object)
+    for write in (
+        lambda: path.write_bytes(good[: len(good) // 2]),
+        lambda: path.write_bytes(b""),
+        lambda: path.write_bytes(b"not a checkpoint"),
+        lambda: path.write_bytes(pickle.dumps(Payload(target))),
+        lambda: np.savez(path, **{name: objects for name in arrays}),
+        lambda: np.savez(path, **arrays | {"noise": objects}),
+        lambda: np.savez(path, **arrays | {"text": np.array("{")}),
+    ):
+        write()
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match="cannot be read as one; delete it, and the fit st"):
+            imputer.fit(X)
+        assert path.read_bytes() == before
+        assert not target.exists()
+
+
+def test_a_write_that_fails_leaves_the_file_before(path, tmp_path, monkeypatch):
+    cut_off(SMALL, path)
+    before = path.read_bytes()
+    imputer = MIWAEImputer(**SMALL.get_params(deep=False) | {"checkpoint": path})
+
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.np, "savez", full)
+        with pytest.raises(
+            OSError, match=r"cannot be written, and the fit ends.*No space"
+        ) as caught:
+            imputer.fit(X)
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["fit.npz"]
+    imputer.fit(X)
+
+
+def test_what_cannot_have_a_checkpoint(path, tmp_path, monkeypatch):
+    for place in (tmp_path, tmp_path / "nowhere" / "fit.npz"):
+        with pytest.raises(ValueError, match="checkpoint must name a file in a folder that can be"):
+            MIWAEImputer(random_state=0, checkpoint=place).fit(X)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="checkpoint must name a file in a folder that can be"):
+        MIWAEImputer(random_state=0, checkpoint=path).fit(X)
+    for random_state in (None, np.random.RandomState(0)):
+        with pytest.raises(ValueError, match="random_state must be an int for a fit with a check"):
+            MIWAEImputer(random_state=random_state, checkpoint=path).fit(X)
+    with pytest.raises(ValueError, match="'checkpoint' parameter of MIWAEImputer must be"):
+        MIWAEImputer(checkpoint=3).fit(X)
