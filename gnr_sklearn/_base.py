@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gnr_sklearn import __version__
 from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
 from gnr_sklearn._columns import ColumnKind, Columns, as_frame, as_native, as_objects
 from gnr_sklearn._discrete import DiscreteFeatures
@@ -394,6 +396,19 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         if container == "default":
             return as_objects(frame, indicators)
         return as_native(frame, indicators, self.get_feature_names_out().tolist(), container)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_gnr_sklearn_version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        version = state.pop("_gnr_sklearn_version", "before 0.1.0")
+        if version != __version__:
+            warnings.warn(
+                f"{type(self).__name__} was saved by version {version} of gnr_sklearn and is read "
+                f"by {__version__}: what it imputes may be something else, or an error.",
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

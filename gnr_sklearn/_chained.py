@@ -110,13 +110,14 @@ class ChainedRegressions:
         n_rounds: int = 3,
     ) -> None:
         self.regressor = regressor
-        self.discrete = discrete or DiscreteFeatures(0, {}, frozenset())
+        self.discrete = discrete or DiscreteFeatures(0, {})
         self.levels = dict(levels)
         self.n_rounds = n_rounds
         self._seeds = np.random.RandomState(seed)
         self._process = None
         if process is not None:
-            self._process = torch.stack(process.parameters_of_features()).detach().double().cpu()
+            parts = torch.stack(process.parameters_of_features())
+            self._process = parts.detach().double().cpu().numpy()
 
     def fit(self, completed: FloatArray, observed: NDArray[np.bool_]) -> ChainedRegressions:
         """Learn from rows that something else has completed.
@@ -129,7 +130,7 @@ class ChainedRegressions:
             Which of their values were observed.
         """
         if not self.discrete:
-            self.discrete = DiscreteFeatures(observed.shape[1], {}, frozenset())
+            self.discrete = DiscreteFeatures(observed.shape[1], {})
         completed = completed.copy()
         n_missing = (~observed).sum(axis=0)
         features = [int(j) for j in np.argsort(n_missing, kind="stable") if n_missing[j]]
@@ -237,7 +238,7 @@ class ChainedRegressions:
         chances = np.maximum(prediction.reshape(-1, n_levels), LEAST_CHANCE)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
-            lost = SelectedGaussian(levels, torch.zeros(1), *self._process[:, feature])
+            lost = SelectedGaussian(levels, torch.zeros(1), *self._lost_by(feature))
             chances = chances * lost.log_missing.exp().numpy()
         return chances / chances.sum(axis=1, keepdims=True)
 
@@ -245,7 +246,12 @@ class ChainedRegressions:
         """Return the distributions of missing values of N(mean, scale^2)."""
         if self._process is None:
             return Gaussian(mean, scale)
-        return SelectedGaussian(mean, scale, *self._process[:, feature])
+        return SelectedGaussian(mean, scale, *self._lost_by(feature))
+
+    def _lost_by(self, feature: int) -> Tensor:
+        """Return the parameters of the process of a feature."""
+        assert self._process is not None
+        return torch.from_numpy(self._process[:, feature])
 
 
 def _bounded(values: ArrayLike) -> FloatArray:

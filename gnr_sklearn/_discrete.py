@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,16 @@ class DiscreteFeatures:
         Number of features.
     levels : mapping of int to int
         How many levels each discrete feature has.
-    ordered : set of int
+    ordered : collection of int, default=()
         Which of them have levels in an order.
     """
 
     def __init__(
-        self, n_features: int, levels: Mapping[int, int], ordered: frozenset[int] | set[int]
+        self, n_features: int, levels: Mapping[int, int], ordered: Collection[int] = ()
     ) -> None:
         self.n_features = n_features
         self.levels = dict(sorted(levels.items()))
-        self.ordered = frozenset(ordered)
+        self.ordered = tuple(sorted(ordered))
         self.numbers = np.array([j for j in range(n_features) if j not in levels], dtype=np.intp)
         # The feature that each column of the wide form belongs to.
         self.owner: NDArray[np.intp] = np.concatenate(

@@ -691,14 +691,14 @@ class VAEImputer(MixedImputer, DeepImputer):
         )
         return [("early_stopping", stopping)]
 
-    def _choose_precision(self, device: str) -> torch.dtype:
+    def _choose_precision(self, device: str) -> str:
         if self.precision != "auto":
-            return getattr(torch, self.precision)
+            return self.precision
         if device == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+            return "bfloat16" if torch.cuda.is_bf16_supported(False) else "float32"
         # Older releases of torch cannot tell.
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+        return "bfloat16" if capabilities.get("amx_bf16") else "float32"
 
     def _check_feature_info(self) -> FloatArray | None:
         """Check what is known of features, and return that of the modelled ones."""
@@ -774,7 +774,7 @@ class VAEImputer(MixedImputer, DeepImputer):
     def _is_alike(self) -> bool:
         return self.scaling in ALIKE
 
-    def _known_of_features(self) -> Tensor | None:
+    def _known_of_features(self) -> FloatArray | None:
         """Return what weights of features rest on, a 1 and standardised numbers."""
         if self._feature_info is None and not self._is_alike:
             return None
@@ -782,7 +782,7 @@ class VAEImputer(MixedImputer, DeepImputer):
         info = ones[:, :0] if self._feature_info is None else self._feature_info
         if info.shape[1]:
             info = StandardScaler().fit_transform(info)
-        return torch.from_numpy(np.hstack([ones, info]).astype(np.float32))
+        return np.hstack([ones, info]).astype(np.float32)
 
     def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
         """Return the values of X as given, and the rows that the net sees."""

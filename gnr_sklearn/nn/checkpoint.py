@@ -14,16 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.history import History
-from torch import Tensor
 
+from gnr_sklearn.nn.state import Arrays, describe_weights, keep, kept, restore_weights
 from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
 
 __all__ = ["TrainingCheckpoint", "check_belongs", "digest_of_rows", "read_checkpoint"]
-
-Arrays = dict[str, NDArray[Any]]
 
 # What an early stopping knows of the epochs before, apart from the best parameters.
 STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_")
@@ -105,23 +102,13 @@ def check_belongs(written: Mapping[str, str], wanted: Mapping[str, str], path: P
 
 def _describe(net: StepwiseNet) -> tuple[dict[str, Any], Arrays]:
     """Return the state of a net between two epochs, as text and as arrays."""
-    arrays: Arrays = {}
-    text: dict[str, Any] = {"history": list(net.history), "optimizers": {}, "callbacks": {}}
-    for name in [*net._modules, *net._criteria]:
-        _keep(arrays, f"weights/{name}", getattr(net, f"{name}_").state_dict())
-    for name in net._optimizers:
-        state = getattr(net, f"{name}_").state_dict()
-        for place, of_parameter in state["state"].items():
-            _keep(arrays, f"{name}/{place}", of_parameter)
-        text["optimizers"][name] = [
-            {key: value for key, value in group.items() if key != "params"}
-            for group in state["param_groups"]
-        ]
+    optimizers, arrays = describe_weights(net)
+    text: dict[str, Any] = {"history": list(net.history), "optimizers": optimizers, "callbacks": {}}
     for name, callback in net.callbacks_:
         if isinstance(callback, EarlyStopping):
             text["callbacks"][name] = {key: float(getattr(callback, key)) for key in STOPPING}
             if callback.best_model_weights_ is not None:
-                _keep(arrays, f"best/{name}", callback.best_model_weights_)
+                keep(arrays, f"best/{name}", callback.best_model_weights_)
         elif isinstance(callback, LRScheduler):
             text["callbacks"][name] = {
                 "batch_idx_": callback.batch_idx_,
@@ -130,55 +117,28 @@ def _describe(net: StepwiseNet) -> tuple[dict[str, Any], Arrays]:
     arrays["noise"] = net.rng_.get_state().numpy()
     batches = net.batches_.state_dict()
     text["steps_left"] = batches.pop("steps_left")
-    _keep(arrays, "batches", batches)
+    keep(arrays, "batches", batches)
     return text, arrays
 
 
 def _restore(net: StepwiseNet, text: Mapping[str, Any], arrays: Arrays) -> None:
     """Give a net that is about to be trained the state that was described."""
-    for name in [*net._modules, *net._criteria]:
-        getattr(net, f"{name}_").load_state_dict(_kept(arrays, f"weights/{name}"))
-    for name in net._optimizers:
-        optimizer = getattr(net, f"{name}_")
-        groups = optimizer.state_dict()["param_groups"]
-        places = [place for group in groups for place in group["params"]]
-        states = {place: _kept(arrays, f"{name}/{place}") for place in places}
-        for group, written in zip(groups, text["optimizers"][name], strict=True):
-            group |= written
-        known = {place: state for place, state in states.items() if state}
-        optimizer.load_state_dict({"state": known, "param_groups": groups})
+    restore_weights(net, text["optimizers"], arrays)
     for name, callback in net.callbacks_:
         written = text["callbacks"].get(name)
         if written is None:
             continue
         if isinstance(callback, EarlyStopping):
-            for key in STOPPING:
-                setattr(callback, key, written[key])
-            callback.misses_, callback.best_epoch_ = (
-                int(callback.misses_),
-                int(callback.best_epoch_),
-            )
-            callback.best_model_weights_ = _kept(arrays, f"best/{name}") or None
+            callback.misses_ = int(written["misses_"])
+            callback.best_epoch_ = int(written["best_epoch_"])
+            callback.dynamic_threshold_ = written["dynamic_threshold_"]
+            callback.best_model_weights_ = kept(arrays, f"best/{name}") or None
         else:
             callback.batch_idx_ = written["batch_idx_"]
             callback.lr_scheduler_.load_state_dict(written["scheduler"])
     net.history_ = History(text["history"])
     net.rng_.set_state(torch.from_numpy(arrays["noise"]))
-    net.batches_state_ = _kept(arrays, "batches") | {"steps_left": text["steps_left"]}
-
-
-def _keep(arrays: Arrays, prefix: str, tensors: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        arrays[f"{prefix}/{name}"] = tensor.detach().cpu().numpy()
-
-
-def _kept(arrays: Arrays, prefix: str) -> dict[str, Any]:
-    start = f"{prefix}/"
-    return {
-        name.removeprefix(start): torch.from_numpy(array)
-        for name, array in arrays.items()
-        if name.startswith(start)
-    }
+    net.batches_state_ = kept(arrays, "batches") | {"steps_left": text["steps_left"]}
 
 
 def _replace(path: Path, arrays: Arrays) -> None:

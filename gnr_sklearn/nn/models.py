@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnr_sklearn.nn.categories import CategoryLayout, DiscreteFeature
@@ -111,7 +113,7 @@ class LatentVariableModel(nn.Module):
         Further inputs of the data decoder, given by a subclass.
     encode_mask : bool
         Whether the "zero" encoder sees the mask too.
-    feature_info : Tensor of shape (n_features, n_info) or None
+    feature_info : Tensor or ndarray of shape (n_features, n_info) or None
         What is known of each feature: the decoders' weights, and the embeddings of a
         permutation-invariant encoder, are functions of it, beside what is learned of each alone.
     mean_limits : tuple of float or None
@@ -137,12 +139,14 @@ class LatentVariableModel(nn.Module):
         auxiliary_features: Sequence[int] = (),
         n_categories: int = 0,
         encode_mask: bool = False,
-        feature_info: Tensor | None = None,
+        feature_info: Tensor | NDArray[np.float32] | None = None,
         mean_limits: tuple[float, float] | None = None,
         discrete: Sequence[DiscreteFeature] = (),
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+        info = None if feature_info is None else torch.as_tensor(feature_info, device="cpu")
+        self.feature_info = info
         layout = CategoryLayout(n_features, discrete) if discrete else None
         self.layout = layout
         # Numbers that a sample's distribution of x has.
@@ -167,7 +171,7 @@ class LatentVariableModel(nn.Module):
                 generator,
                 embedding_dim,
                 code_dim,
-                feature_info,
+                info,
                 layout,
             )
         )
@@ -191,7 +195,7 @@ class LatentVariableModel(nn.Module):
             generator,
             likelihood,
             curved=curved,
-            info=feature_info,
+            info=info,
             mean_limits=mean_limits,
             layout=layout,
             discrete=discrete,
@@ -333,7 +337,7 @@ class GNR(LatentVariableModel):
             self.decoder_dims,
             n_features,
             generator,
-            networks.get("feature_info"),
+            self.feature_info,
         )
         self.prior_mask_decoder = None
         if n_of_u := len(self.auxiliary_features):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from skorch.utils import to_tensor
+from skorch.utils import get_map_location, to_tensor
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
 from gnr_sklearn.nn.models import Terms
+from gnr_sklearn.nn.state import describe_weights, restore_weights, without_memory
 
 __all__ = [
     "HoldOut",
@@ -324,6 +325,33 @@ class StepwiseNet(NeuralNet):
         self.seed = seed
         super().__init__(module, **params)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # As arrays and plain values, so that what reads them need not run what is written: skorch
+        # would write a pickle. Callbacks of skorch forget a training that is over.
+        state = dict(vars(self))
+        state["callbacks"] = without_memory(state["callbacks"])
+        if self.initialized_:
+            state["optimizers_"], state["arrays_"] = describe_weights(self)
+            state.pop("virtual_params_", None)
+        parts = [*self._modules, *self._criteria, *self._optimizers, "callbacks"]
+        for name in parts:
+            state.pop(f"{name}_", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        groups, arrays = state.pop("optimizers_", None), state.pop("arrays_", None)
+        # On a CPU where there is no GPU.
+        state["device"] = self._check_device(state["device"], get_map_location(state["device"]))
+        self.__dict__.update(state)
+        if arrays is None:
+            return
+        history: Any = state["history_"]
+        self.history_, self.initialized_ = None, False
+        self.initialize()
+        restore_weights(self, groups, arrays)
+        self.history_ = history
+        self._set_training(False)
+
     def noise_generator(self, offset: int = 0) -> torch.Generator:
         """Make a source of noise, the same for the same offset."""
         return torch.Generator(device=self.device).manual_seed(self.seed + offset)
@@ -445,8 +473,8 @@ class ImputationNet(StepwiseNet):
         Maps terms to the loss.
     n_importance_samples : int
         Samples of z for each row, K in eq. 15.
-    precision : torch.dtype
-        What the decoders compute with: torch.float32 or torch.bfloat16.
+    precision : {"float32", "bfloat16"}
+        What the decoders compute with.
     value_noise : RatingNoise or None, default=None
         Noise on the rows that are trained on; None for none.
     **params
@@ -459,7 +487,7 @@ class ImputationNet(StepwiseNet):
         *,
         criterion: type[nn.Module] = NegativeBound,
         n_importance_samples: int = 20,
-        precision: torch.dtype = torch.float32,
+        precision: str = "float32",
         value_noise: RatingNoise | None = None,
         **params: Any,
     ) -> None:
@@ -483,7 +511,7 @@ class ImputationNet(StepwiseNet):
         )
         if training and self.value_noise is not None:
             rows["x"] = self.value_noise(rows["x"], rows["mask"], generator)
-        lower = self.precision == torch.bfloat16
+        lower = self.precision == "bfloat16"
         with torch.autocast(noise.device.type, dtype=torch.bfloat16, enabled=lower):
             return self.module_(noise=noise, **rows, **fit_params)
 
