@@ -127,7 +127,8 @@ def errors(frame: pd.DataFrame, imputed: pd.DataFrame, removed: pd.DataFrame) ->
     return {"nrmse": float(np.sqrt(np.mean(squares))), "misclassified": float(np.mean(wrong))}
 
 
-Imputer = Callable[[pd.DataFrame, int], pd.DataFrame]
+# Frames in and out; for what takes numbers only, arrays.
+Imputer = Callable[[Any, int], Any]
 
 
 def ours(name: str, **params: Any) -> Imputer:
@@ -179,15 +180,11 @@ def from_numbers(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return filled
 
 
-def by_numbers(make: Callable[[int], Any]) -> Imputer:
-    """Make an imputer of numbers, which have been standardised, take a frame."""
+def of_numbers(make: Callable[[int], Any]) -> Imputer:
+    """Make what imputes arrays of standardised numbers."""
 
-    def impute(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-        table = as_numbers(frame)
-        mean, std = table.mean(), table.std(ddof=0).replace(0.0, 1.0)
-        imputed = np.asarray(make(seed).fit_transform(((table - mean) / std).to_numpy()))
-        completed = pd.DataFrame(imputed, index=table.index, columns=table.columns) * std + mean
-        return from_numbers(completed, frame)
+    def impute(table: np.ndarray, seed: int) -> np.ndarray:
+        return np.asarray(make(seed).fit_transform(table))
 
     return impute
 
@@ -240,6 +237,7 @@ class MixedMethod:
     impute: Imputer
     settings: str
     peer: str | None = None
+    takes_frames: bool = True
     # The settings in which it is told how cells were removed.
     told_in: tuple[str, ...] = ()
 
@@ -257,21 +255,31 @@ METHODS = (
         told_in=("above",),
     ),
     MixedMethod(
-        "IterativeImputer, one-hot", by_numbers(iterative_imputer), "IterativeImputer(), one-hot"
+        "IterativeImputer, one-hot",
+        of_numbers(iterative_imputer),
+        "IterativeImputer(), one-hot",
+        takes_frames=False,
     ),
-    MixedMethod("KNNImputer, one-hot", by_numbers(knn_imputer), "KNNImputer(), one-hot"),
+    MixedMethod(
+        "KNNImputer, one-hot",
+        of_numbers(knn_imputer),
+        "KNNImputer(), one-hot",
+        takes_frames=False,
+    ),
     MixedMethod("miceforest", miceforest, "ImputationKernel(data).mice(5)", "miceforest"),
     MixedMethod(
         "miwae",
-        by_numbers(hyperimpute("miwae")),
+        of_numbers(hyperimpute("miwae")),
         'Imputers().get("miwae"), one-hot',
         "miwae",
+        takes_frames=False,
     ),
     MixedMethod(
         "gain",
-        by_numbers(hyperimpute("gain")),
+        of_numbers(hyperimpute("gain")),
         'Imputers().get("gain"), one-hot',
         "gain",
+        takes_frames=False,
     ),
 )
 
@@ -333,9 +341,14 @@ def run_in_process(
     python: str, method: MixedMethod, frame: pd.DataFrame, seed: int, environment: dict[str, str]
 ) -> tuple[pd.DataFrame, float]:
     """Return the imputed frame, and seconds of the processor."""
+    given: Any = frame
+    if not method.takes_frames:
+        table = as_numbers(frame)
+        mean, std = table.mean(), table.std(ddof=0).replace(0.0, 1.0)
+        given = ((table - mean) / std).to_numpy()
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "holes.pkl", Path(folder) / "imputed.pkl"
-        frame.to_pickle(source)
+        pd.to_pickle(given, source)
         root = Path(__file__).parent.parent
         subprocess.run(
             [python, "-P", __file__, "--run", method.label, str(seed), str(source), str(target)],
@@ -346,15 +359,19 @@ def run_in_process(
             cwd=root if method.peer is None else folder,
             env=os.environ | environment | ({"PYTHONPATH": str(root)} if not method.peer else {}),
         )
-        return pd.read_pickle(target)
+        imputed, seconds = pd.read_pickle(target)
+    if not method.takes_frames:
+        completed = pd.DataFrame(imputed, index=table.index, columns=table.columns) * std + mean
+        imputed = from_numbers(completed, frame)
+    return imputed, seconds
 
 
 def run(label: str, seed: str, source: str, target: str) -> None:
     """Run one imputer, in a process of its own."""
     method = {method.label: method for method in METHODS}[label]
-    frame = pd.read_pickle(source)
+    given = pd.read_pickle(source)
     start = time.process_time()
-    imputed = method.impute(frame, int(seed))
+    imputed = method.impute(given, int(seed))
     pd.to_pickle((imputed, time.process_time() - start), target)
 
 

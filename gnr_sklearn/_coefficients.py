@@ -13,6 +13,9 @@ from sklearn.pipeline import Pipeline
 
 from gnr_sklearn._pooling import FloatArray
 
+# scikit-learn's own way of taking rows of arrays and of any kind of frame; private there.
+from sklearn.utils import _safe_indexing as take_rows  # isort: skip
+
 __all__ = [
     "bootstrap_variances",
     "check_variances",
@@ -81,12 +84,13 @@ def least_squares_variances(model: LinearRegression, X: FloatArray, y: NDArray[A
             "X must have more rows than the model has coefficients, for their variances to be "
             f"estimated, got {len(X)} rows for {len(X) - degrees} coefficients."
         )
+    predicted, X = model.predict(X), np.asarray(X, dtype=np.float64)
     mean = X.mean(axis=0) if model.fit_intercept else np.zeros(X.shape[1])
     singular, directions = np.linalg.svd(X - mean, full_matrices=False)[1:]
     # Its product with its transpose is the inverse of X'X about the mean; where columns are
     # collinear the pseudo-inverse, by which the coefficients have been found then.
     factor = directions[: model.rank_].T / singular[: model.rank_]
-    noise = ((y - model.predict(X)) ** 2).sum(axis=0) / degrees
+    noise = ((y - predicted) ** 2).sum(axis=0) / degrees
     coef_variance = np.multiply.outer(noise, (factor**2).sum(axis=1))
     return coef_variance, noise * (1.0 / len(X) + ((mean @ factor) ** 2).sum())
 
@@ -105,7 +109,7 @@ def bootstrap_variances(
             "y must have enough rows of each class for resamples to have some of all, unless "
             "there is a coefficient_variance",
         )
-        fits.append(coefficients_of(clone(fitted).fit(X[rows], y[rows])))
+        fits.append(coefficients_of(clone(fitted).fit(take_rows(X, rows), y[rows])))
     coefs, intercepts = stack(fits)
     return coefs.var(axis=0, ddof=1), None if intercepts is None else intercepts.var(axis=0, ddof=1)
 

@@ -21,6 +21,9 @@ __all__ = [
     "as_native",
     "as_objects",
     "distributions_of_columns",
+    "read_columns",
+    "with_first_columns",
+    "with_values",
 ]
 
 ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical"]
@@ -206,6 +209,21 @@ class Columns:
                 ) from None
         return table, observed
 
+    def encode(self, X: Any) -> NDArray[np.float64]:
+        """Return a frame, or an array of objects, as numbers; NaN where there is none."""
+        frame = as_frame(X)
+        if frame is not None and frame.shape[1] == len(self.columns):
+            return self.encode_frame(frame, None)[0]
+        table = np.asarray(X, dtype=object)
+        encoded = np.full(table.shape, np.nan)
+        if table.ndim != 2 or table.shape[1] != len(self.columns):
+            return encoded
+        for place, column in enumerate(self.columns):
+            values = table[:, place]
+            there = np.array([value is not None and value == value for value in values], dtype=bool)
+            encoded[there, place] = column.encode(values[there].tolist(), self.unseen)
+        return encoded
+
     def encode_array(self, table: NDArray[Any], observed: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return an array of numbers with codes in the columns that have categories."""
         encoded = table.astype(np.float64)
@@ -244,6 +262,11 @@ class Columns:
         return frame.with_columns(*filled)
 
     @property
+    def has_levels(self) -> bool:
+        """Whether some columns are levels, true and false among them."""
+        return any(column.categories is not None for column in self.columns)
+
+    @property
     def has_numbers_only(self) -> bool:
         """Whether all columns hold numbers, or true and false."""
         return all(column.is_its_code for column in self.columns)
@@ -252,6 +275,43 @@ class Columns:
         """Return some of the columns."""
         columns = [column for column, is_kept in zip(self.columns, kept, strict=True) if is_kept]
         return Columns(columns, self.unseen)
+
+
+def read_columns(X: Any) -> tuple[Columns, NDArray[np.float64]] | None:
+    """Return the columns of a data frame with several types, and it as numbers; else None."""
+    frame = as_frame(X)
+    if frame is None:
+        return None
+    columns = Columns.of_frame(frame, {}, None, "missing")
+    return columns, columns.encode_frame(frame, None)[0]
+
+
+def with_values(X: Any, table: NDArray[Any]) -> Any:
+    """Return a data frame with the values of a table of objects in its gaps."""
+    frame = as_frame(X)
+    assert frame is not None
+    filled = []
+    for place, name in enumerate(frame.columns):
+        series = frame.get_column(name)
+        gaps = np.flatnonzero(~_present(series, None)[1])
+        if len(gaps):
+            values = table[gaps, place].tolist()
+            series = _accepting(series, values).scatter(gaps, _fitting(series, values))
+        filled.append(series.alias(name))
+    return frame.with_columns(*filled).to_native()
+
+
+def with_first_columns(X: Any, table: NDArray[np.float64], names: Sequence[str]) -> Any:
+    """Return a data frame with columns of numbers before its own."""
+    import narwhals.stable.v2 as nw
+
+    frame = as_frame(X)
+    assert frame is not None
+    fresh = [
+        nw.new_series(name, values, backend=frame.implementation)
+        for name, values in zip(names, table.T.copy(), strict=True)
+    ]
+    return frame.with_columns(*fresh).select(*names, *frame.columns).to_native()
 
 
 def as_objects(frame: Any, further: NDArray[Any]) -> NDArray[Any]:
@@ -356,6 +416,8 @@ def _fitting(series: Any, values: list[Any]) -> Any:
 
     if series.dtype.is_integer():
         return [round(value) for value in values]
+    if series.dtype == nw.Boolean:
+        return [bool(value) for value in values]
     return np.asarray(values, dtype=np.float32) if series.dtype == nw.Float32 else values
 
 

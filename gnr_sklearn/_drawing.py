@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnr_sklearn._columns import read_columns
+
 __all__ = ["next_seed", "sample_checked"]
 
 
@@ -18,13 +20,19 @@ def next_seed(rng: np.random.Generator) -> int:
 def sample_checked(
     imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.floating]:
-    """Draw completed data sets, (n_draws, n, d_out), and refuse what is none."""
+    """Draw completed data sets, (n_draws, n, d_out), and refuse what is none.
+
+    Of data frames with categories they are objects.
+    """
     draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=next_seed(rng)))
-    if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind != "f":
+    kinds = "f" if read_columns(X) is None else "fO"
+    if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind not in kinds:
         raise ValueError(
             f"imputer.sample must give floats of shape {(*shape, 'd_out')}, got {draws.dtype} of "
             f"shape {draws.shape}."
         )
-    if not np.isfinite(draws).all():
+    is_float = draws.dtype.kind == "f"
+    holes = ~np.isfinite(draws) if is_float else [v is None or v != v for v in draws.ravel()]
+    if np.any(holes):
         raise ValueError("imputer.sample must give finite numbers, which it does not.")
     return draws

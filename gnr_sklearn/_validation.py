@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state
 
+from gnr_sklearn._columns import read_columns
+
 __all__ = [
     "DIRECTIONS",
     "OPTIONAL_DIRECTIONS",
@@ -31,6 +33,7 @@ __all__ = [
     "layer_widths",
     "nearest_level",
     "observed_mean_and_std",
+    "read_table",
     "replace_cells",
     "seed_random_states",
     "without_pandas_na",
@@ -100,6 +103,12 @@ def check_flag(value: bool, name: str) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def read_table(X: Any, name: str) -> NDArray[np.floating]:
+    """Give X as a matrix in which NaN says what is missing; categories of a frame are codes."""
+    of_frame = read_columns(X)
+    return check_matrix(X, name) if of_frame is None else of_frame[1]
 
 
 def input_names(X: Any, n_features: int) -> list[str]:

@@ -31,6 +31,7 @@ from gnr_sklearn._coefficients import (
     residual_degrees_of_freedom,
     stack,
 )
+from gnr_sklearn._columns import read_columns, with_first_columns, with_values
 from gnr_sklearn._drawing import next_seed, sample_checked
 from gnr_sklearn._pooling import (
     FloatArray,
@@ -45,8 +46,8 @@ from gnr_sklearn._validation import (
     as_generator,
     check_count,
     check_flag,
-    check_matrix,
     input_names,
+    read_table,
     seed_random_states,
 )
 
@@ -74,7 +75,7 @@ def draw_imputations(
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
         Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is.
     X : array-like or DataFrame of shape (n, d)
-        Numbers with missing cells.
+        Numbers with missing cells, or a data frame with categories for an imputer that takes them.
     n_draws : int, default=20
         Number of completed data sets.
     bootstrap : bool, default=False
@@ -90,7 +91,7 @@ def draw_imputations(
     -------
     draws : ndarray of shape (n_draws, n, d_out)
         Completed data sets: all rows of X, in order, with the columns that the imputer's
-        ``transform`` returns.
+        ``transform`` returns. Those of data frames with categories are objects.
 
     Raises
     ------
@@ -198,7 +199,8 @@ def fit_pooled(
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
         Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned and fitted, also if it is fitted.
     X : array-like or DataFrame of shape (n, d)
-        Numbers with missing cells. The estimator is given float64 arrays, whatever X is.
+        Numbers with missing cells. The estimator is given float64 arrays, whatever X is; but if X
+        is a data frame with categories, or true and false, data frames like it.
     y : array-like of shape (n,) or (n, n_targets)
         The targets, none missing.
     n_draws : int, default=20
@@ -286,7 +288,9 @@ def fit_pooled(
         )
     degrees = complete_degrees_of_freedom
     check_degrees_of_freedom(degrees, ())
-    values = check_matrix(X, "X")
+    values = read_table(X, "X")
+    of_frame = read_columns(X)
+    has_levels = of_frame is not None and of_frame[0].has_levels
     targets = _check_targets(y, len(values))
     rng = as_generator(random_state)
 
@@ -294,13 +298,28 @@ def fit_pooled(
     names, n_known = input_names(X, values.shape[1]), 0
     if impute_with_y:
         known = _numeric_targets(targets, estimator, imputer)
-        table, n_known = np.hstack([known, values]), known.shape[1]
-        names = [f"y{k}" for k in range(n_known)] + names
+        n_known = known.shape[1]
+        of_y = [f"y{k}" for k in range(n_known)]
+        if has_levels:
+            of_y = [name + "_" * (name in names) for name in of_y]
+            table = with_first_columns(X, known, of_y)
+        else:
+            table = np.hstack([known, values])
+        names = of_y + names
     draws, imputers = _fit_and_sample(imputer, table, n_draws, bootstrap, rng)
     if hasattr(imputers[0], "get_feature_names_out"):
         names = imputers[0].get_feature_names_out(names)
     # The columns of y come first, and without gaps, so that no imputer drops or marks them.
-    draws = draws[:, :, n_known:].astype(np.float64)
+    completed_tables: Any = draws[:, :, n_known:]
+    if has_levels:
+        if completed_tables.shape[2] != values.shape[1]:
+            raise ValueError(
+                "imputer must return the columns of a data frame with categories and no others, "
+                f"{values.shape[1]}, got {completed_tables.shape[2]}."
+            )
+        completed_tables = [with_values(X, each) for each in completed_tables]
+    else:
+        completed_tables = completed_tables.astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)
 
     model = seed_random_states(clone(estimator), partial(next_seed, rng))
@@ -312,7 +331,7 @@ def fit_pooled(
         variance_of = partial(bootstrap_variances, n_bootstrap=n_bootstrap, rng=rng)
 
     estimators, coefficients, variances = [], [], []
-    for completed in draws:
+    for completed in completed_tables:
         fitted = clone(model).fit(completed, targets)
         estimators.append(fitted)
         coefficients.append(coefficients_of(fitted))
@@ -340,7 +359,7 @@ def _fit_and_sample(
     imputer: Any, X: Any, n_draws: int, bootstrap: bool, rng: np.random.Generator
 ) -> tuple[NDArray[np.floating], list[Any]]:
     """Draw completed data sets, and give the imputers that they come from."""
-    values = check_matrix(X, "X")
+    values = read_table(X, "X")
     if not bootstrap:
         fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
         return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -28,6 +28,12 @@ from gnr_sklearn import (
     MIWAEImputer,
     NotMIWAEImputer,
     PSMVAEImputer,
+)
+from gnr_sklearn.multiple import draw_imputations, fit_pooled
+from gnr_sklearn.plotting import (
+    ImputedValuesDisplay,
+    MaskProbabilityDisplay,
+    MissingPatternDisplay,
 )
 from tests.contract import TINY_NET, imputer_id
 
@@ -433,3 +439,66 @@ def test_any_pattern_of_holes(data):
             assert imputed.schema[name] == schema[name]
             seen = table[name].is_not_null()
             assert imputed[name].filter(seen).equals(table[name].filter(seen))
+
+
+# What else takes frames.
+
+
+def test_draws_of_a_frame(frame):
+    draws = draw_imputations(MIWAEImputer(**NET), frame, 3, bootstrap=True, random_state=0)
+    assert draws.shape == (3, *frame.shape)
+    for draw in draws:
+        assert_array_equal(draw[~MISSING.to_numpy()], HOLES.to_numpy(object)[~MISSING.to_numpy()])
+        assert set(draw[:, 2]) <= {"x", "y", "z"}
+
+
+@pytest.mark.parametrize("as_container", [lambda frame: frame, pl.from_pandas])
+def test_pooled_fits_see_frames(frame, as_container):
+    target = FULL["number"].to_numpy()
+    seen = []
+
+    class Regression(LinearRegression):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(np.column_stack([X["flag"], X["single"]]).astype(float), y)
+
+        def predict(self, X):
+            return super().predict(np.column_stack([X["flag"], X["single"]]).astype(float))
+
+    table = as_container(frame.drop(columns="number"))
+    settings = {"coefficient_variance": lambda model, X, y: (np.ones(2), 1.0), "random_state": 0}
+    fit = fit_pooled(Regression(), MIWAEImputer(**NET), table, target, 2, **settings)
+    assert fit.coef_.estimate.shape == (2,)
+    assert type(seen[0]) is type(table)
+    assert list(seen[0].columns) == list(table.columns)
+    if isinstance(table, pd.DataFrame):
+        assert (seen[0].dtypes == table.dtypes).all()
+        assert not seen[0].isna().any().any()
+    else:
+        assert seen[0].schema == table.schema
+        assert seen[0].null_count().sum_horizontal().item() == 0
+    # Numbers and flags alone make a least-squares fit as they are.
+    plain = frame[["flag", "single", "seen"]]
+    fit = fit_pooled(LinearRegression(), MIWAEImputer(**NET), plain, target, 3, random_state=0)
+    assert (fit.coef_.standard_error > 0).all()
+    with pytest.raises(ValueError, match="imputer must return the columns of a data frame with ca"):
+        fit_pooled(
+            Regression(), MIWAEImputer(**NET, add_indicator=True), table, target, 2, **settings
+        )
+
+
+def test_pictures_of_frames(frame):
+    pytest.importorskip("matplotlib").use("Agg")
+    imputer = GNRImputer(**TINY_NET, missing_direction="above").fit(frame)
+    display = ImputedValuesDisplay.from_estimator(imputer, frame)
+    assert display.feature_names == list(HOLES.columns[:-1])
+    kind = display.feature_names.index("kind")
+    assert [tick.get_text() for tick in display.axes_[kind].get_xticklabels()] == ["x", "y", "z"]
+    assert sum(len(values) for values in display.imputed) == MISSING.to_numpy().sum()
+    named = imputer.set_output(transform="pandas").transform(frame)
+    strip = ImputedValuesDisplay.from_predictions(frame, named, kind="strip")
+    assert_array_equal(strip.imputed[kind], display.imputed[kind])
+    assert MissingPatternDisplay.from_data(frame).missing_fraction[0] == MISSING["number"].mean()
+    MaskProbabilityDisplay.from_estimator(imputer, frame)
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.close("all")

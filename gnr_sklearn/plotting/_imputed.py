@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray
-from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names
+from gnr_sklearn._columns import read_columns
+from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names, read_table
 from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete
 
 # scikit-learn's own message for what is not installed; private there.
@@ -42,6 +44,8 @@ class ImputedValuesDisplay:
         The values of each feature, of any number.
     feature_names : sequence of str
         Names of the features.
+    categories : mapping of str to sequence, default={}
+        The categories of features, by their names, whose values are places among them.
 
     Attributes
     ----------
@@ -66,10 +70,12 @@ class ImputedValuesDisplay:
         observed: Sequence[FloatArray],
         imputed: Sequence[FloatArray],
         feature_names: Sequence[str],
+        categories: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     ) -> None:
         self.observed = observed
         self.imputed = imputed
         self.feature_names = feature_names
+        self.categories = categories
 
     def plot(
         self, ax: Any = None, *, kind: Kind = "density", style: dict[str, Any] | None = None
@@ -105,8 +111,11 @@ class ImputedValuesDisplay:
         for each, observed, imputed, name in zip(
             axes, self.observed, self.imputed, self.feature_names, strict=True
         ):
-            draw(each, {"observed": observed, "imputed": imputed}, style or {})
+            levels = self.categories.get(name, ())
+            draw(each, {"observed": observed, "imputed": imputed}, style or {}, len(levels))
             each.set(xlabel=name)
+            if len(levels):
+                each.set_xticks(range(len(levels)), [str(level) for level in levels])
         axes[0].legend()
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
@@ -126,7 +135,7 @@ class ImputedValuesDisplay:
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            A table with NaN where values are missing.
+            A table with NaN where values are missing, or a data frame with gaps.
         X_imputed : array-like or DataFrame of shape (n_samples, n_features)
             The same without gaps, such as an imputation or one of several draws.
         kind, ax, style
@@ -145,20 +154,31 @@ class ImputedValuesDisplay:
             If an argument is not as described, or nothing is missing.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        values = check_matrix(X, "X")
-        filled = check_matrix(X_imputed, "X_imputed")
+        of_frame = read_columns(X)
+        categories: dict[str, Sequence[Any]] = {}
+        if of_frame is None:
+            values = check_matrix(X, "X")
+            filled = check_matrix(X_imputed, "X_imputed")
+            names = input_names(X, values.shape[1])
+        else:
+            columns, values = of_frame
+            filled = columns.encode(X_imputed)
+            names = [str(column.name) for column in columns.columns]
+            for name, column in zip(names, columns.columns, strict=True):
+                if column.categories is not None:
+                    categories[name] = column.categories
         missing = incomplete(values)
         if filled.shape != values.shape or np.isnan(filled).any():
             raise ValueError(
                 f"X_imputed must be complete and of the shape of X, {values.shape}, got shape "
                 f"{filled.shape} with {np.isnan(filled).sum()} missing values."
             )
-        names = input_names(X, values.shape[1])
         shown = np.flatnonzero(missing.any(axis=0))
         display = cls(
             [values[~missing[:, j], j] for j in shown],
             [filled[missing[:, j], j] for j in shown],
             [names[j] for j in shown],
+            categories,
         )
         return display.plot(ax, kind=kind, style=style)
 
@@ -196,7 +216,7 @@ class ImputedValuesDisplay:
             If X has nothing missing, or the imputer drops columns.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        values = check_matrix(X, "X")
+        values = read_table(X, "X")
         incomplete(values)
         filled = completed(imputer, X, values.shape)
         return cls.from_predictions(X, filled, kind=kind, ax=ax, style=style)
@@ -216,11 +236,15 @@ class ImputedValuesDisplay:
         return grid.ravel()[:n_features]
 
     @staticmethod
-    def _draw_density(ax: Any, groups: dict[str, FloatArray], style: dict[str, Any]) -> None:
+    def _draw_density(
+        ax: Any, groups: dict[str, FloatArray], style: dict[str, Any], n_levels: int
+    ) -> None:
         together = np.concatenate(list(groups.values()))
         # As numpy counts them, for the smaller group must not be lost in wide bins.
         n_bins = min(MOST_BINS, max(len(np.histogram_bin_edges(together, "auto")) - 1, 1))
         edges = np.histogram_bin_edges(together, n_bins)
+        if n_levels:
+            edges = np.arange(n_levels + 1) - 0.5
         for name, values in groups.items():
             settings = {"alpha": 0.5, "color": COLOURS[name], "label": name}
             if len(values):
@@ -228,7 +252,9 @@ class ImputedValuesDisplay:
         ax.set_yticks([])
 
     @staticmethod
-    def _draw_strip(ax: Any, groups: dict[str, FloatArray], style: dict[str, Any]) -> None:
+    def _draw_strip(
+        ax: Any, groups: dict[str, FloatArray], style: dict[str, Any], n_levels: int
+    ) -> None:
         # Not at random: a picture that is drawn again is the same.
         for height, (name, values) in enumerate(groups.items()):
             golden = np.arange(len(values)) * 0.6180339887498949 % 1.0

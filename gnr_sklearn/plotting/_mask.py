@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray
-from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    check_count,
+    check_matrix,
+    input_names,
+    read_table,
+)
 from gnr_sklearn.plotting._tables import as_many_axes, incomplete
 
 # scikit-learn's own message for what is not installed; private there.
@@ -211,7 +217,7 @@ class MaskProbabilityDisplay:
                 "imputer must have a method predict_mask_proba, which "
                 f"{type(imputer).__name__} does not."
             )
-        values = check_matrix(X, "X")
+        values = read_table(X, "X")
         mask = ~incomplete(values)
         return cls.from_predictions(
             mask.astype(float),

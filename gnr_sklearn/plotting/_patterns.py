@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
+from gnr_sklearn._validation import DataFrameLike, check_count, input_names, read_table
 from gnr_sklearn.plotting._tables import new_axes
 
 # scikit-learn's own message for what is not installed; private there.
@@ -142,7 +142,7 @@ class MissingPatternDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_data")
         check_count(max_patterns, "max_patterns", 1)
-        missing = np.isnan(check_matrix(X, "X"))
+        missing = np.isnan(read_table(X, "X"))
         patterns, counts = np.unique(missing, axis=0, return_counts=True)
         # Of patterns that are as common, the one that lacks less comes first.
         order = np.lexsort([patterns.sum(axis=1), -counts])[:max_patterns]
