@@ -67,6 +67,12 @@ class Terms(NamedTuple):
     mask_logits: Tensor | None = None
     x_sample: Tensor | None = None
 
+    def averages(self) -> dict[str, float]:
+        """Return the means of the terms that there are; ``log_ratio`` is log p(z) - log q(z)."""
+        terms = {name: getattr(self, name) for name in ("log_px", "log_pm", "log_pu")}
+        terms["log_ratio"] = self.log_pz - self.log_qz
+        return {name: t.mean().item() for name, t in terms.items() if isinstance(t, Tensor)}
+
     def with_mask(self, mask: Tensor, mask_logits: Tensor) -> Terms:
         """Add the term of the mask."""
         log_pm = bernoulli_log_density(mask, mask_logits)

@@ -373,8 +373,9 @@ class StepwiseNet(NeuralNet):
         super().on_train_end(net, **kwargs)
         self._set_training(False)
         del self.rng_
-        # There are none where training ended before its first step.
-        self.__dict__.pop("batches_", None)
+        # There are none where training ended before its first step, or after an epoch.
+        for name in ("batches_", "last_terms_"):
+            self.__dict__.pop(name, None)
 
     def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
         """Return batches, which go on where a training that is taken up was."""
@@ -519,7 +520,18 @@ class ImputationNet(StepwiseNet):
         self, y_pred: Terms, y_true: None, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the loss of a batch; there are no targets."""
+        if training:
+            self.last_terms_ = y_pred
         return self.criterion_(y_pred)
+
+    def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Record what the terms of the last batch are on average."""
+        super().on_epoch_end(net, *args, **kwargs)
+        terms = self.__dict__.pop("last_terms_", None)
+        if terms is None:
+            return
+        for name, of_samples in terms.averages().items():
+            self.history.record(name, of_samples)
 
     def progress(self) -> dict[str, float]:
         """Return the bound, that of the held-out rows where there are some."""

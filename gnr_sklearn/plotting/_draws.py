@@ -1,0 +1,186 @@
+"""How far draws of the missing values lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gnr_sklearn._base import FloatArray
+from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
+from gnr_sklearn.plotting._tables import incomplete, new_axes
+
+# scikit-learn's own message for what is not installed; private there.
+from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
+
+__all__ = ["DrawSpreadDisplay"]
+
+
+class DrawSpreadDisplay:
+    """The spread of draws of each missing value, in parts of that of the observed ones.
+
+    A spread of 1 says that the rest of the row tells nothing of a value, and one of 0 that it tells
+    all, or that the draws are none.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create one; all
+    parameters are stored as attributes.
+
+    Parameters
+    ----------
+    spreads : sequence of ndarray
+        For each feature with missing values, the standard deviation over draws of each of them.
+    feature_names : sequence of str
+        Names of these features.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the picture.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnr_sklearn.plotting import DrawSpreadDisplay
+    >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
+    >>> draws = np.stack([np.nan_to_num(X, nan=4.0), np.nan_to_num(X, nan=2.0)])
+    >>> DrawSpreadDisplay.from_predictions(X, draws).spreads[0]
+    array([0.5])
+    """
+
+    def __init__(self, spreads: Sequence[FloatArray], feature_names: Sequence[str]) -> None:
+        self.spreads = spreads
+        self.feature_names = feature_names
+
+    def plot(self, ax: Any = None, *, style: dict[str, Any] | None = None) -> Self:
+        """Draw a box for each feature.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None for a new figure.
+        style : dict or None, default=None
+            Keywords for matplotlib's ``boxplot``, such as ``{"showfliers": False}``.
+
+        Returns
+        -------
+        display : DrawSpreadDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        ax = new_axes(ax)
+        ax.boxplot(list(self.spreads), **style or {})
+        ax.set_xticks(np.arange(1, len(self.spreads) + 1), self.feature_names, rotation=90)
+        ax.set(ylabel="Spread of draws / spread of observed values", ylim=(0, None))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: ArrayLike | DataFrameLike,
+        draws: ArrayLike,
+        *,
+        ax: Any = None,
+        style: dict[str, Any] | None = None,
+    ) -> DrawSpreadDisplay:
+        """Show the spread of draws.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            A table of numbers with NaN where values are missing.
+        draws : array-like of shape (n_draws, n_samples, n_features)
+            Completed tables, at least two.
+        ax, style
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : DrawSpreadDisplay
+            With the picture drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError, TypeError
+            If an argument is not as described, or nothing is missing.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        values = check_matrix(X, "X")
+        missing = incomplete(values)
+        tables = np.asarray(draws, dtype=np.float64)
+        if tables.ndim != 3 or len(tables) < 2 or tables.shape[1:] != values.shape:
+            raise ValueError(
+                "draws must be at least two completed tables of the shape of X, "
+                f"(n_draws, {values.shape[0]}, {values.shape[1]}), got shape {tables.shape}."
+            )
+        shown = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+        spread = np.nanstd(values[:, shown], axis=0)
+        # Of a feature that does not vary, draws in its own units.
+        spread[spread == 0] = 1.0
+        of_draws = tables[:, :, shown].std(axis=0) / spread
+        names = input_names(X, values.shape[1])
+        display = cls(
+            [of_draws[missing[:, j], k] for k, j in enumerate(shown)], [names[j] for j in shown]
+        )
+        return display.plot(ax, style=style)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        imputer: Any,
+        X: ArrayLike | DataFrameLike,
+        n_draws: int = 20,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Any = None,
+        style: dict[str, Any] | None = None,
+    ) -> DrawSpreadDisplay:
+        """Show how far the draws of a fitted imputer lie apart.
+
+        Parameters
+        ----------
+        imputer : fitted imputer with ``sample``
+            Such as :class:`~gnr_sklearn.GNRImputer`. It must give every column back.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            A table of numbers with NaN where values are missing.
+        n_draws : int, default=20
+            Number of draws, at least 2.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+        ax, style
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : DrawSpreadDisplay
+            With the picture drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If the imputer does not draw.
+        ValueError
+            If X has nothing missing, or the imputer drops columns.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_count(n_draws, "n_draws", 2)
+        if not hasattr(imputer, "sample"):
+            raise TypeError(
+                f"imputer must have a method sample, which {type(imputer).__name__} does not."
+            )
+        incomplete(check_matrix(X, "X"))
+        draws = imputer.sample(X, n_draws, random_state=random_state)
+        return cls.from_predictions(X, draws, ax=ax, style=style)
