@@ -24,6 +24,7 @@ __all__ = [
     "read_columns",
     "with_first_columns",
     "with_values",
+    "without_cells",
 ]
 
 ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical"]
@@ -299,6 +300,20 @@ def with_values(X: Any, table: NDArray[Any]) -> Any:
             series = _accepting(series, values).scatter(gaps, _fitting(series, values))
         filled.append(series.alias(name))
     return frame.with_columns(*filled).to_native()
+
+
+def without_cells(X: Any, removed: NDArray[np.bool_]) -> Any:
+    """Return a data frame with further gaps."""
+    import narwhals.stable.v2 as nw
+
+    frame = as_frame(X)
+    assert frame is not None
+    kept = []
+    for name, gaps in zip(frame.columns, removed.T, strict=True):
+        if gaps.any():
+            keep = nw.new_series(str(name), ~gaps, backend=frame.implementation)
+            kept.append(nw.when(keep).then(nw.col(name)).otherwise(None).alias(name))
+    return frame.with_columns(*kept).to_native()
 
 
 def with_first_columns(X: Any, table: NDArray[np.float64], names: Sequence[str]) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
+from gnr_sklearn._columns import Columns, read_columns, without_cells
 from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
@@ -237,7 +238,8 @@ def make_masked_cell_scorer(
 
     The scorer removes further cells of the X that it is given, among those observed, has the
     estimator fill them in, and returns minus the error there, in units of each column's sd over
-    its observed cells (1 if that is 0). At least one observed cell per column stays.
+    its observed cells (1 if that is 0). At least one observed cell per column stays. In a data
+    frame with categories, or true and false, one of these that is wrong counts as an error of 1.
 
     Cells that one may hide are cells that were seen. Under MNAR they differ from the missing ones,
     so this score compares candidates by how well they rebuild what is observed, which is not
@@ -318,12 +320,24 @@ class _MaskedCellScorer:
     def __call__(
         self, estimator: Transformer, X: ArrayLike | DataFrameLike, y: object = None
     ) -> float:
+        of_frame = read_columns(X)
+        if of_frame is not None and of_frame[0].has_levels:
+            return self._score_frame(estimator, X, *of_frame)
         values, marker = _mark_missing(estimator, X)
         scale = _positive(observed_mean_and_std(values.astype(np.float64))[1])
+        observed = ~np.isnan(values)
+        removed = self._removed(values, observed)
+        amputed = replace_cells(X, check_matrix(X, "X"), removed, marker)
+        imputed = _impute(estimator, amputed, values, observed & ~removed, scale)
+        return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
+
+    def _removed(
+        self, values: NDArray[np.floating], observed: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Choose cells to remove."""
         # Not the stream of the seed itself: where X was amputed with the same seed, that would pick
         # the very cells that are missing already.
         rng = np.random.default_rng(np.random.SeedSequence(self.random_state, spawn_key=(1,)))
-        observed = ~np.isnan(values)
         removed = observed & np.isnan(ampute(values, self.mechanism, rng))
         for column in np.flatnonzero(removed.any(axis=0) & ~(observed & ~removed).any(axis=0)):
             removed[rng.choice(np.flatnonzero(removed[:, column])), column] = False
@@ -332,9 +346,26 @@ class _MaskedCellScorer:
                 f"X must have observed cells that {self.mechanism!r} removes (one per column "
                 f"always stays), got none in shape {values.shape}."
             )
-        amputed = replace_cells(X, check_matrix(X, "X"), removed, marker)
-        imputed = _impute(estimator, amputed, values, observed & ~removed, scale)
-        return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
+        return removed
+
+    def _score_frame(
+        self,
+        estimator: Transformer,
+        X: ArrayLike | DataFrameLike,
+        columns: Columns,
+        values: NDArray[np.float64],
+    ) -> float:
+        is_level = np.array([column.categories is not None for column in columns.columns])
+        scale = np.where(is_level, 1.0, _positive(observed_mean_and_std(values)[1]))
+        removed = self._removed(values, ~np.isnan(values))
+        imputed = columns.encode(estimator.transform(without_cells(X, removed)))
+        if imputed.shape != values.shape or np.isnan(imputed[removed]).any():
+            raise ValueError(
+                "estimator.transform(X) must have the columns of X, and none of its values "
+                f"missing, to be scored cell by cell, got shape {imputed.shape} for {values.shape}."
+            )
+        errors = np.where(is_level, imputed != values, (imputed - values) / scale)
+        return -_REDUCTIONS[self.metric](errors[removed].astype(np.float64))
 
 
 def complete_data_scorer(

@@ -14,6 +14,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -29,6 +30,8 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
+from gnr_sklearn._columns import read_columns
+from gnr_sklearn.metrics import make_masked_cell_scorer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled
 from gnr_sklearn.plotting import (
     ImputedValuesDisplay,
@@ -502,3 +505,31 @@ def test_pictures_of_frames(frame):
     MaskProbabilityDisplay.from_estimator(imputer, frame)
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.close("all")
+
+
+def test_a_search_over_frames(frame):
+    scorer = make_masked_cell_scorer(0.3, random_state=0)
+    imputer = MeanImputer().fit(frame)
+    errors, n_removed = 0.0, 0
+    removed = scorer._removed(read_columns(frame)[1], ~MISSING.to_numpy())
+    for place, name in enumerate(frame.columns):
+        gone, seen = frame[name][removed[:, place]], frame[name].dropna()
+        left = frame[name][~removed[:, place]].dropna()
+        assert len(left) > 0
+        n_removed += len(gone)
+        filled = imputer.transform(frame)[0, place]
+        if name in ("number", "whole", "single"):
+            mean = seen.astype(float).mean()
+            filled = round(mean) if name == "whole" else mean
+            errors += (((gone.astype(float) - filled) / seen.astype(float).std(ddof=0)) ** 2).sum()
+        else:
+            errors += (gone.astype(object) != seen.mode()[0]).sum()
+    # The columns' types hardly matter: MeanImputer fills in what it learned in fit.
+    assert scorer(imputer, frame) == pytest.approx(-np.sqrt(errors / n_removed), rel=1e-6)
+    table = pl.from_pandas(frame)
+    assert scorer(clone(imputer).fit(table), table) == pytest.approx(scorer(imputer, frame))
+    search = GridSearchCV(MIWAEImputer(**NET), {"latent_dim": [1, 2]}, scoring=scorer, cv=2)
+    search.fit(frame)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(ValueError, match="must have the columns of X, and none of its values miss"):
+        scorer(MeanImputer(add_indicator=True).fit(frame), frame)
