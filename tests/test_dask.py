@@ -1,0 +1,78 @@
+"""Dask: searches over a cluster, and tables in partitions, with worker processes of their own."""
+
+import os
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from pandas.testing import assert_frame_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from gnr_sklearn import GNRImputer, MIWAEImputer
+from tests.contract import TINY_NET, make_data
+from tests.test_frames import HOLES, NET
+
+distributed = pytest.importorskip("distributed")
+dask_array = pytest.importorskip("dask.array")
+dask_frame = pytest.importorskip("dask.dataframe")
+
+# What Dask and its servers say of ports and of garbage that they collect is not ours.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(torch.set_num_threads, 1)
+        yield client
+
+
+def test_a_search_over_a_cluster(client):
+    X = make_data(60)
+    search = GridSearchCV(
+        GNRImputer(**TINY_NET, missing_direction="above"), {"latent_dim": [1, 2, 3]}, cv=2
+    )
+    here = clone(search).fit(X)
+    with joblib.parallel_config("dask"):
+        there = clone(search).fit(X)
+    assert len(set(client.run(os.getpid).values()) - {os.getpid()}) == 2
+    for name in ("mean_test_score", "std_test_score"):
+        assert_array_equal(there.cv_results_[name], here.cv_results_[name])
+
+
+@pytest.mark.parametrize("chunk", [7, 25])
+def test_arrays_larger_than_memory(client, chunk):
+    X = make_data(60)
+    imputer = GNRImputer(**TINY_NET, missing_direction="above").fit(X)
+    blocks = dask_array.from_array(X, chunks=(chunk, X.shape[1]))
+    imputed = blocks.map_blocks(imputer.transform, dtype=X.dtype)
+    assert_array_equal(imputed.compute(), imputer.transform(X))
+
+
+def test_frames_larger_than_memory(client):
+    imputer = MIWAEImputer(**NET).set_output(transform="pandas").fit(HOLES)
+    partitions = dask_frame.from_pandas(HOLES, npartitions=3)
+    imputed = partitions.map_partitions(imputer.transform, meta=partitions._meta).compute()
+    expected = imputer.transform(HOLES)
+    # Dask has strings of its own.
+    assert_frame_equal(imputed.astype(expected.dtypes), expected)
+
+
+def test_columns_that_are_dropped_and_marked(client):
+    X = make_data(40)
+    X[:, 1] = np.nan
+    imputer = MIWAEImputer(**NET, add_indicator=True).fit(X)
+    blocks = dask_array.from_array(X, chunks=(10, X.shape[1]))
+    width = len(imputer.get_feature_names_out())
+    imputed = blocks.map_blocks(
+        imputer.transform, dtype=X.dtype, chunks=(blocks.chunks[0], (width,))
+    )
+    assert_array_equal(imputed.compute(), imputer.transform(X))
