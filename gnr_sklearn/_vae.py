@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
@@ -12,23 +12,19 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from gnr_sklearn._auxiliary import AuxiliaryVariable, check_feature_info, check_side_info
-from gnr_sklearn._base import FloatArray, Interval, MixedImputer, StrOptions, fit_context
-from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
-from gnr_sklearn._curves import CURVED, Curves
-from gnr_sklearn._deep import STEPS_PER_EPOCH, DeepImputer, masked_rows
-from gnr_sklearn._units import ALIKE, Units, fit_units
+from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
+from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
+from gnr_sklearn._deep import STEPS_PER_EPOCH, masked_rows
+from gnr_sklearn._representation import RepresentingImputer
 from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
-from gnr_sklearn.nn.categories import DiscreteFeature
 from gnr_sklearn.nn.likelihoods import Mixed
 from gnr_sklearn.nn.training import (
     HoldOut,
@@ -85,7 +81,7 @@ def models_mask(imputer: VAEImputer) -> bool:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VAEImputer(MixedImputer, DeepImputer):
+class VAEImputer(RepresentingImputer):
     """A deep generative model of data and mask, trained by importance weighting.
 
     A subclass says which torch module to train, with which parameters, and how much the mask
@@ -99,7 +95,6 @@ class VAEImputer(MixedImputer, DeepImputer):
     code_dim: int = 50
     decoder: Literal["mlp", "linear", "curved"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
-    likelihood: str | Mapping[Any, str] = "auto"
     n_importance_samples: int = 20
     n_imputation_samples: int = 160
     max_iter: int = 1000
@@ -107,14 +102,11 @@ class VAEImputer(MixedImputer, DeepImputer):
     validation_fraction: float = 0.1
     n_iter_no_change: int = 500
     tol: float = 1e-3
-    scaling: Literal["observed", "shared", "ratings"] | None = "observed"
-    feature_info: ArrayLike | None = None
     loading_penalty: float = 1000.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MixedImputer._parameter_constraints,
-        **DeepImputer._parameter_constraints,
+        **RepresentingImputer._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
         "encoder": [StrOptions({"zero", "permutation_invariant"})],
@@ -122,15 +114,12 @@ class VAEImputer(MixedImputer, DeepImputer):
         "code_dim": [Interval(Integral, 1, None, closed="left")],
         "decoder": [StrOptions({"mlp", "linear", "curved"})],
         "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
-        "likelihood": [StrOptions({"auto"}), dict],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "scaling": [StrOptions({"observed", "shared", "ratings"}), None],
-        "feature_info": ["array-like", None],
         "loading_penalty": [Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     }
@@ -156,14 +145,6 @@ class VAEImputer(MixedImputer, DeepImputer):
         observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
             Scale of x given z, the standard deviation of a Gaussian: one number, one for each
             feature, or a network's function of z.
-        likelihood : "auto" or dict, default="auto"
-            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
-            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
-            with a probability each; ordered categories of pandas are "ordinal", with probabilities
-            of which one number decides, by a model of adjacent categories. A dict says so of
-            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
-            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
-            the median.
         n_importance_samples : int, default=20
             Samples of z for each row in training.
         n_imputation_samples : int, default=160
@@ -188,21 +169,6 @@ class VAEImputer(MixedImputer, DeepImputer):
             or stays what it is. Falling, it gets as far in half the steps. With the
             permutation-invariant encoder it rises in the first 50 steps. An LRScheduler among the
             callbacks takes its place.
-        scaling : {"observed", "shared", "ratings"} or None, default="observed"
-            Whether to centre and scale each feature by the mean and standard deviation
-            of its observed values, or to take the data as they are. The starting point
-            of the encoder is 0 in place of what is missing, so that None suits data
-            where 0 is a sensible value. "shared" says that all features are measured in the same
-            way, as ratings of items by users are: they have one mean and one standard deviation,
-            a process by which values go missing that is the same for all, and weights in the
-            decoders that deviate, under `loading_penalty`, from what is common to them.
-            "ratings" says that as well, and curves the scale by eq. 21 of Chen et al. (2023), with
-            noise in training and a mean of x given z that lies between the lowest and the highest
-            rating; these are `min_value` and `max_value`, or the ones observed.
-        feature_info : array-like of shape (n_features, n_info) or None, default=None
-            Complete numbers that are known of each feature, such as the kind of an item: weights
-            in the decoders, and embeddings in the permutation-invariant encoder, are linear
-            functions of them and a deviation under `loading_penalty`.
         loading_penalty : float, default=1000.0
             Precision of the normal distribution, around what is common to features, of the weights
             that a feature has in the decoders. Where features have nothing in common, because
@@ -236,10 +202,6 @@ class VAEImputer(MixedImputer, DeepImputer):
     @property
     def _net_class(self) -> type[ImputationNet]:
         return ImputationNet
-
-    def _asked_kinds(self, names: list[Any]) -> Mapping[int, ColumnKind]:
-        given = distributions_of_columns(self.likelihood, names)
-        return {place: KINDS[name] for place, name in given.items()}
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
@@ -569,11 +531,7 @@ class VAEImputer(MixedImputer, DeepImputer):
         module_seed, noise_seed, order_seed, split_seed = seeds
         side = check_side_info(side_info, n_rows)
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
-        self._check_distributions()
-        self._units = fit_units(
-            values, self.scaling, self._lowest, self._highest, self._fit_curves(values)
-        )
-        self._feature_info = self._check_feature_info()
+        self._fit_units(values)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
         if self.latent_dim_ > largest:
@@ -650,30 +608,6 @@ class VAEImputer(MixedImputer, DeepImputer):
             wide[chunk] = expectation(samples.log_w.double().cpu(), mean)
         return self._within_bounds(wide if units.is_curved else self._wide_in_data_units(wide))
 
-    def _wide_in_data_units(self, wide: FloatArray, scale: FloatArray | float = 0.0) -> FloatArray:
-        """Return the wide form with its numbers in the units of the data.
-
-        They are normally distributed with these standard deviations, where a scale is curved.
-        """
-        numbers = self._discrete.numbers
-        parts = wide[:, : len(numbers)]
-        in_data_units = self._units.select(numbers).expectation(parts, scale)
-        return np.hstack([in_data_units, wide[:, len(numbers) :]])
-
-    def _within_bounds(self, wide: FloatArray) -> FloatArray:
-        numbers = self._discrete.numbers
-        parts = wide[:, : len(numbers)]
-        clipped = np.clip(parts, self._lowest[numbers], self._highest[numbers])
-        return np.hstack([clipped, wide[:, len(numbers) :]])
-
-    def _finished(self, values: FloatArray) -> FloatArray:
-        """Round what can be no other number, in place: codes and counts."""
-        curves = self._units.curves
-        for feature, kind in (curves.kinds if curves is not None else {}).items():
-            if kind == "count":
-                values[..., feature] = np.round(values[..., feature])
-        return self._discrete.snap(values)
-
     def _adjusted(
         self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
     ) -> FloatArray:
@@ -700,89 +634,12 @@ class VAEImputer(MixedImputer, DeepImputer):
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return "bfloat16" if capabilities.get("amx_bf16") else "float32"
 
-    def _check_feature_info(self) -> FloatArray | None:
-        """Check what is known of features, and return that of the modelled ones."""
-        if self.feature_info is None:
-            return None
-        info = check_feature_info(self.feature_info, self.n_features_in_)
-        return info[~self._is_empty_feature]
-
-    def _numeric_view(self, values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-        """Return values as numbers about which a normal distribution says something."""
-        if self._units.curves is not None:
-            values = self._units.curves.bend(values)
-        return self._discrete.numeric_view(values)
-
-    def _view_units(self, owner: NDArray[np.intp]) -> Units:
-        """Return the units of that view, in which zeros and ones stay what they are."""
-        plain = np.isin(owner, self._discrete.unordered)
-        center = np.where(plain, 0.0, self._units.center[owner])
-        return Units(center, np.where(plain, 1.0, self._units.scale[owner]), self._units.levels)
-
     def _auxiliary_of(self, values: FloatArray, side: FloatArray, *, fit: bool) -> Any:
         """Return the auxiliary variable of rows."""
         view, owner = self._numeric_view(values)
         if fit:
             self._auxiliary.fit(view)
         return self._auxiliary.transform(view, side, self._view_units(owner))
-
-    def _check_distributions(self) -> None:
-        """Refuse settings that have no meaning for categories, or for a curve of a feature."""
-        if self._is_alike and (self._discrete or self._curved_features()):
-            raise ValueError(
-                "scaling must be 'observed' or None for data with categories, or with a likelihood "
-                f"of single columns, got {self.scaling!r}."
-            )
-
-    def _curved_features(self) -> dict[int, str]:
-        """Return the distributions of modelled features that are normal on a curve."""
-        given = distributions_of_columns(self.likelihood, self._names)
-        kept = np.flatnonzero(~self._is_empty_feature).tolist()
-        return {kept.index(j): name for j, name in given.items() if name in CURVED and j in kept}
-
-    @property
-    def _names(self) -> list[Any]:
-        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
-
-    def _fit_curves(self, values: FloatArray) -> Curves | None:
-        kinds = self._curved_features()
-        if not kinds:
-            return None
-        curves = Curves(kinds, self._lowest, self._highest)
-        self._check_curves(curves, values)
-        return curves
-
-    def _check_curves(self, curves: Curves | None, values: FloatArray) -> None:
-        if curves is not None:
-            names = np.array(self._names, dtype=object)[~self._is_empty_feature]
-            curves.check(values, names)
-
-    def _discrete_of_net(self, values: FloatArray) -> list[DiscreteFeature]:
-        """Describe levels in the units of the net."""
-        described = []
-        for feature, n_levels in self._discrete.levels.items():
-            codes = np.arange(n_levels)
-            counts = (values[:, [feature]] == codes).sum(axis=0)
-            shares = counts / counts.sum()
-            units = self._units.select(np.array([feature]))
-            levels = units.transform(codes[:, np.newaxis].astype(np.float64))[:, 0]
-            is_ordered = feature in self._discrete.ordered
-            described.append(DiscreteFeature(feature, levels.tolist(), shares.tolist(), is_ordered))
-        return described
-
-    @property
-    def _is_alike(self) -> bool:
-        return self.scaling in ALIKE
-
-    def _known_of_features(self) -> FloatArray | None:
-        """Return what weights of features rest on, a 1 and standardised numbers."""
-        if self._feature_info is None and not self._is_alike:
-            return None
-        ones = np.ones((len(self._units.scale), 1))
-        info = ones[:, :0] if self._feature_info is None else self._feature_info
-        if info.shape[1]:
-            info = StandardScaler().fit_transform(info)
-        return np.hstack([ones, info]).astype(np.float32)
 
     def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
         """Return the values of X as given, and the rows that the net sees."""
@@ -802,9 +659,6 @@ class VAEImputer(MixedImputer, DeepImputer):
         """Return values and mask of some rows, on the device of the net."""
         batch, _ = rows[chunk]
         return batch["x"].to(self._device), batch["mask"].to(self._device)
-
-    def _to_data_units(self, scaled: FloatArray) -> FloatArray:
-        return self._clip(self._units.inverse_transform(scaled))
 
     @property
     def _round_size(self) -> int:

@@ -1,0 +1,182 @@
+"""What a net sees of a table, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
+
+from gnr_sklearn._auxiliary import check_feature_info
+from gnr_sklearn._base import FloatArray, MixedImputer, StrOptions
+from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
+from gnr_sklearn._curves import CURVED, Curves
+from gnr_sklearn._deep import DeepImputer
+from gnr_sklearn._units import ALIKE, Units, fit_units
+from gnr_sklearn.nn.categories import DiscreteFeature
+
+__all__ = ["RepresentingImputer"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RepresentingImputer(MixedImputer, DeepImputer):
+    """An imputer whose net sees numbers in units of its own, and levels in place of categories.
+
+    A subclass calls :meth:`_fit_units` before it trains.
+    """
+
+    likelihood: str | Mapping[Any, str] = "auto"
+    scaling: Literal["observed", "shared", "ratings"] | None = "observed"
+    feature_info: ArrayLike | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **MixedImputer._parameter_constraints,
+        **DeepImputer._parameter_constraints,
+        "likelihood": [StrOptions({"auto"}), dict],
+        "scaling": [StrOptions({"observed", "shared", "ratings"}), None],
+        "feature_info": ["array-like", None],
+    }
+
+    _parameter_docs: ClassVar[str] = """
+        likelihood : "auto" or dict, default="auto"
+            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
+            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
+            with a probability each; ordered categories of pandas are "ordinal", with probabilities
+            of which one number decides, by a model of adjacent categories. A dict says so of
+            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
+            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
+            the median.
+        scaling : {"observed", "shared", "ratings"} or None, default="observed"
+            Whether to centre and scale each feature by the mean and standard deviation
+            of its observed values, or to take the data as they are. The starting point
+            of the encoder is 0 in place of what is missing, so that None suits data
+            where 0 is a sensible value. "shared" says that all features are measured in the same
+            way, as ratings of items by users are: they have one mean and one standard deviation,
+            a process by which values go missing that is the same for all, and weights in the
+            decoders that deviate, under `loading_penalty`, from what is common to them.
+            "ratings" says that as well, and curves the scale by eq. 21 of Chen et al. (2023), with
+            noise in training and a mean of x given z that lies between the lowest and the highest
+            rating; these are `min_value` and `max_value`, or the ones observed.
+        feature_info : array-like of shape (n_features, n_info) or None, default=None
+            Complete numbers that are known of each feature, such as the kind of an item: weights
+            in the decoders, and embeddings in the permutation-invariant encoder, are linear
+            functions of them and a deviation under `loading_penalty`.
+        """
+
+    def _fit_units(self, values: FloatArray) -> None:
+        """Learn the units of the observed values; the user's bounds are known."""
+        self._check_distributions()
+        curves = self._fit_curves(values)
+        self._units = fit_units(values, self.scaling, self._lowest, self._highest, curves)
+        self._feature_info = self._check_feature_info()
+
+    def _asked_kinds(self, names: list[Any]) -> Mapping[int, ColumnKind]:
+        given = distributions_of_columns(self.likelihood, names)
+        return {place: KINDS[name] for place, name in given.items()}
+
+    @property
+    def _names(self) -> list[Any]:
+        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
+
+    @property
+    def _is_alike(self) -> bool:
+        return self.scaling in ALIKE
+
+    def _check_distributions(self) -> None:
+        """Refuse settings that have no meaning for categories, or for a curve of a feature."""
+        if self._is_alike and (self._discrete or self._curved_features()):
+            raise ValueError(
+                "scaling must be 'observed' or None for data with categories, or with a likelihood "
+                f"of single columns, got {self.scaling!r}."
+            )
+
+    def _check_feature_info(self) -> FloatArray | None:
+        """Check what is known of features, and return that of the modelled ones."""
+        if self.feature_info is None:
+            return None
+        info = check_feature_info(self.feature_info, self.n_features_in_)
+        return info[~self._is_empty_feature]
+
+    def _known_of_features(self) -> FloatArray | None:
+        """Return what weights of features rest on, a 1 and standardised numbers."""
+        if self._feature_info is None and not self._is_alike:
+            return None
+        ones = np.ones((len(self._units.scale), 1))
+        info = ones[:, :0] if self._feature_info is None else self._feature_info
+        if info.shape[1]:
+            info = StandardScaler().fit_transform(info)
+        return np.hstack([ones, info]).astype(np.float32)
+
+    def _curved_features(self) -> dict[int, str]:
+        """Return the distributions of modelled features that are normal on a curve."""
+        given = distributions_of_columns(self.likelihood, self._names)
+        kept = np.flatnonzero(~self._is_empty_feature).tolist()
+        return {kept.index(j): name for j, name in given.items() if name in CURVED and j in kept}
+
+    def _fit_curves(self, values: FloatArray) -> Curves | None:
+        kinds = self._curved_features()
+        if not kinds:
+            return None
+        curves = Curves(kinds, self._lowest, self._highest)
+        self._check_curves(curves, values)
+        return curves
+
+    def _check_curves(self, curves: Curves | None, values: FloatArray) -> None:
+        if curves is not None:
+            names = np.array(self._names, dtype=object)[~self._is_empty_feature]
+            curves.check(values, names)
+
+    def _discrete_of_net(self, values: FloatArray) -> list[DiscreteFeature]:
+        """Describe levels in the units of the net."""
+        described = []
+        for feature, n_levels in self._discrete.levels.items():
+            codes = np.arange(n_levels)
+            counts = (values[:, [feature]] == codes).sum(axis=0)
+            shares = counts / counts.sum()
+            units = self._units.select(np.array([feature]))
+            levels = units.transform(codes[:, np.newaxis].astype(np.float64))[:, 0]
+            is_ordered = feature in self._discrete.ordered
+            described.append(DiscreteFeature(feature, levels.tolist(), shares.tolist(), is_ordered))
+        return described
+
+    def _numeric_view(self, values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+        """Return values as numbers about which a normal distribution says something."""
+        if self._units.curves is not None:
+            values = self._units.curves.bend(values)
+        return self._discrete.numeric_view(values)
+
+    def _view_units(self, owner: NDArray[np.intp]) -> Units:
+        """Return the units of that view, in which zeros and ones stay what they are."""
+        plain = np.isin(owner, self._discrete.unordered)
+        center = np.where(plain, 0.0, self._units.center[owner])
+        return Units(center, np.where(plain, 1.0, self._units.scale[owner]), self._units.levels)
+
+    def _to_data_units(self, scaled: FloatArray) -> FloatArray:
+        return self._clip(self._units.inverse_transform(scaled))
+
+    def _wide_in_data_units(self, wide: FloatArray, scale: FloatArray | float = 0.0) -> FloatArray:
+        """Return the wide form with its numbers in the units of the data.
+
+        They are normally distributed with these standard deviations, where a scale is curved.
+        """
+        numbers = self._discrete.numbers
+        parts = wide[:, : len(numbers)]
+        in_data_units = self._units.select(numbers).expectation(parts, scale)
+        return np.hstack([in_data_units, wide[:, len(numbers) :]])
+
+    def _within_bounds(self, wide: FloatArray) -> FloatArray:
+        numbers = self._discrete.numbers
+        parts = wide[:, : len(numbers)]
+        clipped = np.clip(parts, self._lowest[numbers], self._highest[numbers])
+        return np.hstack([clipped, wide[:, len(numbers) :]])
+
+    def _finished(self, values: FloatArray) -> FloatArray:
+        """Round what can be no other number, in place: codes and counts."""
+        curves = self._units.curves
+        for feature, kind in (curves.kinds if curves is not None else {}).items():
+            if kind == "count":
+                values[..., feature] = np.round(values[..., feature])
+        return self._discrete.snap(values)
