@@ -1,5 +1,11 @@
 """Settings of the test suite."""
 
+import os
+
+# The nets of the tests are small, and threads that wait for each other take longer than one; also
+# in processes that tests start, beside as many that run tests as there are cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,7 +17,6 @@ from tests.contract import IMPUTERS, imputer_id, make_data
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# The nets of the tests are small, and threads that wait for each other take longer than one.
 torch.set_num_threads(1)
 
 

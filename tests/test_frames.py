@@ -386,13 +386,13 @@ def test_categories_are_imputed_as_well_as_can_be():
 def test_true_values_that_are_kept_back_are_found():
     """Of answers that are only kept back where they are true, all that is missing is true."""
     rng = np.random.default_rng(0)
-    z = rng.normal(size=1000)
-    answer = z + 0.5 * rng.normal(size=1000) > 0
+    z = rng.normal(size=600)
+    answer = z + 0.5 * rng.normal(size=600) > 0
     frame = pd.DataFrame({"answer": pd.array(answer, dtype="boolean"), "a": z, "b": z})
-    frame[["a", "b"]] += 0.7 * rng.normal(size=(1000, 2))
-    lost = answer & (rng.uniform(size=1000) < 0.6)
+    frame[["a", "b"]] += 0.7 * rng.normal(size=(600, 2))
+    lost = answer & (rng.uniform(size=600) < 0.6)
     frame.loc[lost, "answer"] = pd.NA
-    net = {"random_state": 0, "prior": None, "max_iter": 800, "hidden_dims": 16}
+    net = {"random_state": 0, "prior": None, "max_iter": 400, "hidden_dims": 16}
     share = {}
     for direction in ("above", "neither"):
         imputer = GNRImputer(**net, missing_direction=direction).set_output(transform="pandas")
