@@ -277,6 +277,18 @@ def test_infinity_is_refused(frame):
         MeanImputer().fit(frame)
 
 
+@every_imputer
+def test_frames_of_categories_alone(imputer, frame):
+    names = ["kind", "grade", "flag", "text"]
+    if hasattr(imputer, "observation_scale"):
+        imputer = clone(imputer).set_params(observation_scale="heteroscedastic")
+    imputed = clone(imputer).set_output(transform="pandas").fit_transform(frame[names])
+    assert (imputed.dtypes == frame[names].dtypes).all()
+    assert not imputed.isna().any().any()
+    one = clone(imputer).fit(frame[["text"]])
+    assert set(one.transform(frame[["text"]]).ravel()) == {"u", "v"}
+
+
 def test_columns_whose_names_are_not_strings():
     frame = pd.DataFrame({0: ["u", None, "u"], 1: [1.0, np.nan, 3.0]})
     imputed = MeanImputer().fit_transform(frame)

@@ -358,7 +358,6 @@ class DataDecoder(nn.Module):
             n_features = len(layout.continuous)
             self.head = CategoricalHead(layout, discrete)
             n_of_levels = self.head.n_outputs
-        self.n_features = n_features
         self.likelihood = likelihood
         n_blocks = 1
         self.raw_scale = self.raw_degrees_of_freedom = None
@@ -370,6 +369,7 @@ class DataDecoder(nn.Module):
             self.raw_scale = nn.Parameter(zeros)
             if likelihood == "student_t":
                 self.raw_degrees_of_freedom = nn.Parameter(zeros.clone())
+        self.n_blocks = n_blocks
         n_outputs = n_blocks * n_features + n_of_levels
         if info is not None:
             of_numbers = info if layout is None else info[layout.continuous]
@@ -392,9 +392,11 @@ class DataDecoder(nn.Module):
         return Mixed(self._numbers(numbers), self.head(of_levels), self.layout)
 
     def _numbers(self, mean: Tensor) -> Gaussian | StudentT:
-        raw = [p for p in (self.raw_scale, self.raw_degrees_of_freedom) if p is not None]
+        raw: list[Tensor] = [
+            p for p in (self.raw_scale, self.raw_degrees_of_freedom) if p is not None
+        ]
         if not raw:
-            mean, *raw = mean.split(self.n_features, dim=-1)
+            mean, *raw = mean.tensor_split(self.n_blocks, dim=-1)
         if self.mean_limits is not None:
             low, high = self.mean_limits
             mean = low + (high - low) * mean.sigmoid()
