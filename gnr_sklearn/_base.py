@@ -278,7 +278,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     def _validate_data(self, X: ArrayLike, *, reset: bool) -> Table:
         """Read X as numbers."""
-        frame = as_frame(X)
+        # Of rows in which all categories are missing nothing may be left but floats.
+        frame = as_frame(X, of_floats=not reset and self._columns is not None)
         if frame is None or not (reset or self._columns):
             return self._validate_numbers(X, reset=reset)
         validate_data(self, X, reset=reset, skip_check_array=True)

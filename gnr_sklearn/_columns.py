@@ -63,11 +63,11 @@ def distributions_of_columns(likelihood: Any, names: list[Any]) -> dict[int, str
     return given
 
 
-def as_frame(X: Any) -> Any | None:
+def as_frame(X: Any, *, of_floats: bool = False) -> Any | None:
     """Return a pandas or polars data frame as one of narwhals, and None for anything else.
 
-    None as well for a frame all of whose columns are floats, which is a matrix, and without
-    narwhals, which scikit-learn brings along from its release 1.9 on.
+    None as well for a frame all of whose columns are floats, which is a matrix, unless it is asked
+    for, and without narwhals, which scikit-learn brings along from its release 1.9 on.
     """
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return None
@@ -76,9 +76,10 @@ def as_frame(X: Any) -> Any | None:
     except ImportError:
         return None
     frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame) or all(t.is_float() for t in frame.schema.values()):
+    if not isinstance(frame, nw.DataFrame):
         return None
-    return frame
+    is_matrix = all(dtype.is_float() for dtype in frame.schema.values())
+    return frame if of_floats or not is_matrix else None
 
 
 @dataclass(frozen=True)
