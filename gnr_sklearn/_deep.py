@@ -99,10 +99,9 @@ class DeepImputer(BoundedImputer):
         checkpoint : str, path or None, default=None
             A file that the state of training is written to every 100 steps, and from which the
             same fit goes on that was killed: on the same machine, with the same threads, to the
-            same bits. It takes an int as `random_state`, and is for one fit at a time, not for those
-            of a search. The file is deleted when the fit is done.
-            Reading one runs no code. Of callbacks, skorch's EarlyStopping and LRScheduler go on
-            as well; others begin anew.
+            same bits. It takes an int as `random_state`, and is for one fit at a time, not for
+            those of a search. The file is deleted when the fit is done. Reading one runs no code.
+            Of callbacks, skorch's EarlyStopping and LRScheduler go on as well; others begin anew.
         net_params : dict or None, default=None
             Further parameters of the skorch net, such as
             ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. What the
