@@ -28,17 +28,32 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.peers import (
+    LONGEST,
+    ONE_THREAD,
+    PEERS,
+    Runner,
+    environment,
+    hyperimpute,
+    iterative_imputer,
+    knn_imputer,
+    note,
+    reason,
+)
+
 REMOVED = 0.2
 ABOVE = 0.5
 SETTINGS = ("random", "above")
 METRICS = ("nrmse", "misclassified")
-LONGEST = 3600
+
+BY_NAME = {peer.name: peer for peer in PEERS}
 
 # Columns of the tables: numbers, true and false, categories, and categories in order.
 LEFT_OUT = ("rownames", "id")
@@ -180,38 +195,15 @@ def from_numbers(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return filled
 
 
-def of_numbers(make: Callable[[int], Any]) -> Imputer:
-    """Make what imputes arrays of standardised numbers."""
+def of_numbers(make: Callable[[int], Runner]) -> Imputer:
+    """Have a peer impute arrays of standardised numbers."""
 
     def impute(table: np.ndarray, seed: int) -> np.ndarray:
-        return np.asarray(make(seed).fit_transform(table))
+        runner = make(seed)
+        imputed = runner.fit(table)
+        return runner.transform(table) if imputed is None else imputed
 
     return impute
-
-
-def iterative_imputer(seed: int) -> Any:
-    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-    from sklearn.impute import IterativeImputer
-
-    return IterativeImputer(random_state=seed)
-
-
-def knn_imputer(seed: int) -> Any:
-    from sklearn.impute import KNNImputer
-
-    return KNNImputer()
-
-
-def hyperimpute(name: str) -> Callable[[int], Any]:
-    def make(seed: int) -> Any:
-        import torch
-
-        torch.set_num_threads(1)
-        from hyperimpute.plugins.imputers import Imputers
-
-        return Imputers().get(name, random_state=seed)
-
-    return make
 
 
 def miceforest(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -241,6 +233,11 @@ class MixedMethod:
     # The settings in which it is told how cells were removed.
     told_in: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The label, or for a peer the name that it has in the other tables."""
+        return self.label if self.peer is None else BY_NAME[self.peer].label
+
 
 METHODS = (
     MixedMethod("mean, most common", ours("MeanImputer"), "MeanImputer()"),
@@ -269,14 +266,14 @@ METHODS = (
     MixedMethod("miceforest", miceforest, "ImputationKernel(data).mice(5)", "miceforest"),
     MixedMethod(
         "miwae",
-        of_numbers(hyperimpute("miwae")),
+        of_numbers(hyperimpute("miwae", together=False)),
         'Imputers().get("miwae"), one-hot',
         "miwae",
         takes_frames=False,
     ),
     MixedMethod(
         "gain",
-        of_numbers(hyperimpute("gain")),
+        of_numbers(hyperimpute("gain", together=True)),
         'Imputers().get("gain"), one-hot',
         "gain",
         takes_frames=False,
@@ -286,45 +283,36 @@ METHODS = (
 
 def main(options: argparse.Namespace) -> None:
     """Measure what is not on record yet, one at a time."""
-    from benchmarks.peers import ONE_THREAD, PEERS, environment, note, reason
     from benchmarks.records import RecordFile
 
     records = RecordFile("mixed", options.results)
     failures = options.results / "mixed_failures.txt"
-    peers = {peer.name: peer for peer in PEERS}
-    for seed in range(options.seeds or 5):
-        for dataset in options.datasets or TABLES:
-            frame = load_table(dataset)
-            for setting in options.mechanisms or SETTINGS:
-                removed = remove(frame, setting, seed)
-                given = frame.mask(removed)
-                for method in METHODS:
-                    if method.label not in (options.methods or [method.label]):
-                        continue
-                    if method.told_in and setting not in method.told_in:
-                        continue
-                    label = method.label
-                    if method.peer is not None:
-                        label = peers[method.peer].label
-                    key = record_key(label, dataset, setting, METRICS[-1])
-                    if records.has(key, method.settings, seed):
-                        continue
-                    place = f"{dataset}, {setting}, seed {seed}"
-                    try:
-                        python = sys.executable
-                        if method.peer is not None:
-                            python = str(environment(peers[method.peer]))
-                        imputed, seconds = run_in_process(python, method, given, seed, ONE_THREAD)
-                    except subprocess.SubprocessError as error:
-                        note(failures, label, place, reason(error))
-                        continue
-                    note(failures, label, place, None)
-                    values = errors(frame, imputed, removed)
-                    print(f"{label}, {place}: {values}, {seconds:.1f} s", flush=True)
-                    for metric, value in values.items():
-                        key = record_key(label, dataset, setting, metric)
-                        value, seconds = round(value, 4), round(seconds, 2)
-                        records.add(key, method.settings, seed, value, seconds, None)
+    seeds = range(options.seeds or 5)
+    tables = options.datasets or TABLES
+    for seed, dataset, setting in product(seeds, tables, options.mechanisms or SETTINGS):
+        frame = load_table(dataset)
+        removed = remove(frame, setting, seed)
+        for method in METHODS:
+            is_chosen = method.label in (options.methods or [method.label])
+            key = record_key(method.name, dataset, setting, METRICS[-1])
+            if (
+                not is_chosen
+                or setting not in (method.told_in or [setting])
+                or records.has(key, method.settings, seed)
+            ):
+                continue
+            place = f"{dataset}, {setting}, seed {seed}"
+            try:
+                imputed, seconds = run_in_process(method, frame.mask(removed), seed)
+            except subprocess.SubprocessError as error:
+                note(failures, method.name, place, reason(error))
+                continue
+            note(failures, method.name, place, None)
+            values = errors(frame, imputed, removed)
+            print(f"{method.name}, {place}: {values}, {seconds:.1f} s", flush=True)
+            for metric, value in values.items():
+                key = record_key(method.name, dataset, setting, metric)
+                records.add(key, method.settings, seed, round(value, 4), round(seconds, 2), None)
 
 
 def record_key(label: str, dataset: str, setting: str, metric: str) -> dict[str, str]:
@@ -338,7 +326,7 @@ def record_key(label: str, dataset: str, setting: str, metric: str) -> dict[str,
 
 
 def run_in_process(
-    python: str, method: MixedMethod, frame: pd.DataFrame, seed: int, environment: dict[str, str]
+    method: MixedMethod, frame: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, float]:
     """Return the imputed frame, and seconds of the processor."""
     given: Any = frame
@@ -346,18 +334,21 @@ def run_in_process(
         table = as_numbers(frame)
         mean, std = table.mean(), table.std(ddof=0).replace(0.0, 1.0)
         given = ((table - mean) / std).to_numpy()
+    peer = method.peer and BY_NAME[method.peer]
+    python = str(environment(peer)) if peer else sys.executable
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "holes.pkl", Path(folder) / "imputed.pkl"
         pd.to_pickle(given, source)
-        root = Path(__file__).parent.parent
+        # Where this file finds the module of the peers.
+        root = {"PYTHONPATH": str(Path(__file__).parents[1])}
         subprocess.run(
             [python, "-P", __file__, "--run", method.label, str(seed), str(source), str(target)],
             check=True,
             capture_output=True,
             text=True,
             timeout=LONGEST,
-            cwd=root if method.peer is None else folder,
-            env=os.environ | environment | ({"PYTHONPATH": str(root)} if not method.peer else {}),
+            cwd=folder,
+            env=os.environ | ONE_THREAD | root,
         )
         imputed, seconds = pd.read_pickle(target)
     if not method.takes_frames:
