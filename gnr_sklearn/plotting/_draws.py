@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
-from gnr_sklearn.plotting._tables import incomplete, new_axes
+from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -177,10 +177,7 @@ class DrawSpreadDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_count(n_draws, "n_draws", 2)
-        if not hasattr(imputer, "sample"):
-            raise TypeError(
-                f"imputer must have a method sample, which {type(imputer).__name__} does not."
-            )
+        require_method(imputer, "sample")
         incomplete(check_matrix(X, "X"))
         draws = imputer.sample(X, n_draws, random_state=random_state)
         return cls.from_predictions(X, draws, ax=ax, style=style)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._columns import read_columns
 from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names, read_table
-from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete
+from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -255,9 +255,9 @@ class ImputedValuesDisplay:
     def _draw_strip(
         ax: Any, groups: dict[str, FloatArray], style: dict[str, Any], n_levels: int
     ) -> None:
-        # Not at random: a picture that is drawn again is the same.
         for height, (name, values) in enumerate(groups.items()):
-            golden = np.arange(len(values)) * 0.6180339887498949 % 1.0
             settings = {"s": 8, "alpha": 0.5, "color": COLOURS[name], "label": name}
-            ax.scatter(values, height + JITTER * (golden - 0.5), **settings | style)
+            ax.scatter(
+                values, height + JITTER * (spread_out(len(values)) - 0.5), **settings | style
+            )
         ax.set_yticks(range(len(groups)), list(groups))

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._validation import DataFrameLike, read_table
-from gnr_sklearn.plotting._tables import new_axes
+from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -148,8 +148,7 @@ class LatentSpaceDisplay:
             )
         labels = ("dimension 1", "dimension 2")
         if places.shape[1] == 1:
-            # A second dimension that says nothing: the same each time, and not the row's number.
-            places = np.column_stack([places, np.arange(len(places)) * 0.6180339887498949 % 1.0])
+            places = np.column_stack([places, spread_out(len(places))])
             labels = ("dimension 1", "no dimension")
         elif places.shape[1] > 2:
             component = PCA(2).fit(places)
@@ -200,10 +199,7 @@ class LatentSpaceDisplay:
             If an argument is not as described.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(imputer, "encode"):
-            raise TypeError(
-                f"imputer must have a method encode, which {type(imputer).__name__} does not."
-            )
+        require_method(imputer, "encode")
         if groups is None:
             n_missing = np.isnan(read_table(X, "X")).sum(axis=1)
             median = int(np.median(n_missing))

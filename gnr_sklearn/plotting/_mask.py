@@ -16,7 +16,7 @@ from gnr_sklearn._validation import (
     input_names,
     read_table,
 )
-from gnr_sklearn.plotting._tables import as_many_axes, incomplete
+from gnr_sklearn.plotting._tables import as_many_axes, incomplete, require_method
 
 # scikit-learn's own message for what is not installed; private there.
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
@@ -212,11 +212,7 @@ class MaskProbabilityDisplay:
             If X has nothing missing.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(imputer, "predict_mask_proba"):
-            raise TypeError(
-                "imputer must have a method predict_mask_proba, which "
-                f"{type(imputer).__name__} does not."
-            )
+        require_method(imputer, "predict_mask_proba")
         values = read_table(X, "X")
         mask = ~incomplete(values)
         return cls.from_predictions(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnr_sklearn._base import FloatArray
 
-__all__ = ["as_many_axes", "completed", "incomplete", "new_axes"]
+__all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
 
 
 def incomplete(values: FloatArray) -> NDArray[np.bool_]:
@@ -26,6 +26,22 @@ def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
     if filled.shape != shape:
         raise ValueError(f"imputer must give every column of X back, {shape}, got {filled.shape}.")
     return filled
+
+
+def require_method(imputer: Any, method: str) -> None:
+    """Refuse an imputer that cannot do what is to be shown."""
+    if not hasattr(imputer, method):
+        raise TypeError(
+            f"imputer must have a method {method}, which {type(imputer).__name__} does not."
+        )
+
+
+def spread_out(n_points: int) -> FloatArray:
+    """Return numbers from 0 to 1 that no two neighbours are close in.
+
+    Not at random: a picture that is drawn again is the same.
+    """
+    return np.arange(n_points) * 0.6180339887498949 % 1.0
 
 
 def as_many_axes(ax: Any, n_axes: int, of_what: str = "") -> Any:
