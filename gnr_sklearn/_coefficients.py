@@ -26,6 +26,7 @@ __all__ = [
     "resample_rows",
     "residual_degrees_of_freedom",
     "stack",
+    "take_rows",
 ]
 
 # Of coef_ and intercept_ each; None where there is no intercept.

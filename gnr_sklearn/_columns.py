@@ -172,8 +172,9 @@ class Columns:
         columns = []
         for place, name in enumerate(frame.columns):
             series = frame.get_column(name)
-            values, _ = _present(series, is_marker)
-            kind = asked.get(place) or _kind_by_type(series, values)
+            there = _observed(series, is_marker)
+            kind = asked.get(place) or _kind_by_type(series, there)
+            values = _present(series, there).to_list() if kind in DISCRETE else []
             declared = getattr(series.dtype, "categories", None)
             columns.append(_column(name, kind, values, declared))
         return cls(columns, unseen)
@@ -200,11 +201,15 @@ class Columns:
         table = np.full(frame.shape, np.nan)
         observed = np.zeros(frame.shape, dtype=bool)
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
-            values, observed[:, place] = _present(frame.get_column(name), is_marker)
+            series = frame.get_column(name)
+            there = observed[:, place] = _observed(series, is_marker)
+            present = _present(series, there)
+            is_number = column.categories is None
             try:
-                table[observed[:, place], place] = column.encode(values, self.unseen)
+                values = present.to_numpy() if is_number else present.to_list()
+                table[there, place] = column.encode(values, self.unseen)
             except ValueError as error:
-                if column.categories is not None:
+                if not is_number:
                     raise
                 raise ValueError(
                     f"X must hold numbers in column {name!r}, as it did in fit ({error})."
@@ -256,11 +261,9 @@ class Columns:
         """Return a frame with what is observed as it came, and the types that it came with."""
         filled = []
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
-            series, gaps = frame.get_column(name), np.flatnonzero(~observed[:, place])
-            if len(gaps):
-                values = column.decode(codes[gaps, place])
-                series = _accepting(series, values).scatter(gaps, _fitting(series, values))
-            filled.append(series.alias(name))
+            gaps = np.flatnonzero(~observed[:, place])
+            values = column.decode(codes[gaps, place])
+            filled.append(_filled(frame.get_column(name), gaps, values).alias(name))
         return frame.with_columns(*filled)
 
     @property
@@ -295,11 +298,8 @@ def with_values(X: Any, table: NDArray[Any]) -> Any:
     filled = []
     for place, name in enumerate(frame.columns):
         series = frame.get_column(name)
-        gaps = np.flatnonzero(~_present(series, None)[1])
-        if len(gaps):
-            values = table[gaps, place].tolist()
-            series = _accepting(series, values).scatter(gaps, _fitting(series, values))
-        filled.append(series.alias(name))
+        gaps = np.flatnonzero(~_observed(series, None))
+        filled.append(_filled(series, gaps, table[gaps, place].tolist()).alias(name))
     return frame.with_columns(*filled).to_native()
 
 
@@ -319,15 +319,9 @@ def without_cells(X: Any, removed: NDArray[np.bool_]) -> Any:
 
 def with_first_columns(X: Any, table: NDArray[np.float64], names: Sequence[str]) -> Any:
     """Return a data frame with columns of numbers before its own."""
-    import narwhals.stable.v2 as nw
-
     frame = as_frame(X)
     assert frame is not None
-    fresh = [
-        nw.new_series(name, values, backend=frame.implementation)
-        for name, values in zip(names, table.T.copy(), strict=True)
-    ]
-    return frame.with_columns(*fresh).select(*names, *frame.columns).to_native()
+    return _with_columns(frame, table, names).select(*names, *frame.columns).to_native()
 
 
 def as_objects(frame: Any, further: NDArray[Any]) -> NDArray[Any]:
@@ -343,19 +337,33 @@ def as_native(frame: Any, further: NDArray[Any], names: Sequence[str], container
     """Return a frame, with further columns, whose names are the last ones, in a container."""
     import narwhals.stable.v2 as nw
 
-    fresh = [
-        nw.new_series(name, values, backend=frame.implementation)
-        for name, values in zip(names[frame.shape[1] :], further.T.copy(), strict=True)
-    ]
-    native = frame.with_columns(*fresh).to_native()
+    native = _with_columns(frame, further, names[frame.shape[1] :]).to_native()
     if frame.implementation.is_pandas_like() == (container == "pandas"):
         return native
     other = nw.from_native(native, eager_only=True)
     return other.to_pandas() if container == "pandas" else other.to_polars()
 
 
-def _present(series: Any, is_marker: Callable[[Any], Any] | None) -> tuple[list[Any], Any]:
-    """Return the values of a column that are not missing, and where these are."""
+def _with_columns(frame: Any, table: NDArray[Any], names: Sequence[str]) -> Any:
+    """Return a frame with columns of numbers after its own."""
+    import narwhals.stable.v2 as nw
+
+    fresh = [
+        nw.new_series(name, values, backend=frame.implementation)
+        for name, values in zip(names, table.T.copy(), strict=True)
+    ]
+    return frame.with_columns(*fresh)
+
+
+def _filled(series: Any, gaps: NDArray[np.intp], values: list[Any]) -> Any:
+    """Return a column with values in its gaps, as far as it goes in its own type."""
+    if not len(gaps):
+        return series
+    return _accepting(series, values).scatter(gaps, _fitting(series, values))
+
+
+def _observed(series: Any, is_marker: Callable[[Any], Any] | None) -> NDArray[np.bool_]:
+    """Return where a column has values."""
     missing = series.is_null().to_numpy()
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(value=True).to_numpy()
@@ -363,11 +371,15 @@ def _present(series: Any, is_marker: Callable[[Any], Any] | None) -> tuple[list[
         if missing.any():
             raise ValueError("Input X contains NaN, which is not what missing_values says.")
         missing = np.array([is_marker(value) for value in series.to_list()], dtype=bool)
-    present = ~missing
-    return series.filter(present.tolist()).to_list(), present
+    return ~missing
 
 
-def _kind_by_type(series: Any, values: Sequence[Any]) -> ColumnKind:
+def _present(series: Any, observed: NDArray[np.bool_]) -> Any:
+    """Return the part of a column that has values."""
+    return series.filter(observed.tolist())
+
+
+def _kind_by_type(series: Any, observed: NDArray[np.bool_]) -> ColumnKind:
     import narwhals.stable.v2 as nw
 
     dtype = series.dtype
@@ -383,7 +395,7 @@ def _kind_by_type(series: Any, values: Sequence[Any]) -> ColumnKind:
         return "ordinal" if is_pandas else "categorical"
     if dtype in (nw.String, nw.Categorical):
         return "categorical"
-    kinds = {_kind_of_value(value) for value in values}
+    kinds = {_kind_of_value(value) for value in _present(series, observed).to_list()}
     if kinds <= {"boolean", "number", "categorical"} and len(kinds) <= 1:
         return kinds.pop() if kinds else "number"
     raise TypeError(

@@ -215,20 +215,17 @@ class DeepImputer(BoundedImputer):
 
     def _train(self, net: StepwiseNet, rows: MaskedRows) -> None:
         """Train a net for `max_iter` steps and keep it."""
-        tasks = None
-        if getattr(self, "_skl_callbacks", None):
-            tasks = EpochTasks(self, self._callback_fit_ctx, _trained_attributes)
-            tasks.insert_into(net)
         callbacks = list(net.callbacks_)
+        if getattr(self, "_skl_callbacks", None):
+            EpochTasks(self, self._callback_fit_ctx, _trained_attributes).insert_into(net)
         if self.checkpoint is not None:
             identity = self._fit_identity() | {"data": digest_of_rows(rows)}
             checkpoint = TrainingCheckpoint(Path(self.checkpoint), identity)
             net.callbacks_.append(("checkpoint", checkpoint))
         # Not fit, which would initialise once more.
         net.partial_fit(rows)
+        # Without those that are about this fit, and hold the imputer.
         net.callbacks_ = callbacks
-        if tasks is not None:
-            tasks.remove_from(net)
         self.net_ = net
         self.n_iter_ = net.n_steps
         self.history_ = net.history

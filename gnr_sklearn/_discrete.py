@@ -107,7 +107,7 @@ class DiscreteFeatures:
         owner : ndarray of shape (n_columns,)
             The feature that each column belongs to; features stay in order.
         """
-        owner = np.repeat(np.arange(self.n_features), self._widths)
+        owner = self.view_owner
         if not self.unordered:
             return values, owner
         view = values[:, owner]
@@ -120,7 +120,7 @@ class DiscreteFeatures:
 
     def from_numeric_view(self, view: FloatArray) -> FloatArray:
         """Return a table from a completed view: the largest of ones, and the nearest of codes."""
-        owner = np.repeat(np.arange(self.n_features), self._widths)
+        owner = self.view_owner
         values = view[:, np.unique(owner, return_index=True)[1]]
         for feature in self.unordered:
             ones = view[:, owner == feature]
@@ -129,11 +129,12 @@ class DiscreteFeatures:
         return self.snap(values)
 
     @property
-    def _widths(self) -> NDArray[np.intp]:
+    def view_owner(self) -> NDArray[np.intp]:
+        """The feature that each column of the numeric view belongs to."""
         widths = np.ones(self.n_features, dtype=np.intp)
         for feature in self.unordered:
             widths[feature] = max(self.levels[feature] - 1, 1)
-        return widths
+        return np.repeat(np.arange(self.n_features), widths)
 
     def snap(self, values: FloatArray) -> FloatArray:
         """Round numbers to codes, in place."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnr_sklearn._columns import read_columns
+from gnr_sklearn._columns import as_frame
 
 __all__ = ["next_seed", "sample_checked"]
 
@@ -25,7 +25,7 @@ def sample_checked(
     Of data frames with categories they are objects.
     """
     draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=next_seed(rng)))
-    kinds = "f" if read_columns(X) is None else "fO"
+    kinds = "f" if as_frame(X) is None else "fO"
     if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind not in kinds:
         raise ValueError(
             f"imputer.sample must give floats of shape {(*shape, 'd_out')}, got {draws.dtype} of "

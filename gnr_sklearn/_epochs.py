@@ -41,10 +41,6 @@ class EpochTasks(Callback):
         place = max((names.index(name) + 1 for name in WRITE_LOSSES if name in names), default=0)
         net.callbacks_.insert(place, ("epoch_tasks", self))
 
-    def remove_from(self, net: Any) -> None:
-        """Leave a net that can be pickled without the imputer."""
-        net.callbacks_ = [(name, each) for name, each in net.callbacks_ if each is not self]
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a task."""
         self.task_ = self.context.subcontext(task_name="epoch")

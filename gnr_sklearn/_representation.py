@@ -129,15 +129,21 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             names = np.array(self._names, dtype=object)[~self._is_empty_feature]
             curves.check(values, names)
 
+    def _levels_of_net(self) -> dict[int, FloatArray]:
+        """Return the levels of each discrete feature in the units of the net."""
+        return {
+            feature: self._units.select(np.array([feature])).transform(
+                np.arange(n_levels, dtype=np.float64)[:, np.newaxis]
+            )[:, 0]
+            for feature, n_levels in self._discrete.levels.items()
+        }
+
     def _discrete_of_net(self, values: FloatArray) -> list[DiscreteFeature]:
-        """Describe levels in the units of the net."""
+        """Describe discrete features as a net wants them."""
         described = []
-        for feature, n_levels in self._discrete.levels.items():
-            codes = np.arange(n_levels)
-            counts = (values[:, [feature]] == codes).sum(axis=0)
+        for feature, levels in self._levels_of_net().items():
+            counts = (values[:, [feature]] == np.arange(len(levels))).sum(axis=0)
             shares = counts / counts.sum()
-            units = self._units.select(np.array([feature]))
-            levels = units.transform(codes[:, np.newaxis].astype(np.float64))[:, 0]
             is_ordered = feature in self._discrete.ordered
             described.append(DiscreteFeature(feature, levels.tolist(), shares.tolist(), is_ordered))
         return described

@@ -551,7 +551,7 @@ class VAEImputer(RepresentingImputer):
             "code_dim": self.code_dim,
             "decoder": self.decoder,
             "observation_scale": self.observation_scale,
-            "auxiliary_dim": self._auxiliary.dimension(self._numeric_view(values[:1])[0].shape[1]),
+            "auxiliary_dim": self._auxiliary.dimension(len(self._discrete.view_owner)),
             "seed": module_seed,
             "feature_info": self._known_of_features(),
             "mean_limits": limits,
@@ -574,7 +574,8 @@ class VAEImputer(RepresentingImputer):
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
-        u = self._auxiliary_of(values, side, fit=True)
+        self._auxiliary.fit(self._numeric_view(values)[0])
+        u = self._auxiliary_of(values, side)
         self._train(net, self._masked_rows(values, u))
         losses = [
             epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
@@ -634,11 +635,11 @@ class VAEImputer(RepresentingImputer):
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return "bfloat16" if capabilities.get("amx_bf16") else "float32"
 
-    def _auxiliary_of(self, values: FloatArray, side: FloatArray, *, fit: bool) -> Any:
+    def _auxiliary_of(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
         """Return the auxiliary variable of rows."""
+        if self._auxiliary.imputer is None:
+            return self._auxiliary.transform(values, side, self._units)
         view, owner = self._numeric_view(values)
-        if fit:
-            self._auxiliary.fit(view)
         return self._auxiliary.transform(view, side, self._view_units(owner))
 
     def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
@@ -649,7 +650,7 @@ class VAEImputer(RepresentingImputer):
     def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
         """Return rows as the net sees them."""
         self._check_curves(self._units.curves, values)
-        u = self._auxiliary_of(values, side, fit=False)
+        u = self._auxiliary_of(values, side)
         return self._masked_rows(values, u)
 
     def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:

@@ -344,10 +344,7 @@ class GNRImputer(VAEImputer):
             rows = _some_rows(len(values), ROWS_FOR_REGRESSIONS, seed)
             seen = values[rows]
             completed = self._scaled(seen, super()._expectations(seen, side[rows]))
-            levels = {
-                feature.place: np.asarray(feature.levels)
-                for feature in self._discrete_of_net(values)
-            }
+            levels = self._levels_of_net()
             regressions = ChainedRegressions(regressor, process, seed, self._discrete, levels)
             self.prior_ = regressions.fit(completed, ~np.isnan(seen))
 

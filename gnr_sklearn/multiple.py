@@ -30,6 +30,7 @@ from gnr_sklearn._coefficients import (
     resample_rows,
     residual_degrees_of_freedom,
     stack,
+    take_rows,
 )
 from gnr_sklearn._columns import read_columns, with_first_columns, with_values
 from gnr_sklearn._drawing import next_seed, sample_checked
@@ -46,13 +47,11 @@ from gnr_sklearn._validation import (
     as_generator,
     check_count,
     check_flag,
+    check_matrix,
     input_names,
     read_table,
     seed_random_states,
 )
-
-# scikit-learn's own way of taking rows of arrays and of any kind of frame; private there.
-from sklearn.utils import _safe_indexing as take_rows  # isort: skip
 
 __all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
 
@@ -288,8 +287,8 @@ def fit_pooled(
         )
     degrees = complete_degrees_of_freedom
     check_degrees_of_freedom(degrees, ())
-    values = read_table(X, "X")
     of_frame = read_columns(X)
+    values = check_matrix(X, "X") if of_frame is None else of_frame[1]
     has_levels = of_frame is not None and of_frame[0].has_levels
     targets = _check_targets(y, len(values))
     rng = as_generator(random_state)
