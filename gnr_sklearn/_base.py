@@ -7,7 +7,8 @@ import numbers
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Real
@@ -231,31 +232,71 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     def _learn(self, X: ArrayLike, fit: Callable[[FloatArray], None]) -> Self:
         """Fit to X by a function of the values of its modelled columns."""
-        before = self.__dict__.copy()
-        try:
+        with self._unchanged_on_failure():
             table = self._validate_data(X, reset=True)
-            self._is_empty_feature = ~table.observed.any(axis=0)
-            if self._is_empty_feature.all():
-                raise ValueError(
-                    "X must have at least one observed value to learn from, but all of its "
-                    f"{table.numbers.size} values are missing."
-                )
-            self._refuse_to_keep_empty()
-            self._discrete = self._discrete_features()
-            self.indicator_ = None
-            if self.add_indicator:
-                indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
-                self.indicator_ = indicator.fit(np.where(table.observed, 0.0, np.nan))
+            self._describe_features(table)
             context = begin_fit(self, X, self._n_fit_tasks)
             fit(self._modelled_values(table))
             end_fit(context, self, X)
+        return self
+
+    def _learn_part(self, X: ArrayLike, fit_part: Callable[[FloatArray], None]) -> Self:
+        """Learn from the rows of X, which may be further ones, by such a function."""
+        with self._unchanged_on_failure():
+            is_first = not hasattr(self, "n_features_in_")
+            table = self._validate_data(X, reset=is_first)
+            if is_first:
+                self._describe_features(table)
+            else:
+                self._describe_more(table)
+            fit_part(self._modelled_values(table))
+        return self
+
+    @contextmanager
+    def _unchanged_on_failure(self) -> Iterator[None]:
+        before = self.__dict__.copy()
+        try:
+            yield
         except BaseException:
             # Also on Ctrl-C: an imputer that was fitted before stays as it was, and one
             # that was not is still not fitted.
             kept = {name: vars(self)[name] for name in KEPT_ON_FAILURE if name in vars(self)}
             self.__dict__ = before | kept
             raise
-        return self
+
+    def _describe_features(self, table: Table) -> None:
+        """Learn which columns are modelled and marked, and which of them are codes."""
+        self._is_empty_feature = ~table.observed.any(axis=0)
+        if self._is_empty_feature.all():
+            raise ValueError(
+                "X must have at least one observed value to learn from, but all of its "
+                f"{table.numbers.size} values are missing."
+            )
+        self._refuse_to_keep_empty()
+        self._discrete = self._discrete_features()
+        self.indicator_ = self._fit_indicator((~table.observed).any(axis=0))
+
+    def _describe_more(self, table: Table) -> None:
+        """Take note of the columns of further rows."""
+        comes_late = self._is_empty_feature & table.observed.any(axis=0)
+        if comes_late.any():
+            names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+            raise ValueError(
+                "X must not have observed values in a feature that had none in the first call of "
+                f"partial_fit, got some in {names[int(np.argmax(comes_late))]!r}; begin with rows "
+                "that have some."
+            )
+        if self.indicator_ is not None:
+            had_missing = np.isin(np.arange(self.n_features_in_), self.indicator_.features_)
+            has_missing = (~table.observed).any(axis=0)
+            self.indicator_ = self._fit_indicator(had_missing | has_missing)
+
+    def _fit_indicator(self, has_missing: ArrayLike) -> MissingIndicator | None:
+        """Return what marks the missing values of some features."""
+        if not self.add_indicator:
+            return None
+        indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
+        return indicator.fit(np.where(has_missing, np.nan, 0.0)[np.newaxis])
 
     @property
     def _n_fit_tasks(self) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from gnr_sklearn import __version__
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
@@ -31,9 +32,16 @@ from gnr_sklearn.nn.checkpoint import (
 )
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
-__all__ = ["LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
+__all__ = ["EARLY_STOPPING", "LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
 
 STEPS_PER_EPOCH = 100
+
+# What the step size does not fall below where rows go on to come, in parts of the highest.
+LEAST_STEP_SIZE = 0.01
+
+# Names of the imputers' own callbacks.
+SCHEDULE = "learning_rate_schedule"
+EARLY_STOPPING = "early_stopping"
 
 # In the units that a net sees. Squared, summed and divided by the smallest noise, such values
 # still fit into float32.
@@ -41,17 +49,30 @@ LARGEST_VALUE = 1e6
 
 
 @dataclass(frozen=True)
-class WarmUp:
-    """The step size of Adam, in parts of the highest: it rises, and falls along a cosine or not."""
+class StepSize:
+    """The step size of an optimizer, in parts of the highest: it rises, and falls along a cosine.
+
+    Attributes
+    ----------
+    rising_steps : int
+        Steps in which it rises; 0 for none.
+    n_steps : int or None
+        Steps after which it has fallen; None where it does not fall.
+    least : float, default=0
+        What it does not fall below.
+    """
 
     rising_steps: int
-    n_steps: int
-    falls: bool
+    n_steps: int | None
+    least: float = 0.0
 
     def __call__(self, step: int) -> float:
         """Return the part for a step, counted from 0."""
-        risen = min(1.0, (step + 1) / self.rising_steps)
-        return risen * (0.5 * (1.0 + math.cos(math.pi * step / self.n_steps)) if self.falls else 1)
+        risen = min(1.0, (step + 1) / self.rising_steps) if self.rising_steps else 1.0
+        if self.n_steps is None:
+            return risen
+        fallen = 0.5 * (1.0 + math.cos(math.pi * min(step / self.n_steps, 1.0)))
+        return risen * max(fallen, self.least)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -172,7 +193,7 @@ class DeepImputer(BoundedImputer):
         callbacks : list of skorch callbacks
             Those of the imputer, called after the user's.
         """
-        bar = [("progress_bar", ProgressBar(self.max_iter, type(self).__name__))]
+        bar = [("progress_bar", ProgressBar(type(self).__name__))]
         settings: dict[str, Any] = {
             "optimizer": torch.optim.Adam,
             "lr": self.learning_rate,
@@ -230,6 +251,49 @@ class DeepImputer(BoundedImputer):
         self.n_iter_ = net.n_steps
         self.history_ = net.history
 
+    def _learn_part(self, X: ArrayLike, fit_part: Callable[[FloatArray], None]) -> Self:
+        if self.checkpoint is not None:
+            raise ValueError(
+                "checkpoint must be None in partial_fit, between whose calls an imputer can be "
+                f"saved as a whole, got {str(self.checkpoint)!r}."
+            )
+        return super()._learn_part(X, fit_part)
+
+    def _copied_net(self) -> StepwiseNet:
+        """Copy the net, so that the one there is stays what it is if training fails."""
+        theirs = {id(callback): callback for callback in map(_callback_of, self.callbacks or [])}
+        net = copy.deepcopy(self.net_, theirs)
+        # That of a fit before; now no rows are held out.
+        for callbacks in (net.callbacks, net.callbacks_):
+            callbacks[:] = [
+                item
+                for item in callbacks
+                if not (isinstance(item, tuple) and item[0] == EARLY_STOPPING)
+            ]
+        return net
+
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows, seeds: Sequence[int]) -> None:
+        """Train a net for one pass over rows, after those it has been trained on, and keep it."""
+        taken = getattr(self, "n_iter_", 0)
+        batch_size = net.get_params()["batch_size"]
+        n_steps = -(-len(rows) // batch_size)
+        order_seed, noise_seed = seeds
+        net.set_params(max_epochs=-(-n_steps // STEPS_PER_EPOCH), seed=noise_seed, train_split=None)
+        # skorch's set_params refuses parameters of iterators once a net is initialised.
+        net.iterator_train__n_steps, net.iterator_train__seed = n_steps, order_seed
+        schedule: Any = dict(net.callbacks_).get(SCHEDULE)
+        if isinstance(getattr(schedule, "lr_lambda", None), StepSize):
+            schedule.lr_lambda = replace(schedule.lr_lambda, least=LEAST_STEP_SIZE)
+            # Otherwise skorch counts on from the number of epochs.
+            schedule.last_epoch = taken - 1
+        # Of earlier parts averages are kept: the batches of all would be ever more.
+        for epoch in net.history:
+            epoch["batches"] = []
+        net.partial_fit(rows)
+        self.net_ = net
+        self.n_iter_ = taken + net.n_steps
+        self.history_ = net.history
+
     @property
     def _n_fit_tasks(self) -> int:
         return -(-self.max_iter // STEPS_PER_EPOCH)
@@ -254,12 +318,8 @@ class DeepImputer(BoundedImputer):
             falls or self._rising_steps
         ):
             return []
-        if self._rising_steps:
-            part = WarmUp(self._rising_steps, self.max_iter, falls)
-            schedule = LRScheduler(LambdaLR, lr_lambda=part, step_every="batch")
-        else:
-            schedule = LRScheduler(CosineAnnealingLR, T_max=self.max_iter, step_every="batch")
-        return [("learning_rate_schedule", schedule)]
+        step_size = StepSize(self._rising_steps, self.max_iter if falls else None)
+        return [(SCHEDULE, LRScheduler(LambdaLR, lr_lambda=step_size, step_every="batch"))]
 
     @property
     def _rising_steps(self) -> int:
@@ -273,9 +333,13 @@ class DeepImputer(BoundedImputer):
             raise ValueError("device must be 'cpu' or 'auto' where torch finds no GPU, got 'cuda'.")
         return self.device
 
-    def _draw_seeds(self, n_seeds: int) -> list[int]:
-        """Draw seeds of streams of random numbers, one for each purpose."""
-        sequence = np.random.SeedSequence(draw_seed(self.random_state))
+    def _draw_seeds(self, n_seeds: int, part: int = 0) -> list[int]:
+        """Draw seeds of streams of random numbers, one for each purpose.
+
+        They are others for each part of the data that is learned from, counted from 1.
+        """
+        key = (part,) if part else ()
+        sequence = np.random.SeedSequence(draw_seed(self.random_state), spawn_key=key)
         return list(map(int, sequence.generate_state(n_seeds)))
 
     def _values_of(self, X: ArrayLike) -> FloatArray:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
-from gnr_sklearn._deep import STEPS_PER_EPOCH, masked_rows
+from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH, masked_rows
 from gnr_sklearn._representation import RepresentingImputer
 from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
@@ -32,6 +32,7 @@ from gnr_sklearn.nn.training import (
     MaskedRows,
     RatingNoise,
     SequentialBatches,
+    StepwiseNet,
 )
 
 __all__ = ["VAEImputer"]
@@ -73,6 +74,20 @@ BIAS_PRECISION = 20.0
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1
+
+
+class Seeds(NamedTuple):
+    """Seeds of a fit, one for each stream of random numbers."""
+
+    module: int
+    noise: int
+    order: int
+    split: int
+    imputation: int
+    prior: int
+    before: int
+    after: int
+    alpha: int
 
 
 def models_mask(imputer: VAEImputer) -> bool:
@@ -266,6 +281,47 @@ class VAEImputer(RepresentingImputer):
             missing values or another number of rows, or if the training diverges.
         """
         return self._learn(X, lambda values: self._fit(values, side_info))
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> Self:
+        """Learn from a part of the rows, after those of the calls before.
+
+        For tables that do not fit into memory, or that grow. Each call takes one pass over its
+        rows, in steps of `batch_size`; where there are fewer of them than `max_iter` asks for, go
+        over the table again. With ``learning_rate_schedule="cosine"`` the step size has fallen
+        after `max_iter` steps of all calls to a hundredth of `learning_rate`, at which it stays. No
+        rows are held out, and scikit-learn's callbacks are told nothing; skorch's see each call as
+        a training.
+
+        The first call decides what is not trained, so that its rows have to be like all others:
+        draw them at random. It has the units that the net sees values in, the categories, which
+        features are dropped because they are empty, what a prior that is an imputer has learned,
+        the direction of a mechanism that is not known, and the alpha that "auto" chooses; later
+        changes of parameters of the net have no effect. Regressions (``prior="forest"``) are fitted
+        again in each call, to 10,000 rows at most, drawn from those of all calls, which the imputer
+        keeps. After `fit` training goes on from what was fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            As in `fit`, of these rows; in all calls or in none.
+
+        Returns
+        -------
+        self : object
+            The imputer, fitted so far.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, if a feature has its first observed values after the first call, or with a
+            `checkpoint`. The imputer is then as it was before the call.
+        """
+        return self._learn_part(X, lambda values: self._fit_part(values, side_info))
 
     def transform(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
         """Fill in the missing values.
@@ -521,16 +577,52 @@ class VAEImputer(RepresentingImputer):
         return np.stack([self._assemble(table, draw, as_array=True) for draw in completed])
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
+        seeds = self._fit_seeds()
+        side = check_side_info(side_info, len(values))
+        n_rows, n_held_out = len(values), 0
+        if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
+            n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
+        net = self._new_net(values, side, seeds, n_held_out)
+        self._train(net, self._rows(values, side))
+        losses = [
+            epoch.get("valid_loss" if n_held_out else "train_loss") for epoch in self.history_
+        ]
+        stopping = dict(self.net_.callbacks_).get(EARLY_STOPPING)
+        kept = stopping.best_epoch_ if stopping else len(losses)
+        # A callback may have ended training before anything was recorded.
+        self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+        self._after_training(values, side, seeds.after)
+
+    def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
+        if hasattr(self, "net_"):
+            side = self._auxiliary.check(side_info, len(values))
+            net = self._copied_net()
+        else:
+            side = check_side_info(side_info, len(values))
+            net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
+        self._n_parts += 1
+        *seeds, after_seed = self._draw_seeds(3, part=self._n_parts)
+        self._train_part(net, self._rows(values, side), seeds)
+        self.lower_bound_ = -self.history_[-1]["train_loss"]
+        self._after_part(values, side, after_seed)
+
+    def _after_part(self, values: FloatArray, side: FloatArray, seed: int) -> None:
+        """Learn what rests on the net after it has been trained on a part of the rows."""
+        self._after_training(values, side, seed)
+
+    def _fit_seeds(self) -> Seeds:
+        return Seeds(*self._draw_seeds(len(Seeds._fields)))
+
+    def _new_net(
+        self, values: FloatArray, side: FloatArray, seeds: Seeds, n_held_out: int
+    ) -> StepwiseNet:
+        """Decide all that goes before training, and make the net."""
         n_rows, n_features = values.shape
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
         precision = self._choose_precision(self._choose_device())
-        *seeds, self._noise_seed, prior_seed, before_seed, after_seed, alpha_seed = (
-            self._draw_seeds(9)
-        )
-        module_seed, noise_seed, order_seed, split_seed = seeds
-        side = check_side_info(side_info, n_rows)
-        self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, prior_seed)
+        self._noise_seed, self._n_parts = seeds.imputation, 0
+        self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
         self._fit_units(values)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
@@ -539,8 +631,8 @@ class VAEImputer(RepresentingImputer):
                 f"latent_dim must be at most {largest}, got {self.latent_dim_} for {n_features} "
                 "features."
             )
-        self._before_training(values, before_seed)
-        self.alpha_ = self._mask_weight(values, side, alpha_seed)
+        self._before_training(values, seeds.before)
+        self.alpha_ = self._mask_weight(values, side, seeds.alpha)
         limits = self._units.limits
         module_params = {
             "n_features": n_features,
@@ -552,39 +644,28 @@ class VAEImputer(RepresentingImputer):
             "decoder": self.decoder,
             "observation_scale": self.observation_scale,
             "auxiliary_dim": self._auxiliary.dimension(len(self._discrete.view_owner)),
-            "seed": module_seed,
+            "seed": seeds.module,
             "feature_info": self._known_of_features(),
             "mean_limits": limits,
             "discrete": self._discrete_of_net(values),
             **self._module_params(values),
         }
-        n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
-        early_stopping = self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT and n_held_out >= 1
         params = {
             "module": self._module_class,
             **{f"module__{name}": value for name, value in module_params.items()},
             "criterion__alpha": self.alpha_,
             "n_importance_samples": self.n_importance_samples,
-            "seed": noise_seed,
+            "seed": seeds.noise,
             "iterator_valid": SequentialBatches,
             "iterator_valid__batch_size": MAX_HELD_OUT,
-            "train_split": HoldOut(n_held_out, split_seed) if early_stopping else None,
+            "train_split": HoldOut(n_held_out, seeds.split) if n_held_out else None,
             "precision": precision,
             "value_noise": RatingNoise(RATING_NOISE, limits[1]) if limits else None,
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
-        net = self._make_net(params, order_seed, self._own_callbacks(early_stopping))
+        net = self._make_net(params, seeds.order, self._own_callbacks(n_held_out > 0))
         self._auxiliary.fit(self._numeric_view(values)[0])
-        u = self._auxiliary_of(values, side)
-        self._train(net, self._masked_rows(values, u))
-        losses = [
-            epoch.get("valid_loss" if early_stopping else "train_loss") for epoch in self.history_
-        ]
-        stopping = dict(self.net_.callbacks_).get("early_stopping")
-        kept = stopping.best_epoch_ if stopping else len(losses)
-        # A callback may have ended training before anything was recorded.
-        self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
-        self._after_training(values, side, after_seed)
+        return net
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         return self._finished(self._discrete.decide(self._expectations(values, side)))
@@ -624,7 +705,7 @@ class VAEImputer(RepresentingImputer):
             threshold_mode="abs",
             load_best=True,
         )
-        return [("early_stopping", stopping)]
+        return [(EARLY_STOPPING, stopping)]
 
     def _choose_precision(self, device: str) -> str:
         if self.precision != "auto":

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from gnr_sklearn._base import FloatArray, Interval
+from gnr_sklearn._base import FloatArray, Interval, fit_context
 from gnr_sklearn._deep import DeepImputer, masked_rows
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.adversarial import AdversarialNet, generate
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
 
 __all__ = ["GAINImputer"]
 
@@ -137,8 +138,53 @@ class GAINImputer(DeepImputer):
     def _net_class(self) -> type[AdversarialNet]:
         return AdversarialNet
 
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn from a part of the rows, after those of the calls before.
+
+        For tables that do not fit into memory, or that grow. Each call takes one pass over its
+        rows, in steps of `batch_size`; where there are fewer of them than `max_iter` asks for, go
+        over the table again. With ``learning_rate_schedule="cosine"`` the step size has fallen
+        after `max_iter` steps of all calls to a hundredth of `learning_rate`, at which it stays.
+        Callbacks of scikit-learn are told nothing; those of skorch see each call as a training.
+
+        The ranges of the features, within which values are imputed, and which features are dropped
+        because they are empty, are those of the first call: its rows have to be like all others.
+        Later changes of parameters of the net have no effect. After `fit` training goes on from
+        what was fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with missing values.
+        y : None
+            Ignored, present for scikit-learn's interface.
+
+        Returns
+        -------
+        self : object
+            The imputer, fitted so far.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, if a feature has its first observed values after the first call, or with a
+            `checkpoint`. The imputer is then as it was before the call.
+        """
+        return self._learn_part(X, self._fit_part)
+
     def _fit(self, values: FloatArray) -> None:
+        self._train(self._new_net(values), self._rows(values))
+
+    def _fit_part(self, values: FloatArray) -> None:
+        net = self._copied_net() if hasattr(self, "net_") else self._new_net(values)
+        self._n_parts += 1
+        self._train_part(net, self._rows(values), self._draw_seeds(2, part=self._n_parts))
+
+    def _new_net(self, values: FloatArray) -> StepwiseNet:
+        """Decide all that goes before training, and make the nets."""
         n_features = values.shape[1]
+        self._n_parts = 0
         self._fit_limits()
         hidden_dims = 2 * [n_features] if self.hidden_dims is None else self.hidden_dims
         self._least, self._largest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
@@ -153,8 +199,7 @@ class GAINImputer(DeepImputer):
             "hint_rate": self.hint_rate,
             "seed": noise_seed,
         }
-        net = self._make_net(params, order_seed, [])
-        self._train(net, self._rows(values))
+        return self._make_net(params, order_seed, [])
 
     def _impute(self, values: FloatArray) -> FloatArray:
         imputed = np.empty_like(values)

@@ -25,6 +25,7 @@ from gnr_sklearn._mechanism import (
     mask_odds,
     removal_error,
 )
+from gnr_sklearn._random_rows import RandomRows
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
 from gnr_sklearn.nn.adaptive import WeightedSamples
@@ -330,6 +331,7 @@ class GNRImputer(VAEImputer):
 
     def _before_training(self, values: FloatArray, seed: int) -> None:
         self.prior_: Any = None
+        self._kept_rows: RandomRows | None = None
         if self.mask_model == "value":
             # A wrong callback, before those nets are trained that a direction is chosen by.
             self._user_callbacks()
@@ -347,6 +349,13 @@ class GNRImputer(VAEImputer):
             levels = self._levels_of_net()
             regressions = ChainedRegressions(regressor, process, seed, self._discrete, levels)
             self.prior_ = regressions.fit(completed, ~np.isnan(seen))
+
+    def _after_part(self, values: FloatArray, side: FloatArray, seed: int) -> None:
+        if self._regressor is not None:
+            kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
+            self._kept_rows = kept.joined_by((values, side), seed)
+            values, side = self._kept_rows.tables
+        self._after_training(values, side, seed)
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":

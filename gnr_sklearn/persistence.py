@@ -17,8 +17,9 @@ __all__ = ["TRUSTED_TYPES", "dump", "load"]
 _OURS = (
     "_als.Factors", "_als.LeastSquares", "_auxiliary.AuxiliaryVariable", "_chained.Calibrated",
     "_chained.ChainedRegressions", "_columns.Column", "_columns.Columns", "_curves.Curves",
-    "_deep.WarmUp", "_discrete.DiscreteFeatures", "_propensities.BySideInformation",
-    "_propensities.MarginalPropensity", "_propensities.NaiveBayesPropensity", "_units.Units",
+    "_deep.StepSize", "_discrete.DiscreteFeatures", "_propensities.BySideInformation",
+    "_propensities.MarginalPropensity", "_propensities.NaiveBayesPropensity",
+    "_random_rows.RandomRows", "_units.Units",
     "classical.MICEImputer", "classical.MeanImputer", "classical.MissForestImputer",
     "factorization.MFImputer", "gan.GAINImputer", "gnr.GNRImputer", "nn.adversarial.AdversarialNet",
     "nn.adversarial.Discriminator", "nn.adversarial.Generator", "nn.adversarial.GeneratorLoss",
@@ -43,7 +44,6 @@ _OF_OTHERS = (
     "skorch.history.History",
     "torch.optim.adam.Adam",
     "torch.optim.adamw.AdamW",
-    "torch.optim.lr_scheduler.CosineAnnealingLR",
     "torch.optim.lr_scheduler.LambdaLR",
     "torch.utils.data.dataloader.DataLoader",
 )

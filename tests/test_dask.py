@@ -76,3 +76,16 @@ def test_columns_that_are_dropped_and_marked(client):
         imputer.transform, dtype=X.dtype, chunks=(blocks.chunks[0], (width,))
     )
     assert_array_equal(imputed.compute(), imputer.transform(X))
+
+
+def test_parts_of_a_table_larger_than_memory(client):
+    imputer = MIWAEImputer(**NET).set_output(transform="pandas")
+    partitions = dask_frame.from_pandas(HOLES, npartitions=3)
+    whole, there = partitions.compute(), clone(imputer)
+    for part in partitions.partitions:
+        there.partial_fit(part.compute())
+    ends = np.cumsum(partitions.map_partitions(len).compute())
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        imputer.partial_fit(whole.iloc[start:end])
+    imputed = partitions.map_partitions(there.transform, meta=partitions._meta).compute()
+    assert_frame_equal(imputed, imputer.transform(whole))

@@ -239,19 +239,17 @@ class ProgressBar(Callback):
 
     Parameters
     ----------
-    n_steps : int
-        Steps that the bar has room for.
     label : str
         Text in front of the bar.
     """
 
-    def __init__(self, n_steps: int, label: str) -> None:
-        self.n_steps = n_steps
+    def __init__(self, label: str) -> None:
         self.label = label
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Open the bar."""
-        self.bar_ = tqdm(total=self.n_steps, desc=self.label, unit="step")
+        n_steps = net.get_params_for("iterator_train")["n_steps"]
+        self.bar_ = tqdm(total=n_steps, desc=self.label, unit="step")
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Count a step."""

@@ -1,0 +1,50 @@
+"""Rows drawn at random from a table that comes in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnr_sklearn._base import FloatArray
+
+__all__ = ["RandomRows"]
+
+
+@dataclass(frozen=True)
+class RandomRows:
+    """So many rows at most of all that came, of which none was likelier to be kept.
+
+    Each row has a random key when it comes, and those with the lowest are kept.
+
+    Attributes
+    ----------
+    most : int
+        How many rows are kept at most.
+    keys : ndarray of shape (n_kept,) or None, default=None
+        The keys of the rows that are kept; None before any came.
+    tables : tuple of ndarray of shape (n_kept, n_columns)
+        The rows, of one table or several.
+    """
+
+    most: int
+    keys: FloatArray | None = None
+    tables: tuple[FloatArray, ...] = ()
+
+    def joined_by(self, tables: tuple[FloatArray, ...], seed: int) -> RandomRows:
+        """Return what is kept after further rows.
+
+        Parameters
+        ----------
+        tables : tuple of ndarray of shape (n_rows, n_columns)
+            The rows.
+        seed : int
+            Seed of their keys.
+        """
+        keys = np.random.RandomState(seed).uniform(size=len(tables[0]))
+        if self.keys is not None:
+            keys = np.concatenate([self.keys, keys])
+            tables = tuple(map(np.vstack, zip(self.tables, tables, strict=True)))
+        # In the order in which they came.
+        lowest = np.sort(np.argsort(keys)[: self.most])
+        return RandomRows(self.most, keys[lowest], tuple(table[lowest] for table in tables))

@@ -1,0 +1,257 @@
+"""Training on a table that comes in parts."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import BayesianRidge
+from skorch.callbacks import Callback
+
+from gnr_sklearn import (
+    GAINImputer,
+    GNRImputer,
+    MeanImputer,
+    MIWAEImputer,
+    NotMIWAEImputer,
+    PSMVAEImputer,
+)
+from gnr_sklearn._random_rows import RandomRows
+from tests.contract import assert_fills, imputer_id, make_data
+from tests.test_frames import HOLES
+
+X = make_data(90)
+PARTS = np.array_split(X, 3)
+
+NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 32, "random_state": 0}
+IMPUTERS = [
+    GNRImputer(**NET, batch_size=16, prior=BayesianRidge(), missing_direction="above"),
+    GNRImputer(**NET, batch_size=16, prior=MeanImputer(), mask_model="latent"),
+    MIWAEImputer(**NET, batch_size=16, encoder="permutation_invariant"),
+    NotMIWAEImputer(**NET, batch_size=16),
+    PSMVAEImputer(**NET, batch_size=16, n_components=2),
+    GAINImputer(batch_size=16, random_state=0),
+]
+every_imputer = pytest.mark.parametrize("imputer", IMPUTERS, ids=imputer_id)
+
+
+def in_parts(imputer, parts=PARTS):
+    for part in parts:
+        imputer.partial_fit(part)
+    return imputer
+
+
+@pytest.mark.filterwarnings("ignore:Stopping")
+@every_imputer
+def test_parts_are_learned_from_reproducibly(imputer):
+    given = [part.copy() for part in PARTS]
+    imputed = in_parts(clone(imputer)).transform(X)
+    assert_fills(imputed, X)
+    assert_array_equal(in_parts(clone(imputer)).transform(X), imputed)
+    for part, before in zip(PARTS, given, strict=True):
+        assert_array_equal(part, before)
+    # It does not matter whether an imputer was on disk in between.
+    for part in PARTS:
+        imputer = pickle.loads(pickle.dumps(imputer.partial_fit(part)))
+    assert_array_equal(imputer.transform(X), imputed)
+
+
+@every_imputer
+def test_a_call_is_one_pass(imputer):
+    imputer = clone(imputer).partial_fit(X[:40])
+    assert imputer.n_iter_ == 3
+    assert len(imputer.history_) == 1
+    imputer.partial_fit(X[:33]).partial_fit(X[:2])
+    assert imputer.n_iter_ == 3 + 3 + 1
+    # Epochs of all calls, and steps of the last one, which would else be ever more.
+    assert [len(epoch["batches"]) for epoch in imputer.history_] == [0, 0, 1]
+
+
+@every_imputer
+def test_fit_begins_anew(imputer):
+    expected = clone(imputer).set_params(max_iter=4).fit(X).transform(X)
+    again = in_parts(clone(imputer).set_params(max_iter=4))
+    assert_array_equal(again.fit(X).transform(X), expected)
+    # And training goes on from it.
+    assert (again.partial_fit(PARTS[0]).transform(X) != expected).any()
+    assert again.n_iter_ == 4 + 2
+
+
+class Fail(Callback):
+    """Fails in the second call, in the middle of training."""
+
+    def __init__(self):
+        self.n_steps = 0
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.n_steps += training
+        if self.n_steps == 4:
+            raise KeyboardInterrupt if self.quietly else RuntimeError("no more")
+
+    quietly = False
+
+
+@every_imputer
+def test_a_call_that_fails_changes_nothing(imputer):
+    fail = Fail()
+    imputer = clone(imputer).set_params(callbacks=[fail])
+    # Cloned with the imputer, it would count for itself.
+    fail = imputer.callbacks[0]
+    imputer.partial_fit(PARTS[0])
+    before, state = imputer.transform(X), set(vars(imputer))
+    n_iter, history = imputer.n_iter_, len(imputer.history_)
+    with pytest.raises(RuntimeError, match="no more"):
+        imputer.partial_fit(PARTS[1])
+    assert fail.n_steps == 4
+    assert set(vars(imputer)) == state
+    assert (imputer.n_iter_, len(imputer.history_)) == (n_iter, history)
+    assert_array_equal(imputer.transform(X), before)
+    assert imputer.partial_fit(PARTS[1]).n_iter_ == n_iter + 2
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_passes_over_parts_reach_the_bound_of_fit(early_stopping):
+    rng = np.random.RandomState(0)
+    table = rng.randn(1200, 1) + 0.5 * rng.randn(1200, 4)
+    table[rng.uniform(size=table.shape) < 0.2] = np.nan
+    imputer = MIWAEImputer(
+        decoder="linear", max_iter=400, early_stopping=early_stopping, random_state=0
+    )
+    whole = clone(imputer).fit(table).score(table)
+    for _ in range(10):
+        for part in np.array_split(table, 4):
+            imputer.partial_fit(part)
+    assert imputer.n_iter_ == 10 * 4 * 3
+    begun = clone(imputer).partial_fit(table[:128]).score(table)
+    assert begun < whole - 1.0
+    for _ in range(23):
+        for part in np.array_split(table, 4):
+            imputer.partial_fit(part)
+    assert imputer.n_iter_ == 396
+    assert abs(imputer.score(table) - whole) < 0.02
+
+
+class Rates(Callback):
+    """Writes down the step size of each step."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def test_the_step_size_falls_over_all_calls_and_stays():
+    imputer = MIWAEImputer(**NET, batch_size=10, max_iter=20, callbacks=[Rates()])
+    for _ in range(3):
+        in_parts(imputer)
+    rates = np.array(imputer.callbacks[0].rates)
+    expected = 0.5 * (1 + np.cos(np.pi * np.minimum(np.arange(27) / 20, 1)))
+    assert_allclose(rates, 3e-3 * np.maximum(expected, 0.01), rtol=1e-6)
+    constant = MIWAEImputer(
+        **NET, batch_size=10, learning_rate_schedule="constant", callbacks=[Rates()]
+    )
+    assert set(in_parts(constant).callbacks[0].rates) == {3e-3}
+
+
+def test_steps_differ_between_calls():
+    imputer = MIWAEImputer(**NET, learning_rate=1e-12, batch_size=30)
+    losses = [imputer.partial_fit(PARTS[0]).history_[-1]["train_loss"] for _ in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_regressions_learn_from_rows_of_all_calls(monkeypatch):
+    imputer = IMPUTERS[0]
+    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_REGRESSIONS", 40)
+    table = X.copy()
+    table[:, 0] = np.arange(90)
+    fitted = in_parts(clone(imputer), np.array_split(table, 3))
+    rows = fitted._kept_rows.tables[0]
+    places = rows[:, 0].astype(int)
+    assert_array_equal(rows, table[places])
+    assert len(set(places)) == 40
+    assert (np.histogram(places, bins=[0, 30, 60, 90])[0] >= 5).all()
+    # Without them no rows are kept.
+    assert in_parts(clone(imputer).set_params(prior=None))._kept_rows is None
+
+
+def test_random_rows_are_all_as_likely():
+    counts = np.zeros(40)
+    n_draws = 1000
+    for seed in range(n_draws):
+        rows = RandomRows(10)
+        for number, part in enumerate(np.split(np.arange(40.0), [3, 25])):
+            rows = rows.joined_by((part[:, np.newaxis], -part[:, np.newaxis]), 3 * seed + number)
+        kept, negative = (table[:, 0] for table in rows.tables)
+        assert_array_equal(negative, -kept)
+        assert len(set(kept)) == 10
+        counts[kept.astype(int)] += 1
+    # Four standard deviations of a binomial distribution.
+    assert np.abs(counts / n_draws - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / n_draws)
+
+
+def test_indicators_mark_what_was_missing_in_any_call():
+    table = make_data(20)
+    first, second = table[:10].copy(), table[10:].copy()
+    first[:, :2] = np.nan_to_num(first[:, :2])
+    second[:, 1] = np.nan_to_num(second[:, 1])
+    first[0, 3] = second[0, 0] = np.nan
+    second[:, 3] = 1.0
+    imputer = MIWAEImputer(**NET, add_indicator=True)
+    names = imputer.partial_fit(first).get_feature_names_out()
+    assert "missingindicator_x0" not in names
+    assert "missingindicator_x3" in names
+    names = imputer.partial_fit(second).get_feature_names_out()
+    assert [name[-1] for name in names if name.startswith("m")] == ["0", "2", "3"]
+    assert imputer.transform(second).shape == (10, 7)
+
+
+def test_a_feature_that_is_empty_at_first():
+    first = PARTS[0].copy()
+    first[:, 1] = np.nan
+    imputer = MIWAEImputer(**NET).partial_fit(first)
+    with pytest.raises(ValueError, match="X must not have observed values in a feature"):
+        imputer.partial_fit(X)
+    # It may stay empty.
+    assert imputer.partial_fit(first).transform(first).shape == (30, 3)
+
+
+def test_categories_of_frames():
+    imputer = MIWAEImputer(**NET).set_output(transform="pandas")
+    for part in (HOLES.iloc[:30], HOLES.iloc[30:]):
+        imputer.partial_fit(part)
+    imputed = imputer.transform(HOLES)
+    assert not imputed.isna().any().any()
+    assert_array_equal(imputed.dtypes, HOLES.dtypes)
+    unseen = HOLES.copy()
+    unseen.loc[unseen.index[0], "text"] = "never seen"
+    with pytest.raises(ValueError, match="never seen"):
+        imputer.partial_fit(unseen)
+
+
+def test_side_information():
+    side = np.arange(90.0)[:, np.newaxis]
+    imputer = MIWAEImputer(**NET)
+    for part, of_part in zip(PARTS, np.array_split(side, 3), strict=True):
+        imputer.partial_fit(part, side_info=of_part)
+    assert_fills(imputer.transform(X, side_info=side), X)
+    with pytest.raises(ValueError, match="side_info must be given to all methods"):
+        imputer.partial_fit(X)
+
+
+@pytest.mark.parametrize(
+    ("params", "table", "words"),
+    [
+        ({"checkpoint": "fit.npz"}, X, "checkpoint must be None in partial_fit"),
+        ({}, X[:, :3], "3 features"),
+        ({}, np.where(np.isnan(X), np.inf, X), "infinity"),
+    ],
+)
+@pytest.mark.parametrize("imputer", [IMPUTERS[0], IMPUTERS[-1]], ids=imputer_id)
+def test_wrong_input(imputer, params, table, words):
+    imputer = clone(imputer).partial_fit(PARTS[0])
+    expected = imputer.transform(X)
+    with pytest.raises(ValueError, match=words):
+        imputer.set_params(**params).partial_fit(table)
+    assert_array_equal(imputer.set_params(checkpoint=None).transform(X), expected)
