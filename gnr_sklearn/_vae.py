@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from gnr_sklearn._validation import draw_seed, layer_widths
 from gnr_sklearn.nn.adaptive import WeightedSamples, iterate_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
+from gnr_sklearn.nn.parallel import Shard, current_shard, is_same_for_all
 from gnr_sklearn.nn.training import (
     HoldOut,
     ImputationNet,
@@ -119,6 +121,7 @@ class VAEImputer(RepresentingImputer):
     tol: float = 1e-3
     loading_penalty: float = 1000.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    data_parallel: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **RepresentingImputer._parameter_constraints,
@@ -137,6 +140,7 @@ class VAEImputer(RepresentingImputer):
         "tol": [Interval(Real, 0, None, closed="left")],
         "loading_penalty": [Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "data_parallel": ["boolean"],
     }
 
     _parameter_docs: ClassVar[str] = """
@@ -192,6 +196,12 @@ class VAEImputer(RepresentingImputer):
             Numbers that the decoders compute with in training; parameters, the encoder,
             log-densities and all of imputation are in float32. "auto" takes bfloat16 where
             the device has matrix units for it: a GPU, or a processor with AMX.
+        data_parallel : bool, default=False
+            Whether the processes of torch's default process group, which ``torchrun`` starts and
+            ``torch.distributed.init_process_group`` joins, train together: each takes its part of
+            every batch, and gradients are averaged. Up to rounding the result is that of one
+            process. In all of them `fit` has to be called with the same X, parameters and int as
+            `random_state`; on GPUs, each with its own by ``torch.cuda.set_device``.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -579,6 +589,7 @@ class VAEImputer(RepresentingImputer):
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         seeds = self._fit_seeds()
         side = check_side_info(side_info, len(values))
+        self._check_shared(values, side)
         n_rows, n_held_out = len(values), 0
         if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
             n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
@@ -596,9 +607,11 @@ class VAEImputer(RepresentingImputer):
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         if hasattr(self, "net_"):
             side = self._auxiliary.check(side_info, len(values))
+            self._check_shared(values, side)
             net = self._copied_net()
         else:
             side = check_side_info(side_info, len(values))
+            self._check_shared(values, side)
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
         self._n_parts += 1
         *seeds, after_seed = self._draw_seeds(3, part=self._n_parts)
@@ -661,6 +674,7 @@ class VAEImputer(RepresentingImputer):
             "train_split": HoldOut(n_held_out, seeds.split) if n_held_out else None,
             "precision": precision,
             "value_noise": RatingNoise(RATING_NOISE, limits[1]) if limits else None,
+            "shard": self._shard(),
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, seeds.order, self._own_callbacks(n_held_out > 0))
@@ -695,6 +709,50 @@ class VAEImputer(RepresentingImputer):
     ) -> FloatArray:
         """Change draws by what else is known of the values that are missing."""
         return draws
+
+    def _shard(self) -> Shard | None:
+        """Return the part of each batch that is trained on in this process."""
+        if not self.data_parallel:
+            return None
+        shard = current_shard()
+        if shard is None:
+            raise ValueError(
+                "data_parallel must be False where there is no process group; "
+                "torch.distributed.init_process_group makes one."
+            )
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "random_state must be an int with data_parallel, for all processes to draw the "
+                f"same numbers, got {self.random_state!r}."
+            )
+        if self.batch_size % shard.count:
+            raise ValueError(
+                "batch_size must be a multiple of the number of processes with data_parallel, "
+                f"{shard.count}, got {self.batch_size}."
+            )
+        return shard
+
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows, seeds: Sequence[int]) -> None:
+        net.set_params(shard=self._shard())
+        super()._train_part(net, rows, seeds)
+
+    def _check_shared(self, values: FloatArray, side: FloatArray) -> None:
+        """Refuse to train with others on other rows, or on too few."""
+        shard = self._shard()
+        if shard is None:
+            return
+        digest = hashlib.sha256(f"{values.shape} {side.shape}".encode())
+        for table in (values, side):
+            digest.update(np.ascontiguousarray(table).data)
+        if not is_same_for_all(digest.hexdigest()):
+            raise ValueError(
+                "X and side_info must be the same in all processes with data_parallel."
+            )
+        if len(values) < shard.count:
+            raise ValueError(
+                f"X must have a row for each of the {shard.count} processes with data_parallel, "
+                f"got {len(values)}."
+            )
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         if not early_stopping:

@@ -24,9 +24,10 @@ _OURS = (
     "factorization.MFImputer", "gan.GAINImputer", "gnr.GNRImputer", "nn.adversarial.AdversarialNet",
     "nn.adversarial.Discriminator", "nn.adversarial.Generator", "nn.adversarial.GeneratorLoss",
     "nn.categories.DiscreteFeature", "nn.models.GNR", "nn.models.MIWAE", "nn.models.NotMIWAE",
-    "nn.models.PSMVAE", "nn.models.ValueGNR", "nn.training.HoldOut", "nn.training.ImputationNet",
-    "nn.training.NegativeBound", "nn.training.ProgressBar", "nn.training.RandomBatches",
-    "nn.training.RatingNoise", "nn.training.SequentialBatches", "vae.MIWAEImputer",
+    "nn.models.PSMVAE", "nn.models.ValueGNR", "nn.parallel.Shard",
+    "nn.training.HoldOut", "nn.training.ImputationNet", "nn.training.NegativeBound",
+    "nn.training.ProgressBar", "nn.training.RandomBatches", "nn.training.RatingNoise",
+    "nn.training.SequentialBatches", "vae.MIWAEImputer",
     "vae.NotMIWAEImputer", "vae.PSMVAEImputer",
 )  # fmt: skip
 

@@ -84,7 +84,9 @@ class TrainingCheckpoint(Callback):
         _restore(net, text, arrays)
 
     def on_epoch_end(self, net: StepwiseNet, **kwargs: Any) -> None:
-        """Write the state."""
+        """Write the state; of processes that train together, the first does."""
+        if getattr(net, "shard", None) is not None and net.shard.rank > 0:
+            return
         text, arrays = _describe(net)
         arrays["text"] = np.array(json.dumps(text | {"belongs_to": self.belongs_to}))
         _replace(self.path, arrays)

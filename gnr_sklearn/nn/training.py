@@ -13,11 +13,13 @@ from skorch.callbacks import Callback
 from skorch.utils import get_map_location, to_tensor
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
 from gnr_sklearn.nn.models import Terms
+from gnr_sklearn.nn.parallel import Shard, average
 from gnr_sklearn.nn.state import describe_weights, restore_weights, without_memory
 
 __all__ = [
@@ -135,6 +137,13 @@ class RandomBatches:
         self.steps_per_epoch = steps_per_epoch
         self.generator = torch.Generator().manual_seed(seed)
         self.queue = torch.empty(0, dtype=torch.int64, device="cpu")
+        self.shard = Shard()
+
+    def share(self, shard: Shard) -> RandomBatches:
+        """Yield a part of each batch, which is made smaller where it cannot be divided."""
+        self.shard = shard
+        self.batch_size -= self.batch_size % shard.count
+        return self
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next epochs depend on."""
@@ -161,7 +170,8 @@ class RandomBatches:
         n_steps = min(self.steps_per_epoch, self.steps_left)
         self.steps_left -= n_steps
         for _ in range(n_steps):
-            yield self.dataset[self._next_indices().to(self.dataset.x.device)]
+            indices = self.shard.of(self._next_indices())
+            yield self.dataset[indices.to(self.dataset.x.device)]
 
 
 class SequentialBatches:
@@ -288,6 +298,17 @@ def keep_freed_memory() -> None:
     stops doing so once it has seen a block that is almost as large as it adapts to, 32 MiB.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")
+
+
+def _normal(
+    shape: tuple[int, int, int], like: Tensor, generator: torch.Generator, shard: Shard | None
+) -> Tensor:
+    """Draw noise of (samples, rows, numbers); with others, of all rows, and return that of own."""
+    shard = shard or Shard()
+    n_samples, n_rows, n_numbers = shape
+    whole = (n_samples, n_rows * shard.count, n_numbers)
+    noise = torch.randn(whole, generator=generator, dtype=like.dtype, device=like.device)
+    return shard.of(noise, dim=1)
 
 
 class _Interrupted(BaseException):
@@ -452,9 +473,8 @@ class RatingNoise:
         self.scale = scale
         self.highest = highest
 
-    def __call__(self, x: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a noisy copy of rows with zeros at their missing values."""
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    def __call__(self, x: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+        """Return a noisy copy of rows with zeros at their missing values, from normal noise."""
         return x + mask * self.scale * noise * (self.highest - x)
 
 
@@ -476,6 +496,10 @@ class ImputationNet(StepwiseNet):
         What the decoders compute with.
     value_noise : RatingNoise or None, default=None
         Noise on the rows that are trained on; None for none.
+    shard : Shard or None, default=None
+        The part of each batch that is trained on here, while other processes of torch's default
+        group train on the others, and all take the mean of their gradients. Up to rounding they do
+        together what one does without them. None for none.
     **params
         What :class:`StepwiseNet` takes.
     """
@@ -488,8 +512,10 @@ class ImputationNet(StepwiseNet):
         n_importance_samples: int = 20,
         precision: str = "float32",
         value_noise: RatingNoise | None = None,
+        shard: Shard | None = None,
         **params: Any,
     ) -> None:
+        self.shard = shard
         self.n_importance_samples = n_importance_samples
         self.value_noise = value_noise
         self.precision = precision
@@ -502,17 +528,41 @@ class ImputationNet(StepwiseNet):
         # because the model does.
         training = self.module_.training
         generator = self.rng_ if training else self.noise_generator(offset=1)
-        noise = torch.randn(
-            (self.n_importance_samples, len(rows["x"]), self.module_.noise_dim),
-            generator=generator,
-            dtype=rows["x"].dtype,
-            device=self.device,
-        )
+        shard = self.shard if training else None
+        n_rows, n_features = rows["x"].shape
+        of_samples = (self.n_importance_samples, n_rows, self.module_.noise_dim)
+        noise = _normal(of_samples, rows["x"], generator, shard)
         if training and self.value_noise is not None:
-            rows["x"] = self.value_noise(rows["x"], rows["mask"], generator)
+            of_values = _normal((1, n_rows, n_features), rows["x"], generator, shard)[0]
+            rows["x"] = self.value_noise(rows["x"], rows["mask"], of_values)
         lower = self.precision == "bfloat16"
         with torch.autocast(noise.device.type, dtype=torch.bfloat16, enabled=lower):
-            return self.module_(noise=noise, **rows, **fit_params)
+            module = self.module_ if shard is None else self.parallel_
+            return module(noise=noise, **rows, **fit_params)
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Make what exchanges gradients, if there are others to train with."""
+        super().on_train_begin(net, **kwargs)
+        if self.shard is not None:
+            # Not as an attribute of the usual kind, which skorch takes for another module.
+            self.__dict__["parallel_"] = DistributedDataParallel(self.module_)
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Leave the module alone."""
+        super().on_train_end(net, **kwargs)
+        self.__dict__.pop("parallel_", None)
+
+    def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
+        """Return batches, or parts of them."""
+        batches = super().get_iterator(dataset, training=training)
+        return batches.share(self.shard) if training and self.shard is not None else batches
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take a step, whose loss is that of the whole batch."""
+        step = super().train_step(batch, **fit_params)
+        if self.shard is not None:
+            step["loss"] = average(step["loss"])
+        return step
 
     def get_loss(
         self, y_pred: Terms, y_true: None, X: Any = None, training: bool = False
