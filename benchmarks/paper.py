@@ -4,6 +4,59 @@ J. Chen, Y. Xu, P. Wang, Y. Yang, "Deep Generative Imputation Model for Missing 
 Data", CIKM 2023.
 """
 
+# Table 1: RMSE on columns that are drawn from a normal distribution, means of five runs.
+TABLE1: dict[str, dict[str, float]] = {
+    "MIWAE": {
+        "20%": 1.06,
+        "80%": 1.45,
+        "100%": 1.71,
+        "*, 100%": 1.7,
+        "and 20% MCAR, 80%": 1.27,
+    },
+    "not-MIWAE": {
+        "20%": 0.94,
+        "80%": 1.26,
+        "100%": 1.33,
+        "*, 100%": 1.38,
+        "and 20% MCAR, 80%": 1.16,
+    },
+    "PSMVAE": {
+        "20%": 0.98,
+        "80%": 1.17,
+        "100%": 1.39,
+        "*, 100%": 1.31,
+        "and 20% MCAR, 80%": 1.25,
+    },
+    "GNR": {
+        "20%": 0.87,
+        "80%": 0.91,
+        "100%": 1.14,
+        "*, 100%": 1.15,
+        "and 20% MCAR, 80%": 1.04,
+    },
+    "mean": {
+        "20%": 1.05,
+        "80%": 1.45,
+        "100%": 1.71,
+        "*, 100%": 1.71,
+        "and 20% MCAR, 80%": 1.26,
+    },
+    "MICE": {
+        "20%": 1.05,
+        "80%": 1.45,
+        "100%": 1.71,
+        "*, 100%": 1.71,
+        "and 20% MCAR, 80%": 1.29,
+    },
+    "MissForest": {
+        "20%": 1.11,
+        "80%": 1.49,
+        "100%": 1.74,
+        "*, 100%": 1.76,
+        "and 20% MCAR, 80%": 1.36,
+    },
+}
+
 # Table 2: RMSE at 20, 80 and 100% self-masking, means of five runs.
 TABLE2: dict[str, dict[str, tuple[float, float, float]]] = {
     "wine_white": {
@@ -59,6 +112,34 @@ TABLE2: dict[str, dict[str, tuple[float, float, float]]] = {
         "mean": (1.15, 1.60, 1.85),
         "MICE": (0.51, 0.74, 1.69),
         "MissForest": (0.32, 0.78, 1.76),
+    },
+}
+
+# Table 3: accuracy of the reconstructed mask over the columns with missing values.
+TABLE3: dict[str, dict[str, tuple[float, float, float]]] = {
+    "wine_white": {
+        "not-MIWAE": (0.8423, 0.6849, 0.7852),
+        "GNR": (0.9354, 0.9337, 0.9642),
+    },
+    "abalone": {
+        "not-MIWAE": (0.8226, 0.7443, 0.8353),
+        "GNR": (0.8779, 0.8882, 0.9814),
+    },
+    "banknote": {
+        "not-MIWAE": (0.8312, 0.7585, 0.7248),
+        "GNR": (0.8479, 0.9102, 0.9344),
+    },
+    "yeast": {
+        "not-MIWAE": (0.8336, 0.5634, 0.5327),
+        "GNR": (0.9462, 0.8976, 0.929),
+    },
+    "wine_red": {
+        "not-MIWAE": (0.8619, 0.7324, 0.8353),
+        "GNR": (0.8877, 0.9516, 0.9512),
+    },
+    "concrete": {
+        "not-MIWAE": (0.8461, 0.7075, 0.7616),
+        "GNR": (0.9533, 0.9648, 0.9687),
     },
 }
 

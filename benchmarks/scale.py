@@ -1,6 +1,10 @@
-"""Memory and time of fitting and imputing large tables, in processes of their own.
+"""Time and memory of large tables, in processes of their own.
 
-Many rows of few columns, all with default settings; and ratings of the size of Yahoo! R3.
+- normal: few and many rows, fitted and filled, with default settings.
+- ratings: a table of the size of Yahoo! R3.
+- rows, columns: ever more of them, fitted, and some rows filled.
+- parts: a table on disk that is learned from by ``partial_fit``.
+- workers: one process and two, see :mod:`benchmarks.workers`.
 """
 
 from __future__ import annotations
@@ -34,13 +38,43 @@ RATINGS = "ratings"
 RATING_SETTING = "fitted and filled on one core"
 STEPS_OF_PAPER = 10_000
 
+GROWING = "five factors and noise, 30% missing completely at random, one core"
+ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
+COLUMNS = (10, 30, 100, 300, 1000)
+# Forests of each column on all others take hours where there are hundreds.
+MOST_COLUMNS_OF_FORESTS = 30
+GROWING_METHODS = {
+    "GNR": GNRImputer(random_state=0),
+    "GNR, no regressions": GNRImputer(prior=None, random_state=0),
+    "GNR, told neither, no regressions": GNRImputer(
+        missing_direction="neither", prior=None, random_state=0
+    ),
+}
+FILLED_ROWS = 2000
+
+PARTS = "a pass over a file, 10,000 rows at a time"
+ROWS_OF_PARTS = (1_000_000, 10_000_000)
+PART = 10_000
+
 
 def main(options: argparse.Namespace) -> None:
     """Measure the tables, and keep the records."""
+    from benchmarks import workers
+
     records = RecordFile("scale", options.results)
-    for table in options.datasets or ("normal", RATINGS):
+    for table in options.datasets or ("normal", RATINGS, "rows", "columns", "parts", "workers"):
         if table == RATINGS:
             measure_ratings(records, 20 if options.quick else STEPS_OF_PAPER)
+        elif table == "rows":
+            sizes = ROWS[:2] if options.quick else ROWS
+            measure_growing(records, [(n_rows, N_FEATURES) for n_rows in sizes], options.methods)
+        elif table == "columns":
+            sizes = COLUMNS[:2] if options.quick else COLUMNS
+            measure_growing(records, [(FEW, n_columns) for n_columns in sizes], options.methods)
+        elif table == "parts":
+            measure_parts(records, (20_000,) if options.quick else ROWS_OF_PARTS)
+        elif table == "workers":
+            workers.measure(records, quick=options.quick)
         else:
             measure_rows(records, 100_000 if options.quick else MANY)
 
@@ -50,7 +84,7 @@ def measure_rows(records: RecordFile, many: int) -> None:
     runs: dict[int, list[dict[str, float]]] = {FEW: [], many: []}
     # Many rows are imputed once, and fitted between two fits of few.
     for n_rows, imputes in ((FEW, True), (many, False), (FEW, False), (many, True), (FEW, False)):
-        runs[n_rows].append(in_process(str(n_rows), str(int(imputes))))
+        runs[n_rows].append(in_process("normal", n_rows, int(imputes)))
         print(n_rows, runs[n_rows][-1], flush=True)
     for n_rows, measured in runs.items():
         dataset = f"normal {n_rows} x {N_FEATURES}"
@@ -64,7 +98,7 @@ def measure_ratings(records: RecordFile, steps: int) -> None:
         path = Path(folder) / "ratings.npy"
         np.save(path, draw_r3_shaped().train)
         for method, imputer in rating_imputers(steps).items():
-            measured = in_process(str(path), method, str(steps))
+            measured = in_process("file", path, method, steps)
             print(method, measured, flush=True)
             keep(records, f"{USERS} x {SONGS}", RATING_SETTING, method, repr(imputer), [measured])
 
@@ -82,9 +116,45 @@ def rating_imputers(steps: int) -> dict[str, GNRImputer | MFImputer]:
     }
 
 
-def in_process(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.scale", *arguments]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+def measure_growing(
+    records: RecordFile, shapes: list[tuple[int, int]], methods: list[str] | None
+) -> None:
+    """Measure larger and larger tables; those on record are skipped."""
+    for n_rows, n_columns in shapes:
+        for method, imputer in GROWING_METHODS.items():
+            dataset, params = f"{n_rows} x {n_columns}", repr(imputer)
+            too_wide = method == "GNR" and n_columns > MOST_COLUMNS_OF_FORESTS
+            if too_wide or method not in (methods or GROWING_METHODS):
+                continue
+            key = {"protocol": "field", "dataset": dataset, "setting": GROWING, "method": method}
+            if records.has(key | {"metric": "memory_mib"}, params, 0):
+                continue
+            measured = in_process("growing", method, n_rows, n_columns)
+            print(dataset, method, measured, flush=True)
+            keep(records, dataset, GROWING, method, params, [measured])
+
+
+def measure_parts(records: RecordFile, sizes: tuple[int, ...]) -> None:
+    """Measure passes over tables on disk."""
+    for n_rows in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.npy"
+            subprocess.run(child("write", n_rows, path), check=True)
+            measured = in_process("parts", path)
+        dataset = f"{n_rows} x {N_FEATURES}"
+        print(dataset, measured, flush=True)
+        imputer = GROWING_METHODS["GNR, no regressions"]
+        keep(records, dataset, PARTS, "GNR, no regressions", repr(imputer), [measured])
+
+
+def child(*arguments: Any) -> list[str]:
+    """Return the command of a process that measures one thing."""
+    return [sys.executable, "-m", "benchmarks.scale", *map(str, arguments)]
+
+
+def in_process(*arguments: Any) -> dict[str, float]:
+    """Measure one thing in a process of its own."""
+    return json.loads(subprocess.run(child(*arguments), check=True, capture_output=True).stdout)
 
 
 def keep(
@@ -97,7 +167,7 @@ def keep(
 ) -> None:
     key = {"protocol": "field", "dataset": dataset, "setting": setting, "method": method}
     records.discard(key)
-    for metric in ("fit_seconds", "transform_seconds", "memory_mib"):
+    for metric in {name: None for run in measured for name in run}:
         values = [run[metric] for run in measured if metric in run]
         records.add(key | {"metric": metric}, params, 0, float(np.median(values)), 0.0, None)
 
@@ -116,23 +186,86 @@ def measure(imputer: Any, X: FloatArray, *, imputes: bool) -> dict[str, float]:
         start = time.perf_counter()
         imputer.transform(X)
         measured["transform_seconds"] = round(time.perf_counter() - start, 2)
-        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        measured["memory_mib"] = round((highest - before) / 2**20, 1)
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    measured["memory_mib"] = round((highest - before) / 2**20, 1)
     return measured
 
 
-def measure_table(table: str, *arguments: str) -> dict[str, float]:
-    """Read or draw a table, and measure what the arguments say."""
-    if Path(table).suffix == ".npy":
-        method, steps = arguments
-        return measure(rating_imputers(int(steps))[method], np.load(table), imputes=True)
-    complete = np.random.default_rng(0).normal(size=(int(table), N_FEATURES))
+def draw(n_rows: int, n_columns: int, seed: int = 0) -> FloatArray:
+    """Five factors and noise, with holes."""
+    rng = np.random.default_rng(seed)
+    loadings = np.random.default_rng(0).normal(size=(5, n_columns)) / np.sqrt(5)
+    # In place, so that drawing takes little more than the table.
+    X = rng.normal(size=(n_rows, 5)) @ loadings
+    X += 0.5 * rng.standard_normal(X.shape, dtype=np.float32)
+    for column in X.T:
+        column[rng.random(n_rows, dtype=np.float32) < 0.3] = np.nan
+    return X
+
+
+def write(n_rows: int, path: Path) -> None:
+    """Write a table part by part."""
+    shape = (n_rows, N_FEATURES)
+    table = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    for number, start in enumerate(range(0, n_rows, PART)):
+        table[start : start + PART] = draw(min(PART, n_rows - start), N_FEATURES, number)
+    table.flush()
+
+
+def measure_file(path: Path) -> dict[str, float]:
+    """Learn from a file part by part, and fill some of its rows."""
+    torch.set_num_threads(1)
+    table = np.load(path, mmap_mode="r")
+    imputer = clone(GROWING_METHODS["GNR, no regressions"])
+    # What the first fit imports would count; and the file's pages are not memory of the process.
+    clone(imputer).fit(draw(300, 2))
+    before = anonymous_memory()
+    highest = 0
+    start = time.perf_counter()
+    for first in range(0, len(table), PART):
+        imputer.partial_fit(np.array(table[first : first + PART]))
+        highest = max(highest, anonymous_memory())
+    seconds = time.perf_counter() - start
+    return {
+        "fit_seconds": round(seconds, 2),
+        "memory_mib": round((highest - before) / 2**20, 1),
+        "bound": round(imputer.score(np.array(table[:PART])), 4),
+    }
+
+
+def anonymous_memory() -> int:
+    """Bytes that this process holds, without the pages of files."""
+    resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])
+    return (resident - shared) * resource.getpagesize()
+
+
+def run_child(what: str, *arguments: str) -> dict[str, float]:
+    """Measure what the arguments say."""
+    if what == "write":
+        write(int(arguments[0]), Path(arguments[1]))
+        return {}
+    if what == "parts":
+        return measure_file(Path(arguments[0]))
+    if what == "file":
+        path, method, steps = arguments
+        return measure(rating_imputers(int(steps))[method], np.load(path), imputes=True)
+    if what == "growing":
+        method, n_rows, n_columns = arguments
+        X = draw(int(n_rows), int(n_columns))
+        imputer = clone(GROWING_METHODS[method])
+        measured = measure(imputer, X, imputes=False)
+        start = time.perf_counter()
+        imputer.transform(X[:FILLED_ROWS])
+        measured["row_ms"] = round((time.perf_counter() - start) / FILLED_ROWS * 1e3, 4)
+        return measured
+    n_rows, imputes = map(int, arguments)
+    complete = np.random.default_rng(0).normal(size=(n_rows, N_FEATURES))
     X = ampute(complete, MCAR(0.3), random_state=0)
     del complete
     # As many steps for all.
     imputer = GNRImputer(n_iter_no_change=10**6, random_state=0)
-    return measure(imputer, X, imputes=bool(int(arguments[0])))
+    return measure(imputer, X, imputes=bool(imputes))
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure_table(*sys.argv[1:])))
+    print(json.dumps(run_child(*sys.argv[1:])))
