@@ -166,11 +166,11 @@ def settings_of(mechanism: str = ABOVE, latent_dim: int | None = None) -> list[S
     for name, process in (("", {"missing_process": "self_masking"}), (", known sign", known)):
         label = f"not-MIWAE, PPCA{name}"
         found.append(Setting(label, label, Method(label, NotMIWAEImputer, ppca | process)))
-    of_paper = (
-        (BY_RULE, PaperRuleImputer, paper_training),
-        (BY_SCORER, GNRImputer, {**paper_training, "alpha": "auto"}),
-    )
-    found += [Setting(label, label, Method(label, *rest)) for label, *rest in of_paper]
+    by_scorer = {**paper_training, "alpha": "auto"}
+    found += [
+        Setting(BY_RULE, BY_RULE, Method(BY_RULE, PaperRuleImputer, paper_training)),
+        Setting(BY_SCORER, BY_SCORER, Method(BY_SCORER, GNRImputer, by_scorer)),
+    ]
     if latent_dim is None:
         return found
     return [_with_latent_dim(setting, latent_dim) for setting in found]

@@ -65,12 +65,11 @@ def main(options: argparse.Namespace) -> None:
     for table in options.datasets or ("normal", RATINGS, "rows", "columns", "parts", "workers"):
         if table == RATINGS:
             measure_ratings(records, 20 if options.quick else STEPS_OF_PAPER)
-        elif table == "rows":
-            sizes = ROWS[:2] if options.quick else ROWS
-            measure_growing(records, [(n_rows, N_FEATURES) for n_rows in sizes], options.methods)
-        elif table == "columns":
-            sizes = COLUMNS[:2] if options.quick else COLUMNS
-            measure_growing(records, [(FEW, n_columns) for n_columns in sizes], options.methods)
+        elif table in ("rows", "columns"):
+            shapes = [(n_rows, N_FEATURES) for n_rows in ROWS]
+            if table == "columns":
+                shapes = [(FEW, n_columns) for n_columns in COLUMNS]
+            measure_growing(records, shapes[: 2 if options.quick else None], options.methods)
         elif table == "parts":
             measure_parts(records, (20_000,) if options.quick else ROWS_OF_PARTS)
         elif table == "workers":
@@ -250,8 +249,8 @@ def run_child(what: str, *arguments: str) -> dict[str, float]:
         path, method, steps = arguments
         return measure(rating_imputers(int(steps))[method], np.load(path), imputes=True)
     if what == "growing":
-        method, n_rows, n_columns = arguments
-        X = draw(int(n_rows), int(n_columns))
+        method, *shape = arguments
+        X = draw(*map(int, shape))
         imputer = clone(GROWING_METHODS[method])
         measured = measure(imputer, X, imputes=False)
         start = time.perf_counter()

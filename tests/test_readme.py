@@ -10,7 +10,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_snippets():
     snippets = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(snippets) == 10
+    assert len(snippets) == 11
     names: dict = {}
     for snippet in snippets:
         exec(snippet, names)
