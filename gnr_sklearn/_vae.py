@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import numbers
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
@@ -62,6 +64,12 @@ ROWS_ALIKE = 16
 
 # In the encoder a row takes a code for each of its features.
 ENCODED_ROWS = 4096
+
+# After a fit so many of its rows are looked at. Samples that are worth fewer than this, or a latent
+# variable whose mean varies less between rows, where its prior has variance 1, are warned of.
+ROWS_TO_LOOK_AT = 200
+LEAST_SAMPLE_SIZE = 3.0
+LEAST_VARIANCE = 0.01
 
 # Adam's first steps are as long as later ones, whatever the gradient. Where an encoder sums over
 # cells, and features share weights, they add up to a posterior that all of training does not mend.
@@ -218,6 +226,9 @@ class VAEImputer(RepresentingImputer):
 
     _models_mask: ClassVar[bool] = True
     _samples_values: ClassVar[bool] = False
+
+    # Not where a fit is a part of another. Without a type, which would make it a parameter.
+    _warns = True
 
     @property
     @abstractmethod
@@ -484,12 +495,7 @@ class VAEImputer(RepresentingImputer):
             `n_imputation_samples`, for each category of a mixture. Where it is below ten or so,
             more samples give another imputation.
         """
-        _, rows = self._rows_of(X, side_info)
-        size = np.empty(len(rows))
-        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
-            weights = normalized_weights(samples.log_w.double())
-            size[chunk] = (1.0 / weights.square().sum(0)).float().cpu().numpy()
-        return size
+        return self._sample_sizes(self._rows_of(X, side_info)[1])
 
     def encode(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
         """Mean of the variational posterior q(z | x_obs).
@@ -508,16 +514,7 @@ class VAEImputer(RepresentingImputer):
         values = self._values_of(X)
         self._auxiliary.check(side_info, len(values))
         self._check_curves(self._units.curves, values)
-        # The encoder sees nothing of the auxiliary variable.
-        rows = self._masked_rows(values, None)
-        z = np.empty((len(rows), self.latent_dim_))
-        with torch.inference_mode():
-            for start in range(0, len(rows), ENCODED_ROWS):
-                chunk = slice(start, start + ENCODED_ROWS)
-                batch, _ = rows[chunk]
-                mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
-                z[chunk] = mean.cpu().numpy()
-        return z
+        return self._posterior_means(values)
 
     def sample(
         self,
@@ -602,6 +599,7 @@ class VAEImputer(RepresentingImputer):
         kept = stopping.best_epoch_ if stopping else len(losses)
         # A callback may have ended training before anything was recorded.
         self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+        self._warn_of_degeneracy(values, side)
         self._after_training(values, side, seeds.after)
 
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
@@ -680,6 +678,50 @@ class VAEImputer(RepresentingImputer):
         net = self._make_net(params, seeds.order, self._own_callbacks(n_held_out > 0))
         self._auxiliary.fit(self._numeric_view(values)[0])
         return net
+
+    def _warn_of_degeneracy(self, values: FloatArray, side: FloatArray) -> None:
+        """Warn where imputed values rest on few samples, or on nothing that tells rows apart."""
+        incomplete = np.flatnonzero(np.isnan(values).any(axis=1))
+        looked_at = incomplete[:: max(1, len(incomplete) // ROWS_TO_LOOK_AT)]
+        if len(looked_at) < MIN_ROWS_TO_HOLD_OUT or not self._warns:
+            return
+        sizes = self._sample_sizes(self._rows(values[looked_at], side[looked_at]))
+        if np.median(sizes) < LEAST_SAMPLE_SIZE < self.n_imputation_samples:
+            warnings.warn(
+                f"The {self.n_imputation_samples} samples that impute a row are worth "
+                f"{np.median(sizes):.1f} in the median row (effective_sample_size), and another "
+                "random_state gives other values; raise n_imputation_samples, or lower alpha or "
+                "latent_dim.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if self._posterior_means(values[looked_at]).var(axis=0).max() < LEAST_VARIANCE:
+            warnings.warn(
+                "The latent variable is nearly the same for all rows (encode), so that values are "
+                "imputed without regard to the others of their row: either columns have nothing to "
+                "do with one another, or training failed; raise max_iter or lower learning_rate.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _sample_sizes(self, rows: MaskedRows) -> FloatArray:
+        size = np.empty(len(rows))
+        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
+            weights = normalized_weights(samples.log_w.double())
+            size[chunk] = (1.0 / weights.square().sum(0)).float().cpu().numpy()
+        return size
+
+    def _posterior_means(self, values: FloatArray) -> FloatArray:
+        # The encoder sees nothing of the auxiliary variable.
+        rows = self._masked_rows(values, None)
+        z = np.empty((len(rows), self.latent_dim_))
+        with torch.inference_mode():
+            for start in range(0, len(rows), ENCODED_ROWS):
+                chunk = slice(start, start + ENCODED_ROWS)
+                batch, _ = rows[chunk]
+                mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
+                z[chunk] = mean.cpu().numpy()
+        return z
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         return self._finished(self._discrete.decide(self._expectations(values, side)))

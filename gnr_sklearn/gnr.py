@@ -413,7 +413,9 @@ class GNRImputer(VAEImputer):
             "min_value": None, "max_value": None, "random_state": seed, "net_params": net_params,
         }  # fmt: skip
         # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
-        return type(self)(**self.get_params(deep=False) | plain | settings)
+        candidate = type(self)(**self.get_params(deep=False) | plain | settings)
+        candidate._warns = False
+        return candidate
 
     def _choose_directions(self, values: FloatArray, seed: int) -> FloatArray:
         """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
