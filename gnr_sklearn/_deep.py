@@ -30,6 +30,7 @@ from gnr_sklearn.nn.checkpoint import (
     digest_of_rows,
     read_checkpoint,
 )
+from gnr_sklearn.nn.forks import use_one_thread_if_forked
 from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
 
 __all__ = ["EARLY_STOPPING", "LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
@@ -370,6 +371,7 @@ def masked_rows(
     scaled: FloatArray, observed: NDArray[np.bool_], u: FloatArray | None = None
 ) -> MaskedRows:
     """Turn values in the units of a net into its rows, with 0 for NaN; they are overwritten."""
+    use_one_thread_if_forked()
     x = np.nan_to_num(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled), copy=False)
     tables = [x, observed]
     if u is not None:

@@ -198,7 +198,8 @@ class MissForestImputer(MixedImputer):
         Whether features without missing values in `fit` get no forest; should they have
         some in `transform`, those are set to the mean.
     n_jobs : int or None, default=None
-        Trees grown at the same time, as in scikit-learn.
+        Trees grown at the same time, as in scikit-learn. With several, what trees say is added up
+        in the order in which they are done, and results are the same up to rounding.
     {parameter_docs}
 
     Attributes

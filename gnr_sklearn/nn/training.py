@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
+from gnr_sklearn.nn.forks import use_one_thread_if_forked
 from gnr_sklearn.nn.models import Terms
 from gnr_sklearn.nn.parallel import Shard, average
 from gnr_sklearn.nn.state import describe_weights, restore_weights, without_memory
@@ -343,6 +344,11 @@ class StepwiseNet(NeuralNet):
     ) -> None:
         self.seed = seed
         super().__init__(module, **params)
+
+    def initialize(self) -> StepwiseNet:
+        """Make all parts."""
+        use_one_thread_if_forked()
+        return super().initialize()
 
     def __getstate__(self) -> dict[str, Any]:
         # As arrays and plain values, so that what reads them need not run what is written: skorch
