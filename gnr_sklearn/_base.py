@@ -54,6 +54,9 @@ __all__ = [
 # Of numpy and pandas, for strings, dates and other objects; scikit-learn passes them on.
 _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or", "promoted")
 
+# Variances of larger numbers overflow, and with them all that rests on these.
+LARGEST_NUMBER = 1e150
+
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
@@ -411,7 +414,14 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         """Select the columns that were not empty in fit, as float64 with NaN for missing."""
         modelled = ~self._is_empty_feature
         numbers = table.numbers[:, modelled]
-        return np.where(table.observed[:, modelled], numbers, np.nan).astype(np.float64)
+        values = np.where(table.observed[:, modelled], numbers, np.nan).astype(np.float64)
+        largest = np.fmax(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
+        if largest > LARGEST_NUMBER:
+            raise ValueError(
+                f"X must hold numbers of at most {LARGEST_NUMBER:g} in size, whose squares are "
+                f"numbers too, got one of {largest:g}."
+            )
+        return values
 
     def _assemble(self, table: Table, values: FloatArray, *, as_array: bool = False) -> Any:
         """Put imputed values, of the modelled columns, into the gaps of what the user gave."""
