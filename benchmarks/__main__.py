@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.records import RESULTS
 
 NAMES = (
-    "quickstart", "table1", "table2", "table3", "table4", "deep", "field", "attainable", "alpha",
-    "coverage", "speed", "curves", "scale", "peers", "mixed", "report",
+    "quickstart", "table1", "table2", "table3", "table4", "centre", "deep", "field", "attainable",
+    "alpha", "coverage", "speed", "curves", "scale", "peers", "mixed", "report",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import argparse
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -289,7 +289,7 @@ def cells_of(
 
 
 def run_cells(
-    cells: list[Cell],
+    cells: Sequence[Cell],
     records: RecordFile,
     *,
     jobs: int,
