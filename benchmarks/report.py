@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import alpha, ratios
+from benchmarks import alpha, ratios, reproduction
 from benchmarks.records import Record
 
 TARGET = Path(__file__).parent / "RESULTS.md"
@@ -42,6 +42,15 @@ METRICS = {
     "nrmse": "error of removed numbers, in standard deviations, root mean square over columns",
     "misclassified": "part of the removed categories that are imputed wrong, mean over columns",
     "row_ms": "milliseconds to impute a row",
+    "mask_accuracy": "part of the mask that is told right, over the columns with missing values",
+    "mask_balanced_accuracy": "mean of the parts of the observed and of the missing that are told "
+    "right",
+    "bound": "bound of a row's log-likelihood, nats",
+    "bound_ratio": "bound of two processes' fit as a ratio to that of one",
+    "worker_speedup": "times as fast as with one worker",
+    "memory_growth": "growth of the process's memory, percent",
+    "new_files": "more open files",
+    "new_threads": "more threads",
     "row_speedup": "times as fast as 1000 random samples in plain torch",
 }
 
@@ -52,6 +61,8 @@ TWO_DECIMALS = (
     "rmse",
     "rmse_new_rows",
     "mask_auc",
+    "mask_accuracy",
+    "mask_balanced_accuracy",
     "mse",
     "mae",
     "ndcg5",
@@ -95,6 +106,8 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
         lines.append("")
     if benchmark == "field":
         lines += ratios.table(records)
+    elif benchmark in ("table1", "table2"):
+        lines += reproduction.summary(records)
     elif benchmark == "alpha":
         lines += alpha.table(records)
     settings = unique((r["method"], r["protocol"], r["params"]) for r in records if r["params"])

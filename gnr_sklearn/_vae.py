@@ -82,6 +82,10 @@ CURVE_DECAY = 0.006
 # weights deviate by less, and the user says by how much.
 BIAS_PRECISION = 20.0
 
+# Products of a step from which on bfloat16 saves more than it takes to convert to it, on processors
+# with AMX. Besides, oneDNN keeps some megabytes of code for each shape of a product in bfloat16.
+LEAST_PRODUCTS = 3e7
+
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1
 
@@ -202,8 +206,9 @@ class VAEImputer(RepresentingImputer):
             `scaling` is "observed" or None and there is no `feature_info`, it has no effect.
         precision : {"auto", "float32", "bfloat16"}, default="auto"
             Numbers that the decoders compute with in training; parameters, the encoder,
-            log-densities and all of imputation are in float32. "auto" takes bfloat16 where
-            the device has matrix units for it: a GPU, or a processor with AMX.
+            log-densities and all of imputation are in float32. "auto" takes bfloat16 on a GPU
+            that has matrix units for it, and on a processor that has (AMX) where decoders are
+            large enough to gain by it.
         data_parallel : bool, default=False
             Whether the processes of torch's default process group, which ``torchrun`` starts and
             ``torch.distributed.init_process_group`` joins, train together: each takes its part of
@@ -631,7 +636,6 @@ class VAEImputer(RepresentingImputer):
         n_rows, n_features = values.shape
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
-        precision = self._choose_precision(self._choose_device())
         self._noise_seed, self._n_parts = seeds.imputation, 0
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
         self._fit_units(values)
@@ -670,12 +674,12 @@ class VAEImputer(RepresentingImputer):
             "iterator_valid": SequentialBatches,
             "iterator_valid__batch_size": MAX_HELD_OUT,
             "train_split": HoldOut(n_held_out, seeds.split) if n_held_out else None,
-            "precision": precision,
             "value_noise": RatingNoise(RATING_NOISE, limits[1]) if limits else None,
             "shard": self._shard(),
             "optimizer__param_groups": self._parameter_groups(n_rows),
         }
         net = self._make_net(params, seeds.order, self._own_callbacks(n_held_out > 0))
+        net.set_params(precision=self._choose_precision(net, min(self.batch_size, n_rows)))
         self._auxiliary.fit(self._numeric_view(values)[0])
         return net
 
@@ -807,14 +811,21 @@ class VAEImputer(RepresentingImputer):
         )
         return [(EARLY_STOPPING, stopping)]
 
-    def _choose_precision(self, device: str) -> str:
+    def _choose_precision(self, net: StepwiseNet, n_rows: int) -> str:
+        """Return what the decoders compute with in training on batches of so many rows."""
         if self.precision != "auto":
             return self.precision
-        if device == "cuda":
+        if torch.device(net.device).type == "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported(False) else "float32"
         # Older releases of torch cannot tell.
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bfloat16" if capabilities.get("amx_bf16") else "float32"
+        weights = sum(
+            parameter.numel()
+            for name, parameter in net.module_.named_parameters()
+            if not name.startswith("encoder.")
+        )
+        pays = n_rows * self.n_importance_samples * weights >= LEAST_PRODUCTS
+        return "bfloat16" if capabilities.get("amx_bf16") and pays else "float32"
 
     def _auxiliary_of(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
         """Return the auxiliary variable of rows."""

@@ -21,7 +21,7 @@ from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.models import GNR
-from tests.contract import SMALL_NET, paper_gnr
+from tests.contract import SMALL_NET, make_data, paper_gnr
 
 QUICK = SMALL_NET | {"max_iter": 40}
 
@@ -650,10 +650,14 @@ def test_precision():
 )
 def test_automatic_precision_follows_the_processor(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    imputer = paper_gnr(**QUICK | {"max_iter": 1})
-    X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
+    imputer = paper_gnr(**QUICK | {"max_iter": 1, "hidden_dims": 128, "n_importance_samples": 200})
+    X = make_data(130)
     assert imputer.fit(X).net_.precision == expected
     assert imputer.set_params(precision="float32").fit(X).net_.precision == "float32"
+    # Where there is little to compute it does not pay.
+    imputer.set_params(precision="auto")
+    assert imputer.fit(X[:20]).net_.precision == "float32"
+    assert imputer.set_params(n_importance_samples=5).fit(X).net_.precision == "float32"
 
 
 def test_automatic_precision_without_knowing_the_processor(monkeypatch):
