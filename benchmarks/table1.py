@@ -20,7 +20,8 @@ def main(options: argparse.Namespace) -> None:
         for mechanism in mechanisms
         for rate in options.rates or MECHANISMS[mechanism].rates
         for setting in settings[mechanism]
-        if seed < (options.seeds or reproduction.n_seeds(setting))
+        if rate in MECHANISMS[mechanism].rates
+        and seed < (options.seeds or reproduction.n_seeds(setting))
         and setting.label in (options.methods or [setting.label])
     ]
     records = reproduction.run(cells, "table1", options)

@@ -239,7 +239,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             table = self._validate_data(X, reset=True)
             self._describe_features(table)
             context = begin_fit(self, X, self._n_fit_tasks)
-            fit(self._modelled_values(table))
+            fit(self._values_to_learn_from(table))
             end_fit(context, self, X)
         return self
 
@@ -252,7 +252,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
                 self._describe_features(table)
             else:
                 self._describe_more(table)
-            fit_part(self._modelled_values(table))
+            fit_part(self._values_to_learn_from(table))
         return self
 
     @contextmanager
@@ -414,12 +414,16 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         """Select the columns that were not empty in fit, as float64 with NaN for missing."""
         modelled = ~self._is_empty_feature
         numbers = table.numbers[:, modelled]
-        values = np.where(table.observed[:, modelled], numbers, np.nan).astype(np.float64)
+        return np.where(table.observed[:, modelled], numbers, np.nan).astype(np.float64)
+
+    def _values_to_learn_from(self, table: Table) -> FloatArray:
+        """Select these columns, and refuse numbers that nothing can be learned from."""
+        values = self._modelled_values(table)
         largest = np.fmax(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
         if largest > LARGEST_NUMBER:
             raise ValueError(
-                f"X must hold numbers of at most {LARGEST_NUMBER:g} in size, whose squares are "
-                f"numbers too, got one of {largest:g}."
+                f"X must hold numbers of at most {LARGEST_NUMBER:g} in size to learn from, whose "
+                f"squares are numbers too, got one of {largest:g}."
             )
         return values
 

@@ -49,15 +49,16 @@ def test_extreme_tables(imputer, name):
 
 
 @pytest.mark.parametrize("number", [1.1e150, -1e200, np.finfo(float).max])
-def test_numbers_without_squares_are_refused(imputer, number):
+def test_numbers_without_squares_are_not_learned_from(imputer, number):
     table = make_data()
     imputer.fit(table)
     expected = imputer.transform(table)
     large = table.copy()
     large[3, 2] = number
-    for method in (imputer.fit, imputer.transform):
-        with pytest.raises(ValueError, match=r"X must hold numbers of at most 1e\+150 in size"):
-            method(large)
+    with pytest.raises(
+        ValueError, match=r"X must hold numbers of at most 1e\+150 in size to learn"
+    ):
+        imputer.fit(large)
     assert_array_equal(imputer.transform(table), expected)
 
 

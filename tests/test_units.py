@@ -128,7 +128,7 @@ def test_noise_on_ratings_is_that_of_the_paper():
     noise = RatingNoise(0.1, highest)
     x = torch.tensor([[-0.5, 1.0, highest, 0.0]]).expand(20_000, -1)
     mask = torch.tensor([1.0, 1.0, 1.0, 0.0]).expand(20_000, -1)
-    noisy = noise(x, mask, torch.Generator().manual_seed(0))
+    noisy = noise(x, mask, torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
     on_curve = noisy.numpy() * units.scale[0] + units.center[0]
     t = x[0].numpy() * units.scale[0] + units.center[0]
     # epsilon + (1 - epsilon) t has this mean and this standard deviation.
