@@ -10,35 +10,27 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 
 from benchmarks.protocols import (
-    PAPER_MODEL,
     UCI_ORDER,
     Cell,
-    Method,
     Task,
     find_data_dir,
     run_cells,
 )
 from benchmarks.records import Record, RecordFile
-from benchmarks.reproduction import DECAY, SHORT
-from gnr_sklearn import GNRImputer, MIWAEImputer, NotMIWAEImputer
+from benchmarks.reproduction import settings_of
 
 RATE = 1.0
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-ABOVE: dict[str, Any] = {"missing_direction": "above"}
-OF_PAPER = {**PAPER_MODEL, **SHORT, "alpha": 1000.0, "net_params": DECAY}
-KNOWN = {"missing_process": "self_masking_known", **ABOVE}
-METHODS = (
-    Method("GNR, told the side", GNRImputer, ABOVE),
-    Method("GNR of the paper, alpha 1000, decay", GNRImputer, OF_PAPER),
-    Method("not-MIWAE, told the side", NotMIWAEImputer, KNOWN),
-    Method("MIWAE", MIWAEImputer),
-)
+LABELS = (
+    "GNR, told the side", "GNR, of the paper, alpha 1000, decay", "not-MIWAE, told the side",
+    "MIWAE, default",
+)  # fmt: skip
+METHODS = tuple(each.method for each in settings_of() if each.label in LABELS)
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,14 @@ class Task:
         }
 
 
+class Fitted(NamedTuple):
+    """An imputer, the table it was fitted to, and what it tells of this one's mask, if it does."""
+
+    task: Task
+    imputer: Any
+    proba: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class Cell:
     """One imputer on one table with one mask."""
@@ -214,7 +222,7 @@ class Cell:
         return Task(X, complete, scale)
 
     def run(self, data_dir: Path | None) -> dict[str, Any]:
-        """Return errors, mask AUC where the imputer models the mask, seconds, and a column."""
+        """Return errors, mask AUC where the imputer models the mask, and what was fitted."""
         task = self.task(data_dir)
         imputer = self.method.make(self.protocol, self.seed)
         start = time.perf_counter()
@@ -222,9 +230,10 @@ class Cell:
             warnings.simplefilter("ignore", ConvergenceWarning)
             imputed = imputer.fit_transform(task.X)
         seconds = time.perf_counter() - start
-        auc = None
+        auc, proba = None, None
         if hasattr(imputer, "predict_mask_proba"):
-            auc = mask_auc(~task.missing, imputer.predict_mask_proba(task.X))
+            proba = imputer.predict_mask_proba(task.X)
+            auc = mask_auc(~task.missing, proba)
         true, filled = (table[:, 0] / task.scale[0] for table in (task.complete, imputed))
         return {
             "rmse": task.error(imputed),
@@ -232,7 +241,7 @@ class Cell:
             **task.moment_errors(imputed),
             "seconds": round(seconds, 2),
             "column": (true, filled, task.missing[:, 0]),
-            "imputer": imputer,
+            "fitted": Fitted(task, imputer, proba),
         }
 
 
@@ -264,7 +273,7 @@ def _run(cell: Cell, data_dir: Path | None) -> tuple[Cell, dict[str, Any]]:
     torch.set_num_threads(1)
     result = cell.run(data_dir)
     # Which may be large, and is not wanted on the other side.
-    del result["imputer"]
+    del result["fitted"]
     return cell, result
 
 

@@ -88,18 +88,23 @@ class Setting(NamedTuple):
     ----------
     family : str
         The paper's name of the method.
-    label : str
-        The setting's.
     method : Method
-        What is run.
-    with_truth : bool, default=False
-        Whether it was chosen by the errors themselves, or is told what the paper's model is not.
+        What is run, under the setting's label.
     """
 
     family: str
-    label: str
     method: Method
-    with_truth: bool = False
+
+    @property
+    def label(self) -> str:
+        """The setting's label."""
+        return self.method.label
+
+    def is_wanted(self, seed: int, options: argparse.Namespace) -> bool:
+        """Whether the command line asks for it; by itself, for more masks of GNR."""
+        of_gnr = self.label.startswith("GNR")
+        n_seeds = options.seeds or (SEEDS_OF_GNR if of_gnr else SEEDS)
+        return seed < n_seeds and self.label in (options.methods or [self.label])
 
 
 def settings_of(mechanism: str = ABOVE, latent_dim: int | None = None) -> list[Setting]:
@@ -155,21 +160,19 @@ def settings_of(mechanism: str = ABOVE, latent_dim: int | None = None) -> list[S
             },
         }),
     }  # fmt: skip
-    found = [Setting("mean", "mean", MEAN), Setting("zero", "zero", ZERO)]
+    found = [Setting("mean", MEAN), Setting("zero", ZERO)]
     for family, (imputer, grid) in grids.items():
         for name, params in grid.items():
             label = f"{family}, {name}"
-            found.append(
-                Setting(family, label, Method(label, imputer, params), name != "told nothing")
-            )
+            found.append(Setting(family, Method(label, imputer, params)))
     ppca = PPCA.params | {"max_iter": 5000}
     for name, process in (("", {"missing_process": "self_masking"}), (", known sign", known)):
         label = f"not-MIWAE, PPCA{name}"
-        found.append(Setting(label, label, Method(label, NotMIWAEImputer, ppca | process)))
+        found.append(Setting(label, Method(label, NotMIWAEImputer, ppca | process)))
     by_scorer = {**paper_training, "alpha": "auto"}
     found += [
-        Setting(BY_RULE, BY_RULE, Method(BY_RULE, PaperRuleImputer, paper_training)),
-        Setting(BY_SCORER, BY_SCORER, Method(BY_SCORER, GNRImputer, by_scorer)),
+        Setting(BY_RULE, Method(BY_RULE, PaperRuleImputer, paper_training)),
+        Setting(BY_SCORER, Method(BY_SCORER, GNRImputer, by_scorer)),
     ]
     if latent_dim is None:
         return found
@@ -184,15 +187,15 @@ def _with_latent_dim(setting: Setting, latent_dim: int) -> Setting:
     return setting._replace(method=replace(method, params=params))
 
 
-def n_seeds(setting: Setting) -> int:
-    """Masks that a setting is run on, unless the command line says how many."""
-    return SEEDS_OF_GNR if setting.label.startswith("GNR") else SEEDS
+def row_of_paper(label: str) -> str:
+    """Return the name of the row of the paper's tables that a setting belongs to."""
+    return "GNR" if label.startswith("GNR") else label.split(", ")[0]
 
 
 def reported(cell: Cell) -> float | None:
     """Look up what the paper reports for this cell."""
     label = cell.method.label
-    row = "GNR" if label.startswith("GNR") else label.split(", ")[0]
+    row = row_of_paper(label)
     if cell.protocol != "paper" or "PPCA" in label:
         return None
     if cell.dataset == GAUSSIAN:
@@ -208,15 +211,14 @@ def run_with_mask(cell: Cell, data_dir: Path | None) -> tuple[Cell, dict[str, An
     In a row with holes the mask can be read off the zeros that stand for them.
     """
     torch.set_num_threads(1)
-    task = cell.task(data_dir)
     result = cell.run(data_dir)
-    imputer = result.pop("imputer")
-    if not hasattr(imputer, "predict_mask_proba"):
+    task, imputer, proba = result.pop("fitted")
+    if proba is None:
         return cell, result
     observed = ~task.missing
-    for given, X in (("as they are", task.X), ("complete", task.complete)):
-        proba = imputer.predict_mask_proba(X)
-        result |= {f"{name}, {given}": value for name, value in _scores(observed, proba).items()}
+    of_complete = imputer.predict_mask_proba(task.complete)
+    for given, told in (("as they are", proba), ("complete", of_complete)):
+        result |= {f"{name}, {given}": value for name, value in _scores(observed, told).items()}
     return cell, result
 
 
@@ -262,7 +264,7 @@ TOLD_BY_PAPER = ("mask_accuracy", "as they are")
 
 def paper_accuracy(cell: Cell) -> float | None:
     """Look up what the paper's Table 3 reports."""
-    row = "GNR" if cell.method.label.startswith("GNR") else cell.method.label.split(", ")[0]
+    row = row_of_paper(cell.method.label)
     if cell.mechanism != ABOVE or row not in TABLE3.get(cell.dataset, {}):
         return None
     return TABLE3[cell.dataset][row][RATES.index(cell.rate)]

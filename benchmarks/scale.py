@@ -212,7 +212,7 @@ def write(n_rows: int, path: Path) -> None:
 
 
 def measure_file(path: Path) -> dict[str, float]:
-    """Learn from a file part by part, and fill some of its rows."""
+    """Learn from a file part by part."""
     torch.set_num_threads(1)
     table = np.load(path, mmap_mode="r")
     imputer = clone(GROWING_METHODS["GNR, no regressions"])

@@ -20,9 +20,7 @@ def main(options: argparse.Namespace) -> None:
         for mechanism in mechanisms
         for rate in options.rates or MECHANISMS[mechanism].rates
         for setting in settings[mechanism]
-        if rate in MECHANISMS[mechanism].rates
-        and seed < (options.seeds or reproduction.n_seeds(setting))
-        and setting.label in (options.methods or [setting.label])
+        if rate in MECHANISMS[mechanism].rates and setting.is_wanted(seed, options)
     ]
     records = reproduction.run(cells, "table1", options)
     print("\n".join(reproduction.summary(records.records)))

@@ -15,9 +15,7 @@ def cells_of_table(options: argparse.Namespace, settings: list[reproduction.Sett
         for protocol in options.protocols or ("paper",)
         for seed in range(options.seeds or reproduction.SEEDS_OF_GNR)
         for setting in settings
-        if seed < (options.seeds or reproduction.n_seeds(setting))
-        and setting.label in (options.methods or [setting.label])
-        and protocol in setting.method.protocols
+        if setting.is_wanted(seed, options) and protocol in setting.method.protocols
         for rate in options.rates or RATES
         for dataset in options.datasets or UCI_ORDER
     ]

@@ -20,8 +20,7 @@ def main(options: argparse.Namespace) -> None:
     settings = [
         setting
         for setting in reproduction.settings_of()
-        if hasattr(setting.method.imputer, "predict_mask_proba")
-        and getattr(setting.method.imputer, "_models_mask", False)
+        if getattr(setting.method.imputer, "_models_mask", False)
     ]
     cells = [cell for cell in cells_of_table(options, settings) if cell.protocol == "paper"]
     reproduction.run(cells, "table2", options)

@@ -283,11 +283,10 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         """Take note of the columns of further rows."""
         comes_late = self._is_empty_feature & table.observed.any(axis=0)
         if comes_late.any():
-            names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+            name = self._names[int(np.argmax(comes_late))]
             raise ValueError(
                 "X must not have observed values in a feature that had none in the first call of "
-                f"partial_fit, got some in {names[int(np.argmax(comes_late))]!r}; begin with rows "
-                "that have some."
+                f"partial_fit, got some in {name!r}; begin with rows that have some."
             )
         if self.indicator_ is not None:
             had_missing = np.isin(np.arange(self.n_features_in_), self.indicator_.features_)
@@ -300,6 +299,11 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             return None
         indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
         return indicator.fit(np.where(has_missing, np.nan, 0.0)[np.newaxis])
+
+    @property
+    def _names(self) -> list[Any]:
+        """Names of the features, or their places where they have none."""
+        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
 
     @property
     def _n_fit_tasks(self) -> int:
@@ -363,8 +367,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         marker = matrix.dtype.type(self.missing_values) if not self._marker_is_nan else np.nan
         observed = ~np.isnan(matrix) if self._marker_is_nan else matrix != marker
         if reset:
-            names = getattr(self, "feature_names_in_", range(matrix.shape[1]))
-            asked = self._asked_kinds(list(names))
+            asked = self._asked_kinds(self._names)
             self._columns = None
             if set(asked.values()) - {"number"}:
                 unseen = self._unseen_categories

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from os import PathLike
@@ -194,6 +194,7 @@ class DeepImputer(BoundedImputer):
         callbacks : list of skorch callbacks
             Those of the imputer, called after the user's.
         """
+        self._n_parts = 0
         bar = [("progress_bar", ProgressBar(type(self).__name__))]
         settings: dict[str, Any] = {
             "optimizer": torch.optim.Adam,
@@ -260,8 +261,10 @@ class DeepImputer(BoundedImputer):
             )
         return super()._learn_part(X, fit_part)
 
-    def _copied_net(self) -> StepwiseNet:
+    def _net_to_go_on(self) -> StepwiseNet | None:
         """Copy the net, so that the one there is stays what it is if training fails."""
+        if not hasattr(self, "net_"):
+            return None
         theirs = {id(callback): callback for callback in map(_callback_of, self.callbacks or [])}
         net = copy.deepcopy(self.net_, theirs)
         # That of a fit before; now no rows are held out.
@@ -273,12 +276,16 @@ class DeepImputer(BoundedImputer):
             ]
         return net
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows, seeds: Sequence[int]) -> None:
-        """Train a net for one pass over rows, after those it has been trained on, and keep it."""
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
+        """Train a net for one pass over rows, after those it has been trained on, and keep it.
+
+        Returns a seed for what else is learned from them.
+        """
+        self._n_parts += 1
         taken = getattr(self, "n_iter_", 0)
         batch_size = net.get_params()["batch_size"]
         n_steps = -(-len(rows) // batch_size)
-        order_seed, noise_seed = seeds
+        order_seed, noise_seed, other_seed = self._draw_seeds(3, part=self._n_parts)
         net.set_params(max_epochs=-(-n_steps // STEPS_PER_EPOCH), seed=noise_seed, train_split=None)
         # skorch's set_params refuses parameters of iterators once a net is initialised.
         net.iterator_train__n_steps, net.iterator_train__seed = n_steps, order_seed
@@ -294,6 +301,7 @@ class DeepImputer(BoundedImputer):
         self.net_ = net
         self.n_iter_ = taken + net.n_steps
         self.history_ = net.history
+        return other_seed
 
     @property
     def _n_fit_tasks(self) -> int:

@@ -78,10 +78,6 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         return {place: KINDS[name] for place, name in given.items()}
 
     @property
-    def _names(self) -> list[Any]:
-        return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
-
-    @property
     def _is_alike(self) -> bool:
         return self.scaling in ALIKE
 

@@ -608,17 +608,15 @@ class VAEImputer(RepresentingImputer):
         self._after_training(values, side, seeds.after)
 
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
-        if hasattr(self, "net_"):
-            side = self._auxiliary.check(side_info, len(values))
-            self._check_shared(values, side)
-            net = self._copied_net()
-        else:
+        net = self._net_to_go_on()
+        if net is None:
             side = check_side_info(side_info, len(values))
-            self._check_shared(values, side)
+        else:
+            side = self._auxiliary.check(side_info, len(values))
+        self._check_shared(values, side)
+        if net is None:
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
-        self._n_parts += 1
-        *seeds, after_seed = self._draw_seeds(3, part=self._n_parts)
-        self._train_part(net, self._rows(values, side), seeds)
+        after_seed = self._train_part(net, self._rows(values, side))
         self.lower_bound_ = -self.history_[-1]["train_loss"]
         self._after_part(values, side, after_seed)
 
@@ -636,7 +634,7 @@ class VAEImputer(RepresentingImputer):
         n_rows, n_features = values.shape
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
-        self._noise_seed, self._n_parts = seeds.imputation, 0
+        self._noise_seed = seeds.imputation
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
         self._fit_units(values)
         self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
@@ -778,9 +776,9 @@ class VAEImputer(RepresentingImputer):
             )
         return shard
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows, seeds: Sequence[int]) -> None:
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
         net.set_params(shard=self._shard())
-        super()._train_part(net, rows, seeds)
+        return super()._train_part(net, rows)
 
     def _check_shared(self, values: FloatArray, side: FloatArray) -> None:
         """Refuse to train with others on other rows, or on too few."""

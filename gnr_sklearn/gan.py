@@ -177,14 +177,12 @@ class GAINImputer(DeepImputer):
         self._train(self._new_net(values), self._rows(values))
 
     def _fit_part(self, values: FloatArray) -> None:
-        net = self._copied_net() if hasattr(self, "net_") else self._new_net(values)
-        self._n_parts += 1
-        self._train_part(net, self._rows(values), self._draw_seeds(2, part=self._n_parts))
+        net = self._net_to_go_on() or self._new_net(values)
+        self._train_part(net, self._rows(values))
 
     def _new_net(self, values: FloatArray) -> StepwiseNet:
         """Decide all that goes before training, and make the nets."""
         n_features = values.shape[1]
-        self._n_parts = 0
         self._fit_limits()
         hidden_dims = 2 * [n_features] if self.hidden_dims is None else self.hidden_dims
         self._least, self._largest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)

@@ -194,8 +194,8 @@ def test_every_method_of_the_paper_has_as_many_settings():
 def test_tables_of_the_paper(tmp_path, monkeypatch, capsys):
     net = {"max_iter": 2, "n_importance_samples": 2, "n_imputation_samples": 32, "hidden_dims": 8}
     chosen = [
-        reproduction.Setting("mean", "mean", MEAN),
-        reproduction.Setting("GNR", "GNR, told the side, decay", Method(
+        reproduction.Setting("mean", MEAN),
+        reproduction.Setting("GNR", Method(
             "GNR, told the side, decay", GNRImputer,
             net | {"prior": None, "missing_direction": "above"},
         )),
