@@ -446,7 +446,8 @@ def measure(
     seconds_transform = time.process_time() - start
     if imputed is None:
         imputed = runner.transform(training.copy())
-    memory = memory_mib("VmHWM") - before
+    # The kernel counts pages in batches for each thread: either number may be off by a few of them.
+    memory = max(memory_mib("VmHWM") - before, 0.0)
     return {
         "training": imputed * std + mean,
         "new": imputed_new * std + mean,
