@@ -27,7 +27,7 @@ from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._vae import expectation
 from gnr_sklearn.missingness import SelfMasking, ampute
-from gnr_sklearn.nn.adaptive import iterate_samples
+from gnr_sklearn.nn.adaptive import map_samples
 from gnr_sklearn.nn.bounds import quasi_normal
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.training import (
@@ -302,8 +302,16 @@ def impute(
 ) -> np.ndarray:
     """Average over the samples of each row, in the units of the net."""
     imputed = np.empty(rows.x.shape)
-    for chunk, samples in iterate_samples(module, rows, draw, alpha, chunk_size):
-        imputed[chunk] = expectation(samples.log_w, samples.x_given_z.mean)
+    parts = map_samples(
+        lambda samples, _: expectation(samples.log_w, samples.x_given_z.mean),
+        module,
+        rows,
+        draw,
+        alpha,
+        chunk_size,
+    )
+    for chunk, part in parts:
+        imputed[chunk] = part
     return imputed
 
 

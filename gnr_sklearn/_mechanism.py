@@ -18,6 +18,7 @@ from gnr_sklearn._base import FloatArray
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
+from gnr_sklearn.nn.training import MaskedRows
 
 if TYPE_CHECKING:
     from gnr_sklearn.gnr import GNRImputer
@@ -91,7 +92,8 @@ def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
         values gives, in nats.
     """
     missing = np.isnan(values)
-    return imputer._map_samples(values, log_mask_given_others) - _by_chance(missing)
+    rows = imputer._rows(values, np.empty((len(values), 0)))
+    return imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing)
 
 
 def foretell(
@@ -260,7 +262,7 @@ def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain:
     return bound_gain > 0 and (by_regressions.part + by_models.part) / 2 >= AS_MUCH
 
 
-def log_mask_given_others(samples: WeightedSamples, x: Tensor, mask: Tensor) -> Tensor:
+def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:
     r"""Log-probability of each cell's being seen or not, given the other cells of its row.
 
     Leaving out what cell j adds to the weights,
@@ -277,14 +279,15 @@ def log_mask_given_others(samples: WeightedSamples, x: Tensor, mask: Tensor) -> 
     ----------
     samples : WeightedSamples
         Samples of z for B rows.
-    x, mask : Tensor of shape (B, d)
-        The rows as a net sees them.
+    rows : MaskedRows
+        The rows, on the same device.
 
     Returns
     -------
     log_mask : Tensor of shape (B, d)
     """
     x_given_z, logits = samples.x_given_z, samples.mask_logits
+    x, mask = rows.x, rows.mask
     if isinstance(x_given_z, SelectedGaussian):
         before = Gaussian(x_given_z.mean_of_all, x_given_z.scale)
         log_missing = x_given_z.log_missing

@@ -19,7 +19,7 @@ from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
 
 __all__ = ["GAINImputer"]
 
-# Rows that are imputed at a time: see ``filled_chunks``.
+# Rows that are imputed at a time: see ``map_chunks``.
 CHUNK_SIZE = {"cpu": 128, "cuda": 2**14}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from torch import Tensor, nn
+from torch import nn
 
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
@@ -28,7 +28,6 @@ from gnr_sklearn._mechanism import (
 from gnr_sklearn._random_rows import RandomRows
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
-from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.models import GNR, ValueGNR
 
 __all__ = ["GNRImputer"]
@@ -570,16 +569,6 @@ class GNRImputer(VAEImputer):
         parts = self._units.select(numbers).transform(completed[:, : len(numbers)])
         completed[:, : len(numbers)] = np.clip(parts, -LARGEST_VALUE, LARGEST_VALUE)
         return completed
-
-    def _map_samples(
-        self, values: FloatArray, function: Callable[[WeightedSamples, Tensor, Tensor], Tensor]
-    ) -> FloatArray:
-        """Compute a table of the shape of the values from weighted samples of each row."""
-        rows = self._rows(values, np.empty((len(values), 0)))
-        table = np.empty(values.shape)
-        for chunk, samples in self._iterate_samples(rows, self._shared_noise()):
-            table[chunk] = function(samples, *self._cells_of(rows, chunk)).cpu().numpy()
-        return table
 
 
 def _largest_share(column: FloatArray) -> float:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from gnr_sklearn.nn.adaptive import adaptive_importance_sampling, iterate_samples
+from gnr_sklearn.nn.adaptive import adaptive_importance_sampling, map_samples
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
     log_weights,
@@ -176,11 +176,21 @@ def test_chunks_cover_the_rows(model, rows, chunk_size):
     rounds = make_rounds([20, 20])
     with torch.no_grad():
         whole = adaptive_importance_sampling(model, MaskedRows(*rows), rounds, alpha=1.0)
-    chunks = list(iterate_samples(model, MaskedRows(*rows), lambda n: rounds, 1.0, chunk_size))
+    chunks = list(
+        map_samples(
+            lambda samples, part: (samples, part),
+            model,
+            MaskedRows(*rows),
+            lambda n: rounds,
+            1.0,
+            chunk_size,
+        )
+    )
     n_rows = [len(range(N_ROWS)[chunk]) for chunk, _ in chunks]
     assert sum(n_rows) == N_ROWS
     assert max(n_rows) == min(chunk_size, N_ROWS)
-    parts = [samples for _, samples in chunks]
+    parts = [samples for _, (samples, _) in chunks]
+    torch.testing.assert_close(torch.cat([part.x for _, (_, part) in chunks]), rows[0])
     for read in (
         lambda samples: samples.log_w,
         lambda samples: samples.x_given_z.mean,

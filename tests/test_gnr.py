@@ -630,9 +630,13 @@ def test_precision():
     assert not np.array_equal(low.transform(X), full.transform(X))
     # Parameters, bound and imputation are in float32.
     assert {p.dtype for p in low.net_.module_.parameters()} == {torch.float32}
-    for _, samples in low._iterate_samples(low._rows(X[:3], np.empty((3, 0))), low._shared_noise()):
+
+    def of_samples(samples, part):
         tensors = [samples.log_w, samples.mask_logits, *samples.x_given_z]
         assert {tensor.dtype for tensor in tensors} == {torch.float32}
+        return samples.log_w.sum(0)
+
+    low._map_samples(of_samples, low._rows(X[:3], np.empty((3, 0))))
     assert low.score(X) == pytest.approx(full.score(X), abs=0.1)
     difference = low.transform(X) - full.transform(X)
     assert np.sqrt(np.mean(difference[np.isnan(X)] ** 2)) < 0.1

@@ -104,11 +104,13 @@ def test_log_mask_given_others_against_numerical_integration(make, decoder, obse
     expected = exact_log_mask(model, rows)
     terms = terms_at(model, rows, 2**15)
     plain = WeightedSamples(log_weights(terms, 1.0), terms.x_given_z, terms.mask_logits, None)
-    np.testing.assert_allclose(log_mask_given_others(plain, *rows), expected, atol=3e-3)
+    np.testing.assert_allclose(log_mask_given_others(plain, MaskedRows(*rows)), expected, atol=3e-3)
     rounds = quasi_normal(3 * 2**12, 1, seed=1).unsqueeze(1).split(2**12)
     with torch.no_grad():
         adapted = adaptive_importance_sampling(model, MaskedRows(*rows), rounds, alpha=1.0)
-    np.testing.assert_allclose(log_mask_given_others(adapted, *rows), expected, atol=6e-3)
+    np.testing.assert_allclose(
+        log_mask_given_others(adapted, MaskedRows(*rows)), expected, atol=6e-3
+    )
     # That the other cell is known does tell something of the mask.
     told = np.exp(np.where(rows[1].numpy() == 1, np.log(-np.expm1(expected)), expected))
     assert np.ptp(told, axis=0).min() > 0.01
@@ -122,7 +124,7 @@ def test_a_mask_that_is_certain_has_finite_logarithms():
         model.mask_decoder[-1].bias.copy_(torch.tensor([200.0, -200.0]))
     terms = terms_at(model, rows, 64)
     samples = WeightedSamples(log_weights(terms, 1.0), terms.x_given_z, terms.mask_logits, None)
-    log_mask = log_mask_given_others(samples, *rows)
+    log_mask = log_mask_given_others(samples, MaskedRows(*rows))
     assert log_mask.isfinite().all()
     surprised = rows[1] == torch.tensor([0.0, 1.0])
     assert (log_mask[surprised] < -20).all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
 from gnr_sklearn.nn.categories import CategoryLayout
 from gnr_sklearn.nn.likelihoods import Continuous, Likelihood, Mixed, standard_normal_log_density
 from gnr_sklearn.nn.models import LatentVariableModel
-from gnr_sklearn.nn.training import MaskedRows, filled_chunks
+from gnr_sklearn.nn.training import MaskedRows, map_chunks
 
-__all__ = ["WeightedSamples", "adaptive_importance_sampling", "iterate_samples"]
+__all__ = ["WeightedSamples", "adaptive_importance_sampling", "map_samples"]
 
 # A Gaussian is fitted to weights that are cut off at the tenth largest, so that it rests on
 # that many samples at least, and to as many imaginary samples of the encoder's posterior.
@@ -33,6 +33,9 @@ UNCORRELATED = 0.25
 # Standard deviations of a proposal are widened, by this over the square root of the dimension: one
 # that is too wide wastes samples, one that is too narrow misses what it is for.
 WIDENING = 0.5
+
+
+T = TypeVar("T")
 
 
 class WeightedSamples(NamedTuple):
@@ -207,17 +210,21 @@ def _gaussian_log_density(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor
     return standard_normal_log_density(standard) - log_determinant
 
 
-def iterate_samples(
+def map_samples(
+    function: Callable[[WeightedSamples, MaskedRows], T],
     model: LatentVariableModel,
     rows: MaskedRows,
     draw_rounds: Callable[[int], Sequence[Tensor]],
     alpha: float,
     chunk_size: int,
-) -> Iterator[tuple[slice, WeightedSamples]]:
-    """Sample from a trained model in chunks of rows, so that memory stays bounded.
+) -> Iterator[tuple[slice, T]]:
+    """Compute something of samples from a trained model, in chunks of rows.
 
     Parameters
     ----------
+    function : callable
+        Given samples and the rows that they are of, on the device of the model, it returns what
+        is wanted of them.
     model : LatentVariableModel
         The model, in evaluation mode.
     rows : MaskedRows
@@ -228,17 +235,21 @@ def iterate_samples(
     alpha : float
         Weight of the mask term.
     chunk_size : int
-        Rows in a chunk; the last may have fewer.
+        Rows in a chunk; the last may have fewer, and all do where memory runs out.
 
     Yields
     ------
     chunk : slice
         Which rows.
-    samples : WeightedSamples
-        Their samples.
+    result : object
+        What the function returned for them.
     """
+
+    def compute(filled: MaskedRows, n_rows: int) -> T:
+        samples = adaptive_importance_sampling(model, filled, draw_rounds(len(filled)), alpha)
+        batch, _ = filled[:n_rows]
+        return function(samples.rows(n_rows), MaskedRows(**batch))
+
     device = next(model.parameters()).device
     with torch.inference_mode():
-        for chunk, filled in filled_chunks(rows, chunk_size, device):
-            samples = adaptive_importance_sampling(model, filled, draw_rounds(len(filled)), alpha)
-            yield chunk, samples.rows(chunk.stop - chunk.start)
+        yield from map_chunks(compute, rows, chunk_size, device)

@@ -14,7 +14,7 @@ from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnr_sklearn.nn.training import Batch, MaskedRows, StepwiseNet, filled_chunks
+from gnr_sklearn.nn.training import Batch, MaskedRows, StepwiseNet, map_chunks
 
 __all__ = [
     "NOISE_LIMIT",
@@ -353,6 +353,9 @@ def generate(
         # How products of matrices round depends on a row's place among the others, even with
         # chunks alike; rounded from double precision, results do not.
         exact = copy.deepcopy(module).double()
-        for chunk, filled in filled_chunks(rows, chunk_size, device):
+
+        def compute(filled: MaskedRows, n_rows: int) -> Tensor:
             generated = exact(**{name: t.double() for name, t in filled.tensors.items()})
-            yield chunk, generated[: chunk.stop - chunk.start].to(rows.x.dtype)
+            return generated[:n_rows].to(rows.x.dtype)
+
+        yield from map_chunks(compute, rows, chunk_size, device)

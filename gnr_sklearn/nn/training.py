@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dis
 import math
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from skorch import NeuralNet
@@ -33,11 +33,16 @@ __all__ = [
     "RatingNoise",
     "SequentialBatches",
     "StepwiseNet",
-    "filled_chunks",
     "keep_freed_memory",
+    "map_chunks",
 ]
 
 Batch = tuple[dict[str, Tensor], None]
+T = TypeVar("T")
+
+# Rows in the smallest chunk. A CPU computes with so many numbers at once: in chunks of a multiple
+# of them all rows are treated alike to the last bit.
+ROWS_ALIKE = 16
 
 
 class MaskedRows(Dataset):
@@ -195,36 +200,68 @@ class SequentialBatches:
             yield self.dataset[start : start + self.batch_size]
 
 
-def filled_chunks(
-    rows: MaskedRows, chunk_size: int, device: torch.device
-) -> Iterator[tuple[slice, MaskedRows]]:
-    """Cut rows into chunks on a device.
+def map_chunks(
+    function: Callable[[MaskedRows, int], T],
+    rows: MaskedRows,
+    chunk_size: int,
+    device: torch.device,
+) -> Iterator[tuple[slice, T]]:
+    """Compute something of rows in chunks on a device, so that memory stays bounded.
 
     On a CPU, the last chunk is filled up with zeros: products of matrices then have the same
-    shape for all rows, and round alike.
+    shape for all rows, and round alike. Where memory runs out, the rest of the rows is computed
+    in chunks of half the size, down to that of `ROWS_ALIKE` rows.
 
     Parameters
     ----------
+    function : callable
+        Given the rows of a chunk, on the device and perhaps filled up, and how many of them are
+        asked for, it returns what is wanted of these.
     rows : MaskedRows
         The rows, on any device.
     chunk_size : int
         Rows in a chunk.
     device : torch.device
-        Where the chunks are wanted.
+        Where to compute.
 
     Yields
     ------
     chunk : slice
         Which rows.
-    filled : MaskedRows
-        These rows, on the device, and perhaps more.
+    result : object
+        What the function returned for them.
+
+    Raises
+    ------
+    torch.OutOfMemoryError, MemoryError, RuntimeError
+        If memory is too small for the smallest chunk.
     """
-    for start in range(0, len(rows), chunk_size):
-        chunk = slice(start, min(start + chunk_size, len(rows)))
+
+    def compute(chunk: slice) -> T:
         batch, _ = rows[chunk]
-        n_missing = chunk_size - (chunk.stop - start) if device.type == "cpu" else 0
-        padding = (0, 0, 0, n_missing)
-        yield chunk, MaskedRows(**{name: F.pad(t.to(device), padding) for name, t in batch.items()})
+        n_rows = chunk.stop - chunk.start
+        padding = (0, 0, 0, chunk_size - n_rows if device.type == "cpu" else 0)
+        tensors = {name: F.pad(t.to(device), padding) for name, t in batch.items()}
+        return function(MaskedRows(**tensors), n_rows)
+
+    start = 0
+    while start < len(rows):
+        chunk = slice(start, min(start + chunk_size, len(rows)))
+        try:
+            result = compute(chunk)
+        except (MemoryError, RuntimeError) as error:
+            if chunk_size <= ROWS_ALIKE or not _is_out_of_memory(error):
+                raise
+            chunk_size = max(1, chunk_size // 2 // ROWS_ALIKE) * ROWS_ALIKE
+            continue
+        yield chunk, result
+        start = chunk.stop
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU, torch raises what it raises for anything else.
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "DefaultCPUAllocator" in str(error)
 
 
 class NegativeBound(nn.Module):
