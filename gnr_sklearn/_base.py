@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self
@@ -133,7 +135,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
     _attribute_docs: ClassVar[str] = """
         n_features_in_ : int
             Number of features seen in `fit`.
-        feature_names_in_ : ndarray of shape (n_features_in_,)
+        feature_names_in_ : ndarray of shape (`n_features_in_`,)
             Names of the features seen in `fit`, where they were all strings.
         indicator_ : MissingIndicator or None
             What appends the indicator columns; None without `add_indicator`.
@@ -148,6 +150,14 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             marker = "{" + attribute.strip("_") + "}"
             if cls.__doc__ and marker in cls.__doc__:
                 cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(marker, text)
+
+    # scikit-learn's seam for what the HTML representation of an estimator links to.
+    _doc_link_module: ClassVar[str] = "gnr_sklearn"
+
+    @property
+    def _doc_link_template(self) -> str:
+        pages = _documentation()
+        return pages and f"{pages}generated/gnr_sklearn.{{estimator_name}}.html"
 
     # Whether `_fit` and `_impute` know what to do with codes of categories, see `_discrete`.
     _takes_categories: ClassVar[bool] = False
@@ -474,6 +484,16 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         tags.input_tags.allow_nan = self._marker_is_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@cache
+def _documentation() -> str:
+    """Return the address of the documentation, empty where the package is not installed."""
+    try:
+        entries = metadata("gnr-sklearn").get_all("Project-URL", [])
+    except PackageNotFoundError:
+        return ""
+    return dict(entry.split(", ", 1) for entry in entries).get("Documentation", "")
 
 
 def _join_entries(pieces: list[str]) -> str:

@@ -517,7 +517,7 @@ class VAEImputer(RepresentingImputer):
 
         Returns
         -------
-        z : ndarray of shape (n_samples, latent_dim_)
+        z : ndarray of shape (n_samples, `latent_dim_`)
         """
         values = self._values_of(X)
         self._auxiliary.check(side_info, len(values))

@@ -280,18 +280,18 @@ class GNRImputer(VAEImputer):
     _attribute_docs: ClassVar[str] = """
         prior_ : estimator, ChainedRegressions or None
             The fitted imputer of `prior`, or the regressions.
-        missing_direction_ : ndarray of shape (n_features_in_,), dtype object
+        missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
             "above", "below", or None where values are taken to be missing at random: as given, or
             as chosen. None without ``mask_model="value"``, as are the next.
-        missing_threshold_ : ndarray of shape (n_features_in_,)
+        missing_threshold_ : ndarray of shape (`n_features_in_`,)
             Where the step of P(missing | value) is, in units of the data; NaN for features without
             observed values or direction.
-        missing_slope_ : ndarray of shape (n_features_in_,)
+        missing_slope_ : ndarray of shape (`n_features_in_`,)
             The slope a of the step, in one over units of the data: 1 / a is the standard deviation
             of the normal distribution whose distribution function the step is.
-        missing_floor_ : ndarray of shape (n_features_in_,)
+        missing_floor_ : ndarray of shape (`n_features_in_`,)
             P(missing) of values far from the threshold on the side where they are kept.
-        missing_ceiling_ : ndarray of shape (n_features_in_,)
+        missing_ceiling_ : ndarray of shape (`n_features_in_`,)
             P(missing) of values far from the threshold on the side where they are lost.
         """
 
