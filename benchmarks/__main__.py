@@ -12,6 +12,7 @@ from benchmarks.records import RESULTS
 NAMES = (
     "quickstart", "table1", "table2", "table3", "table4", "centre", "deep", "field", "attainable",
     "alpha", "coverage", "speed", "curves", "scale", "peers", "mixed", "soak",
+    "mutants",
     "report",
 )  # fmt: skip
 

@@ -79,3 +79,21 @@ def test_quasi_normal_numbers_come_from_the_seed_alone():
     assert torch.equal(quasi_normal(8, 2, seed=3), quasi_normal(8, 2, seed=3))
     assert not torch.equal(quasi_normal(8, 2, seed=3), quasi_normal(8, 2, seed=4))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_quasi_random_numbers_are_quantiles_of_the_middles_of_a_grid():
+    noise = quasi_normal(256, 3, seed=5)
+    assert noise.dtype == torch.float64
+    places = torch.special.ndtr(noise) * 2.0**30
+    np.testing.assert_allclose(places - places.floor(), 0.5, atol=1e-3)
+
+
+def test_draws_come_from_the_generator_alone():
+    weights = torch.full((50, 3), 0.02)
+    before = torch.get_rng_state()
+    first, again, other = (
+        resample(weights, 8, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

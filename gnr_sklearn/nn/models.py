@@ -438,7 +438,7 @@ class ValueGNR(LatentVariableModel):
 
     def _log_missing_levels(self, layout: CategoryLayout) -> Tensor:
         """Log-probability of each level's being missing, (J, C)."""
-        return self.process.log_missing(layout.levels.T, 0.0, layout.discrete).T
+        return self.process.log_missing(layout.levels.T, features=layout.discrete).T
 
     def mask_logits(self, x: Tensor, mask: Tensor, x_given_z: Likelihood) -> Tensor:
         """Return the log-odds of a known value's, or else of its distribution's being observed."""
@@ -450,7 +450,7 @@ class ValueGNR(LatentVariableModel):
             inverse = x_given_z.log_probs - self._log_missing_levels(layout)
             log_missing = -torch.logsumexp(inverse, dim=-1)
             unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
-            seen = self.process(x[..., layout.discrete], 0.0, layout.discrete)
+            seen = self.process(x[..., layout.discrete], features=layout.discrete)
             of_levels = torch.where(mask[..., layout.discrete] > 0, seen, unseen)
             return layout.join(of_numbers, of_levels)
         return self._mask_logits(x, mask, x_given_z, slice(None))

@@ -214,7 +214,7 @@ class ValueProcess(nn.Module):
     def forward(
         self,
         mean: Tensor,
-        variance: Tensor | float = 0.0,
+        variance: Tensor | None = None,
         features: Tensor | slice = slice(None),
     ) -> Tensor:
         """Return the log-odds of being observed, (..., d), of normally distributed values.
@@ -223,8 +223,8 @@ class ValueProcess(nn.Module):
         ----------
         mean : Tensor of shape (..., d)
             The values, or the means of their distributions.
-        variance : Tensor, broadcasts against `mean`, or float
-            0 where a value is known.
+        variance : Tensor, broadcasts against `mean`, or None, default=None
+            0 where a value is known; None where all are.
         features : Tensor of int or slice, default=slice(None)
             The features that they are of, where they are not of all.
         """
@@ -234,7 +234,7 @@ class ValueProcess(nn.Module):
     def log_missing(
         self,
         mean: Tensor,
-        variance: Tensor | float = 0.0,
+        variance: Tensor | None = None,
         features: Tensor | slice = slice(None),
     ) -> Tensor:
         """Return the log-probability of being missing, (..., d); arguments as of the log-odds."""
@@ -243,7 +243,7 @@ class ValueProcess(nn.Module):
     def log_observed(
         self,
         mean: Tensor,
-        variance: Tensor | float = 0.0,
+        variance: Tensor | None = None,
         features: Tensor | slice = slice(None),
     ) -> Tensor:
         """Return the log-probability of being observed, (..., d); arguments as of the log-odds."""
@@ -253,7 +253,7 @@ class ValueProcess(nn.Module):
     def _log_chance(
         self,
         mean: Tensor,
-        variance: Tensor | float,
+        variance: Tensor | None,
         constant: Tensor,
         sign: float,
         features: Tensor | slice,
@@ -272,7 +272,7 @@ class ValueProcess(nn.Module):
                 of_all.expand_as(self.direction)[features]
                 for of_all in (slope, intercept, squared, constant, rise)
             )
-        if isinstance(variance, Tensor):
+        if variance is not None:
             shrinkage = torch.rsqrt(1.0 + squared * variance)
             slope, intercept = slope * shrinkage, intercept * shrinkage
         # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
