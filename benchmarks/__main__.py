@@ -10,10 +10,9 @@ from pathlib import Path
 from benchmarks.records import RESULTS
 
 NAMES = (
-    "quickstart", "table1", "table2", "table3", "table4", "centre", "deep", "field", "attainable",
-    "alpha", "coverage", "speed", "curves", "scale", "peers", "mixed", "soak",
-    "mutants",
-    "report",
+    "quickstart", "table1", "table2", "table3", "table4", "figures", "centre", "deep", "field",
+    "attainable", "alpha", "coverage", "speed", "curves", "scale", "peers", "mixed", "soak",
+    "mutants", "report",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Small changes to the code that everything rests on: does a test notice each of them?
+"""Small changes to the code that everything rests on, and whether a test notices each of them.
 
 ``mutmut`` (``pip install -e ".[dev]"``) changes one expression at a time and runs the tests that go
 through it, on a copy of the sources in ``build/mutants``, where a run that was cut off goes on.
@@ -22,8 +22,8 @@ from benchmarks.records import RecordFile
 ROOT = Path(__file__).parent.parent
 COPIED = ("gnr_sklearn", "tests", "benchmarks", "docs", "README.md", "DEPENDENCIES.md")
 
-# What mutmut notes of a mutant: 0 where all tests pass, 33 where none goes through it, 1 and 3 where
-# one fails, and others where the tests hang or take all memory.
+# What mutmut notes of a mutant: 0 where all tests pass, 33 where none goes through it, and others
+# where one fails, or hangs, or takes all memory.
 SURVIVED, UNTESTED = 0, 33
 
 

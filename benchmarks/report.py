@@ -51,6 +51,8 @@ METRICS = {
     "memory_growth": "growth of the process's memory, percent",
     "new_files": "more open files",
     "new_threads": "more threads",
+    "mutants": "changes to an expression of the code",
+    "noticed": "those of them that a test notices, percent",
     "row_speedup": "times as fast as 1000 random samples in plain torch",
 }
 

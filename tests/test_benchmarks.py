@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from benchmarks import (
     centre,
     curves,
     field,
+    figures,
+    mutants,
     ratios,
     report,
     reproduction,
@@ -46,7 +49,7 @@ from benchmarks.protocols import (
 )
 from benchmarks.ratings import draw_r3_shaped, rating_errors, split_sample
 from benchmarks.records import RecordFile
-from gnr_sklearn import GNRImputer, MeanImputer
+from gnr_sklearn import GNRImputer, MeanImputer, NotMIWAEImputer
 from gnr_sklearn.missingness import ampute
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
@@ -257,6 +260,38 @@ def test_centres_on_the_way():
     np.testing.assert_allclose(task.complete.mean(axis=0), -0.75 * observed, atol=1e-12)
     assert task.error(task.complete) == 0
     assert cell.setting == "100%, 25% of the way to the true mean"
+
+
+def test_figures_of_the_paper(tmp_path, monkeypatch):
+    """With imputers that are fitted in no time, and errors of few settings."""
+    small = {"max_iter": 5, "hidden_dims": 4, "random_state": 0}
+    fits = []
+
+    def fit(label, dataset, data_dir):
+        fits.append((label, dataset))
+        task = Cell("paper", dataset, 1.0, MEAN, 0).task(None)
+        X = task.X[:60]
+        params = small | {"latent_dim": 1 if dataset == GAUSSIAN else 2}
+        model = NotMIWAEImputer if label.startswith("not") else GNRImputer
+        prior = {} if label.startswith("not") else {"prior": None}
+        return X, model(**params, **prior, scaling=None).fit(X)
+
+    monkeypatch.setattr(figures, "fit", fit)
+    monkeypatch.setattr(
+        figures, "METHODS", tuple(replace(MEAN, label=f"alpha {alpha}") for alpha in figures.ALPHAS)
+    )
+    options = argparse.Namespace(
+        data_dir=None, datasets=["diabetes"], seeds=1, rates=[1.0], jobs=1, results=tmp_path
+    )
+    figures.main(options)
+    assert {dataset for _, dataset in fits} == {"diabetes", GAUSSIAN}
+    records = json.loads((tmp_path / "figures.json").read_text())
+    assert len(records) == len(figures.ALPHAS)
+    from matplotlib import pyplot as plt
+
+    for number in (4, 5, 6):
+        picture = plt.imread(tmp_path / f"figure{number}.png")
+        assert picture.std() > 0.01
 
 
 def test_errors_of_moments():
@@ -505,6 +540,31 @@ def test_soak(tmp_path, monkeypatch, capsys):
     found = {r["metric"]: r["mean"] for r in RecordFile("soak", tmp_path).records}
     assert set(found) == {"memory_growth", "new_files", "new_threads"}
     assert found["new_files"] == 0
+
+
+def test_mutants_that_no_test_notices_are_listed(tmp_path, monkeypatch, capsys):
+    outcome = {"a": 1, "b": mutants.SURVIVED, "c": mutants.UNTESTED, "d": 3}
+
+    def run(target, folder, jobs):
+        path = mutants.meta_of(target, folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"exit_code_by_key": outcome}))
+
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "run", run)
+    monkeypatch.setattr(mutants, "differences", lambda target, folder, names: names)
+    options = argparse.Namespace(datasets=["metrics.py"], jobs=1, results=tmp_path)
+    mutants.main(options)
+    options.datasets = ["nn/bounds.py"]
+    mutants.main(options)
+    listed = (tmp_path / "mutants.txt").read_text()
+    assert listed.count("b\nc\n") == 2
+    assert "## metrics.py" in listed
+    assert "## nn/bounds.py" in listed
+    records = json.loads((tmp_path / "mutants.json").read_text())
+    values = {(r["dataset"], r["metric"]): r["mean"] for r in records}
+    assert values["metrics.py", "mutants"] == 4
+    assert values["nn/bounds.py", "noticed"] == 50.0
 
 
 def test_large_tables_of_ratings_are_measured(tmp_path, monkeypatch, capsys):
