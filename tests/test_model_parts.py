@@ -56,6 +56,7 @@ def states_equal(first, second):
 @each_class
 def test_defaults(model_class, params):
     first = model_class(N_FEATURES, 2, **params)
+    invariant = {"encoder": "permutation_invariant"}
     told = {"seed": 0, "hidden_dims": (128, 128), "decoder": "mlp", "observation_scale": "shared"}
     if model_class in (NotMIWAE, PSMVAE):
         told |= {"missing_process": "self_masking", "shared_process": False}
@@ -64,6 +65,10 @@ def test_defaults(model_class, params):
     if model_class is ValueGNR:
         told["shared_process"] = False
     assert states_equal(first, model_class(N_FEATURES, 2, **params, **told))
+    assert states_equal(
+        model_class(N_FEATURES, 2, **params, **invariant),
+        model_class(N_FEATURES, 2, **params, **told, **invariant, embedding_dim=20, code_dim=50),
+    )
     assert not states_equal(first, model_class(N_FEATURES, 2, **params, **told | {"seed": 1}))
 
 
@@ -93,8 +98,10 @@ def test_making_one_depends_on_the_seed_alone(model_class, params, networks):
         assert states_equal(model, expected)
         x, mask = (part.float() for part in make_rows(5, N_FEATURES))
         u = torch.ones(5, 2, dtype=torch.float32) if "auxiliary_dim" in networks else None
-        with torch.no_grad():
-            model.float()(x, mask, noise_for(model, 5).float(), u)
+        noise = noise_for(model, 5).float()
+        with torch.device("meta"), torch.no_grad():
+            terms = model(x, mask, noise, u)
+        assert (terms.log_px.dtype, terms.log_px.device.type) == (torch.float32, "cpu")
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
@@ -149,6 +156,20 @@ def test_features_that_are_part_of_u_come_from_its_distribution(discrete):
     places = [0, 1] if discrete else [0, 2]
     torch.testing.assert_close(numbers.mean[..., places], of_u.mean[..., 1:])
     torch.testing.assert_close(numbers.scale[..., places], of_u.scale[1:].expand(3, len(x), 2))
+
+
+def test_the_mask_of_u_is_told_by_z_alone():
+    """What sees u would read it off the zeros in u."""
+    model = spread(GNR(N_FEATURES, 2, auxiliary_features=[0, 2], hidden_dims=(5,)))
+    x, mask = make_rows(6, N_FEATURES)
+    noise = noise_for(model, 6)
+    with torch.no_grad():
+        logits = model(x, mask, noise).mask_logits
+        mean, log_scale = model.encoder(x, mask)
+        z = mean + log_scale.exp() * noise
+        torch.testing.assert_close(logits[..., [0, 2]], model.prior_mask_decoder(z))
+        others = model.mask_decoder(torch.cat([z, x[:, [0, 2]].expand(3, -1, -1)], dim=-1))
+    torch.testing.assert_close(logits[..., [1, 3]], others[..., [1, 3]])
 
 
 def test_mask_decoder_knows_features():

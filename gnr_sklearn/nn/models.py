@@ -642,7 +642,7 @@ class PSMVAE(SelectionModel):
         noise = noise.repeat_interleave(n_components, dim=0)
         # The first category is told by zeros in all columns.
         codes = torch.eye(n_components, dtype=x.dtype, device=x.device)[:, 1:]
-        categories = codes.repeat(n_samples, 1).unsqueeze(1) if n_components > 1 else None
+        categories = codes.repeat(n_samples, 1).unsqueeze(1)
         terms = self.sample_missing(x, mask, noise, u, categories)
         seen = self.process_inputs(x, mask, terms)
         of_each = seen.unflatten(0, (n_samples, n_components)).unbind(1)
