@@ -25,7 +25,7 @@ from benchmarks.plain import PlainGNR, train
 from benchmarks.protocols import PAPER_MODEL, find_data_dir, load
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
-from gnr_sklearn._vae import expectation
+from gnr_sklearn._sampling import expectation
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import map_samples
 from gnr_sklearn.nn.bounds import quasi_normal

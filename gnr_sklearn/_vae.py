@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import numbers
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
-from torch import Tensor, nn
+from torch import nn
 from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
 from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
-from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH, masked_rows
-from gnr_sklearn._representation import RepresentingImputer
-from gnr_sklearn._validation import draw_seed, layer_widths
-from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples
-from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
-from gnr_sklearn.nn.likelihoods import Mixed
+from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
+from gnr_sklearn._sampling import SamplingImputer
+from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.parallel import Shard, current_shard, is_same_for_all
 from gnr_sklearn.nn.training import (
-    ROWS_ALIKE,
     HoldOut,
     ImputationNet,
     MaskedRows,
@@ -48,22 +41,6 @@ MAX_HELD_OUT = 1000
 
 # The bound of a row or two says too little to stop by.
 MIN_ROWS_TO_HOLD_OUT = 20
-
-# Samples for imputation come in this many rounds, of which all but the first adapt to the row:
-# more, smaller ones adapt further, but from too few samples, or in too many dimensions, nothing can
-# be learned.
-ROUNDS = 5
-LEAST_ROUND = 16
-MOST_DIMENSIONS = 50
-
-# Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
-# on a GPU. On a CPU their rows are a multiple of ROWS_ALIKE, so that all are treated alike to the
-# last bit.
-ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
-MOST_ROWS = {"cpu": 128, "cuda": 2**16}
-
-# In the encoder a row takes a code for each of its features.
-ENCODED_ROWS = 4096
 
 # After a fit so many of its rows are looked at. Samples that are worth fewer than this, or a latent
 # variable whose mean varies less between rows, where its prior has variance 1, are warned of.
@@ -104,13 +81,8 @@ class Seeds(NamedTuple):
     alpha: int
 
 
-def models_mask(imputer: VAEImputer) -> bool:
-    """Tell whether an imputer models which values are missing."""
-    return imputer._models_mask
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
-class VAEImputer(RepresentingImputer):
+class VAEImputer(SamplingImputer):
     """A deep generative model of data and mask, trained by importance weighting.
 
     A subclass says which torch module to train, with which parameters, and how much the mask
@@ -125,7 +97,6 @@ class VAEImputer(RepresentingImputer):
     decoder: Literal["mlp", "linear", "curved"] = "mlp"
     observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
     n_importance_samples: int = 20
-    n_imputation_samples: int = 160
     max_iter: int = 1000
     early_stopping: bool = True
     validation_fraction: float = 0.1
@@ -136,7 +107,7 @@ class VAEImputer(RepresentingImputer):
     data_parallel: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **RepresentingImputer._parameter_constraints,
+        **SamplingImputer._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
         "encoder": [StrOptions({"zero", "permutation_invariant"})],
@@ -145,7 +116,6 @@ class VAEImputer(RepresentingImputer):
         "decoder": [StrOptions({"mlp", "linear", "curved"})],
         "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_imputation_samples": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -178,10 +148,6 @@ class VAEImputer(RepresentingImputer):
             feature, or a network's function of z.
         n_importance_samples : int, default=20
             Samples of z for each row in training.
-        n_imputation_samples : int, default=160
-            Samples of z for each row in imputation and scoring. For imputation they are drawn
-            in up to five rounds that adapt to the row, unless z, with missing values that are
-            sampled with it, has more than 50 dimensions.
         max_iter : int, default=1000
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
@@ -229,9 +195,6 @@ class VAEImputer(RepresentingImputer):
             epoch. It holds the trained alpha and scaled data; to compare imputers, use
             `score`.
         """
-
-    _models_mask: ClassVar[bool] = True
-    _samples_values: ClassVar[bool] = False
 
     # Not where a fit is a part of another. Without a type, which would make it a parameter.
     _warns = True
@@ -350,28 +313,6 @@ class VAEImputer(RepresentingImputer):
         """
         return self._learn_part(X, lambda values: self._fit_part(values, side_info))
 
-    def transform(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        """Fill in the missing values.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with the features of `fit`.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        X_imputed : ndarray of shape (n_samples, n_features_out)
-            X with its observed values unchanged and no missing ones; float32 for float32
-            input, else float64.
-        """
-        check_is_fitted(self)
-        table = self._validate_data(X, reset=False)
-        values = self._modelled_values(table)
-        side = self._auxiliary.check(side_info, len(values))
-        return self._assemble(table, self._completed(values, self._impute, side))
-
     def fit_transform(
         self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None
     ) -> FloatArray:
@@ -392,212 +333,6 @@ class VAEImputer(RepresentingImputer):
             See :meth:`transform`.
         """
         return self.fit(X, y, side_info).transform(X, side_info)
-
-    def score_samples(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        r"""Lower bound of the log-likelihood of each row and its mask.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        bound : ndarray of shape (n_samples,)
-            :math:`\log \frac 1L \sum_l \omega_l \le \log p(x^{obs}, m)` in expectation,
-            in nats, as a density in the units of X; of categories, a probability.
-
-        Notes
-        -----
-        All samples are drawn by the encoder: those that adapt to the row would make the bound one
-        in the limit only.
-
-        In :class:`GNRImputer` the mask term counts fully (alpha = 1), whatever alpha it was trained
-        with. With another alpha the sum is no bound of a likelihood, and since log p(m | z)
-        is never positive the smallest alpha would look best. Training at alpha = 1 maximises
-        this very bound: it compares models, such as latent sizes and decoders, but among
-        alphas it tends to choose 1, whichever imputes best. At alpha = 0 the mask decoder is
-        not trained, and the bound is that of a random one.
-
-        In :class:`MIWAEImputer` there is no mask term.
-        """
-        values, rows = self._rows_of(X, side_info)
-        one_round = self._shared_noise(self.n_imputation_samples)
-
-        def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
-            # Rounded for the same reason as in ``expectation``.
-            return importance_weighted_bound(samples.log_w.double()).float()
-
-        bound = self._map_samples(of_samples, rows, one_round, alpha=1.0)
-        # From the density of scaled values to that of the user's.
-        without = np.isnan(values) | self._discrete.is_discrete
-        return bound + np.where(without, 0.0, self._units.log_slope(values)).sum(axis=1)
-
-    def score(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> float:
-        """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        y : None
-            Ignored, present for scikit-learn's interface.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        bound : float
-            See :meth:`score_samples`; higher is better.
-        """
-        return float(self.score_samples(X, side_info).mean())
-
-    @available_if(models_mask)
-    def predict_mask_proba(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        """Probability that each value is observed, given the row and its mask.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_features)
-            The mean of P(m = 1 | z) over the samples of z that impute the row, or of P(m = 1 | x)
-            in a model where values decide. It is 0 for features that had no observed value in
-            `fit`.
-        """
-        _, rows = self._rows_of(X, side_info)
-        proba = np.zeros((len(rows), self.n_features_in_))
-        modelled = np.flatnonzero(~self._is_empty_feature)
-
-        def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
-            logits = samples.mask_logits
-            if logits is None:
-                logits = self._module.mask_logits(part.x, part.mask, samples.x_given_z)
-            return expectation(samples.log_w, logits.double().sigmoid())
-
-        proba[:, modelled] = self._map_samples(of_samples, rows)
-        # The weights of a row sum to 1 only up to rounding.
-        return np.clip(proba, 0.0, 1.0)
-
-    def effective_sample_size(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        r"""Count the equally weighted samples that those of each row are worth.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        size : ndarray of shape (n_samples,)
-            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
-            `n_imputation_samples`, for each category of a mixture. Where it is below ten or so,
-            more samples give another imputation.
-        """
-        return self._sample_sizes(self._rows_of(X, side_info)[1])
-
-    def encode(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        """Mean of the variational posterior q(z | x_obs).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        z : ndarray of shape (n_samples, `latent_dim_`)
-        """
-        values = self._values_of(X)
-        self._auxiliary.check(side_info, len(values))
-        self._check_curves(self._units.curves, values)
-        return self._posterior_means(values)
-
-    def sample(
-        self,
-        X: ArrayLike,
-        n_draws: int = 5,
-        random_state: int | np.random.RandomState | None = None,
-        side_info: ArrayLike | None = None,
-    ) -> FloatArray:
-        """Draw multiple imputations by sampling importance resampling.
-
-        For each row and draw, one of `n_imputation_samples` samples of z is chosen in
-        proportion to its weight, and the missing values are drawn from p(x | z). Where missing
-        values are sampled with z, the weight rests on them: then they are the draw, and each
-        draw has samples of its own.
-        At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
-        gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
-        little more than the noise of p(x | z).
-        The parameters of the model are held fixed, so that the uncertainty about them is not
-        in the draws.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with missing values.
-        n_draws : int, default=5
-            Number of completed data sets.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws. None gives other draws each time.
-        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        draws : ndarray of shape (n_draws, n_samples, n_features_out)
-            Completed data sets, each with the columns that `transform` returns.
-        """
-        check_is_fitted(self)
-        if not isinstance(n_draws, numbers.Integral) or isinstance(n_draws, bool) or n_draws < 1:
-            raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
-        table = self._validate_data(X, reset=False)
-        values = self._modelled_values(table)
-        side = self._auxiliary.check(side_info, len(values))
-        completed = np.repeat(values[np.newaxis], n_draws, axis=0)
-        has_missing = np.flatnonzero(np.isnan(values).any(axis=1))
-        if len(has_missing):
-            generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
-            draws = self._draw(values[has_missing], side[has_missing], n_draws, generator)
-            completed[:, has_missing] = self._finished(draws)
-        return np.stack([self._assemble(table, draw, as_array=True) for draw in completed])
-
-    def _draw(
-        self, values: FloatArray, side: FloatArray, n_draws: int, generator: torch.Generator
-    ) -> FloatArray:
-        """Draw rows, (n_draws, n_rows, n_features), in data units."""
-        # Where missing values are among what is sampled, draws from the same samples would often
-        # be the same.
-        n_at_once = 1 if self._samples_values else n_draws
-
-        def independent_noise(n_rows: int) -> Sequence[Tensor]:
-            shape = (self.n_imputation_samples, n_rows, self._module.noise_dim)
-            noise = torch.randn(
-                shape, generator=generator, dtype=torch.float32, device=self._device
-            )
-            return noise.split(self._round_size)
-
-        def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
-            return samples.draw(n_at_once, generator).transpose(0, 1)
-
-        rows = self._rows(values, side)
-        parts = [
-            self._map_samples(of_samples, rows, independent_noise).swapaxes(0, 1)
-            for _ in range(0, n_draws, n_at_once)
-        ]
-        draws = self._to_data_units(np.concatenate(parts))
-        return self._adjusted(draws, values, side, generator)
 
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         seeds = self._fit_seeds()
@@ -717,55 +452,6 @@ class VAEImputer(RepresentingImputer):
                 stacklevel=2,
             )
 
-    def _sample_sizes(self, rows: MaskedRows) -> FloatArray:
-        def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
-            weights = normalized_weights(samples.log_w.double())
-            return (1.0 / weights.square().sum(0)).float()
-
-        return self._map_samples(of_samples, rows)
-
-    def _posterior_means(self, values: FloatArray) -> FloatArray:
-        # The encoder sees nothing of the auxiliary variable.
-        rows = self._masked_rows(values, None)
-        z = np.empty((len(rows), self.latent_dim_))
-        with torch.inference_mode():
-            for start in range(0, len(rows), ENCODED_ROWS):
-                chunk = slice(start, start + ENCODED_ROWS)
-                batch, _ = rows[chunk]
-                mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
-                z[chunk] = mean.cpu().numpy()
-        return z
-
-    def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        return self._finished(self._discrete.decide(self._expectations(values, side)))
-
-    def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        """Return the wide form of rows: expectations in the units of the data, and chances."""
-        rows = self._rows(values, np.empty((len(values), 0)) if side is None else side)
-        units = self._units.select(self._discrete.numbers)
-
-        def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
-            x = samples.x_given_z
-            if not units.is_curved:
-                return expectation(samples.log_w, x.mean)
-            # On a curve the mean is not the value of the mean.
-            of_numbers = x.numbers if isinstance(x, Mixed) else x
-            moments = (of.cpu().numpy() for of in (of_numbers.mean, of_numbers.scale))
-            mean = torch.from_numpy(units.expectation(*moments))
-            if isinstance(x, Mixed):
-                chances = x.mean[..., mean.shape[-1] :].double().cpu()
-                mean = torch.cat([mean, chances], dim=-1)
-            return expectation(samples.log_w.double().cpu(), mean)
-
-        wide = self._map_samples(of_samples, rows)
-        return self._within_bounds(wide if units.is_curved else self._wide_in_data_units(wide))
-
-    def _adjusted(
-        self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
-    ) -> FloatArray:
-        """Change draws by what else is known of the values that are missing."""
-        return draws
-
     def _shard(self) -> Shard | None:
         """Return the part of each batch that is trained on in this process."""
         if not self.data_parallel:
@@ -836,74 +522,3 @@ class VAEImputer(RepresentingImputer):
         )
         pays = n_rows * self.n_importance_samples * weights >= LEAST_PRODUCTS
         return "bfloat16" if capabilities.get("amx_bf16") and pays else "float32"
-
-    def _auxiliary_of(self, values: FloatArray, side: FloatArray) -> FloatArray | None:
-        """Return the auxiliary variable of rows."""
-        if self._auxiliary.imputer is None:
-            return self._auxiliary.transform(values, side, self._units)
-        view, owner = self._numeric_view(values)
-        return self._auxiliary.transform(view, side, self._view_units(owner))
-
-    def _rows_of(self, X: ArrayLike, side_info: ArrayLike | None) -> tuple[FloatArray, MaskedRows]:
-        """Return the values of X as given, and the rows that the net sees."""
-        values = self._values_of(X)
-        return values, self._rows(values, self._auxiliary.check(side_info, len(values)))
-
-    def _rows(self, values: FloatArray, side: FloatArray) -> MaskedRows:
-        """Return rows as the net sees them."""
-        self._check_curves(self._units.curves, values)
-        u = self._auxiliary_of(values, side)
-        return self._masked_rows(values, u)
-
-    def _masked_rows(self, values: FloatArray, u: FloatArray | None) -> MaskedRows:
-        return masked_rows(self._units.transform(values), ~np.isnan(values), u)
-
-    @property
-    def _round_size(self) -> int:
-        if self._module.noise_dim > MOST_DIMENSIONS:
-            return self.n_imputation_samples
-        return max(LEAST_ROUND, -(-self.n_imputation_samples // ROUNDS))
-
-    def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
-        # The same for all rows, so that what is imputed in one row depends neither on
-        # its neighbours nor on their order.
-        noise = quasi_normal(self.n_imputation_samples, self._module.noise_dim, self._noise_seed)
-        noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
-        rounds = noise.split(round_size or self._round_size)
-        return lambda n_rows: rounds
-
-    def _map_samples(
-        self,
-        function: Callable[[WeightedSamples, MaskedRows], Tensor],
-        rows: MaskedRows,
-        draw_rounds: Callable[[int], Sequence[Tensor]] | None = None,
-        alpha: float | None = None,
-    ) -> NDArray[Any]:
-        """Compute a table with a row for each row from their weighted samples."""
-        widest = max(len(parameter) for parameter in self._module.parameters())
-        kind = torch.device(self._device).type
-        # Layers compute one round at a time; what they give is kept of all samples.
-        kept = self.n_imputation_samples * self._module.width
-        most = self._module.terms_per_noise * max(self._round_size * widest, kept)
-        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // most)
-        parts = map_samples(
-            function,
-            self._module,
-            rows,
-            draw_rounds or self._shared_noise(),
-            self.alpha_ if alpha is None else alpha,
-            chunk_size=max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE,
-        )
-        table = np.empty(0)
-        for chunk, part in parts:
-            if chunk.start == 0:
-                table = np.empty((len(rows), *part.shape[1:]))
-            table[chunk] = part.cpu().numpy()
-        return table
-
-
-def expectation(log_w: Tensor, quantity: Tensor) -> Tensor:
-    """Average over samples by their self-normalised weights (eq. 20)."""
-    # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
-    weights = normalized_weights(log_w.double()).unsqueeze(-1)
-    return (weights * quantity).sum(0).to(log_w.dtype)

@@ -110,7 +110,7 @@ def test_real_lack_of_memory():
         import resource
         from pathlib import Path
         import numpy as np, torch
-        from gnr_sklearn import _vae
+        from gnr_sklearn import _sampling
         from gnr_sklearn.nn import training
 
         torch.set_num_threads(1)
@@ -119,13 +119,13 @@ def test_real_lack_of_memory():
         from gnr_sklearn import MIWAEImputer
         imputer = MIWAEImputer(max_iter=20, n_imputation_samples=100, random_state=0).fit(X[:500])
         expected = imputer.transform(X)
-        _vae.ELEMENTS["cpu"], _vae.MOST_ROWS["cpu"] = 2**31, 2**31
+        _sampling.ELEMENTS["cpu"], _sampling.MOST_ROWS["cpu"] = 2**31, 2**31
         sizes = []
-        sampling = _vae.map_samples.__globals__["adaptive_importance_sampling"]
+        sampling = _sampling.map_samples.__globals__["adaptive_importance_sampling"]
         def spy(model, rows, *args):
             sizes.append(len(rows))
             return sampling(model, rows, *args)
-        _vae.map_samples.__globals__["adaptive_importance_sampling"] = spy
+        _sampling.map_samples.__globals__["adaptive_importance_sampling"] = spy
         held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (held + 300 * 2**20, resource.RLIM_INFINITY))
         imputed = imputer.transform(X)

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_wine
 
 from gnr_sklearn import GNRImputer, MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
-from gnr_sklearn._vae import expectation
+from gnr_sklearn._sampling import expectation
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import adaptive_importance_sampling
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
