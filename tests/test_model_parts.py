@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from gnr_sklearn.nn.categories import DiscreteFeature
+from gnr_sklearn.nn.likelihoods import StudentT
 from gnr_sklearn.nn.models import GNR, MIWAE, PSMVAE, NotMIWAE, Terms, ValueGNR
+from gnr_sklearn.nn.networks import PermutationInvariantEncoder, ZeroFillEncoder
 from tests.small_models import make_rows
 
 N_FEATURES = 4
@@ -272,3 +274,69 @@ def test_only_normal_distributions_are_taken(model_class, params, verb):
     with pytest.raises(ValueError, match=message):
         model_class(N_FEATURES, 2, likelihood="student_t", **params)
     model_class(N_FEATURES, 2, likelihood="gaussian", **params)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "of_data", "of_mask"),
+    [("mlp", [6, 7, 4], [6, 7, 4]), ("linear", [4], [4]), ("curved", [4, 4, 6], [4])],
+)
+def test_decoders_are_those_asked_for(decoder, of_data, of_mask):
+    model = GNR(N_FEATURES, 2, hidden_dims=(6, 7), decoder=decoder, observation_scale="feature")
+    for network, widths in ((model.data_decoder, of_data), (model.mask_decoder, of_mask)):
+        found = [len(p) for name, p in network.named_parameters() if p.dim() == 2]
+        assert sorted(found) == sorted(widths)
+
+
+@pytest.mark.parametrize("discrete", [(), DISCRETE], ids=["numbers", "with levels"])
+def test_encoders_are_those_asked_for(discrete):
+    n_cells = 2 + 3 + 2 if discrete else N_FEATURES
+    networks = {"hidden_dims": (6,), "discrete": discrete}
+    plain = MIWAE(N_FEATURES, 2, **networks)
+    assert isinstance(plain.encoder, ZeroFillEncoder)
+    assert plain.encoder.network[0].weight.shape == (6, n_cells)
+    info = np.eye(N_FEATURES, 3, dtype=np.float32)
+    for known in (None, info):
+        model = MIWAE(
+            N_FEATURES, 2, **networks, feature_info=None if discrete else known,
+            encoder="permutation_invariant", embedding_dim=5, code_dim=9,
+        )  # fmt: skip
+        assert isinstance(model.encoder, PermutationInvariantEncoder)
+        shapes = [tuple(p.shape) for p in model.encoder.parameters()]
+        assert (n_cells, 5) in shapes
+        assert any(9 in shape for shape in shapes)
+        assert ((3, 5) in shapes) == (known is not None and not discrete)
+
+
+def test_what_a_sample_takes_room_for():
+    model = MIWAE(N_FEATURES, 2, hidden_dims=(6,), discrete=DISCRETE).double()
+    x, mask = rows_with_levels()
+    with torch.no_grad():
+        x_given_z = model(x, mask, noise_for(model, len(x))).x_given_z
+    n_numbers = x_given_z.numbers.mean.shape[-1] + x_given_z.log_probs[0, 0].numel()
+    assert model.width == n_numbers
+    assert MIWAE(N_FEATURES, 2).width == N_FEATURES
+
+
+def test_decoders_know_limits_likelihood_and_features():
+    info = np.eye(N_FEATURES, 3, dtype=np.float32)
+    x, mask = make_rows(6, N_FEATURES)
+    model = spread(
+        MIWAE(N_FEATURES, 2, hidden_dims=(6,), mean_limits=(-0.1, 0.1), feature_info=info)
+    )
+    with torch.no_grad():
+        model.data_decoder.network[-1].own_weight *= 100.0
+        mean = model(x, mask, noise_for(model, 6)).x_given_z.mean
+    assert mean.abs().max() <= 0.1
+    assert mean.std() > 0.03
+    known = {name for name, _ in model.data_decoder.named_parameters()}
+    plain = MIWAE(N_FEATURES, 2, hidden_dims=(6,), likelihood="student_t").double()
+    assert known > {"network.0.weight"}
+    assert known != {name for name, _ in plain.data_decoder.named_parameters()}
+    with torch.no_grad():
+        assert isinstance(plain(x, mask, noise_for(plain, 6)).x_given_z, StudentT)
+
+
+def test_features_that_are_part_of_u_are_normal():
+    message = r"^likelihood must be 'gaussian' where features are part of u\.$"
+    with pytest.raises(ValueError, match=message):
+        MIWAE(N_FEATURES, 2, likelihood="student_t", auxiliary_features=[0])
