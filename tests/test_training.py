@@ -134,6 +134,15 @@ def test_a_callback_may_end_training_quietly(rows):
     assert net.n_steps == 10
 
 
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C interrupt, also where tests run in the background of a shell that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_raises(rows):
     class Interrupt(GNR):
         calls = 0
@@ -149,6 +158,7 @@ def test_ctrl_c_raises(rows):
         net.fit(rows)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_a_callback_runs_raises_too(rows):
     class Signal(Callback):
         def on_epoch_end(self, net, **kwargs):
