@@ -1,8 +1,9 @@
 """Small changes to the code that everything rests on, and whether a test notices each of them.
 
 ``mutmut`` (``pip install -e ".[dev]"``) changes one expression at a time and runs the tests that go
-through it, on a copy of the sources in ``build/mutants``, where a run that was cut off goes on.
-Those that no test noticed are listed in ``results/mutants.txt``.
+through it, on a copy of the sources in ``build/mutants``, where a run that was cut off goes on, and
+one after tests were added tries those again that none had noticed. These are listed in
+``results/mutants.txt``.
 """
 
 from __future__ import annotations
@@ -103,6 +104,14 @@ def run(target: Target, folder: Path, jobs: int) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     text = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text("\n".join([text, "[tool.mutmut]", *lines, ""]))
+    meta = meta_of(target, folder)
+    if meta.exists():
+        noted = json.loads(meta.read_text())
+        outcome = noted["exit_code_by_key"]
+        noted["exit_code_by_key"] = {
+            name: None if code in (SURVIVED, UNTESTED) else code for name, code in outcome.items()
+        }
+        meta.write_text(json.dumps(noted))
     # Processes are forked, which torch's threads do not survive.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs)]

@@ -11,16 +11,26 @@ from hypothesis.extra.numpy import arrays
 
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
+    log_weights,
     normalized_weights,
     quasi_normal,
     resample,
 )
+from gnr_sklearn.nn.models import Terms
 
 log_weight_arrays = arrays(
     np.float64,
     st.tuples(st.integers(1, 20), st.integers(1, 4)),
     elements=st.floats(-1e4, 1e4),
 )
+
+
+def test_log_weights_are_those_of_equation_18():
+    generator = torch.Generator().manual_seed(0)
+    px, pm, pu, pz, qz = torch.randn(5, 3, 2, generator=generator).double()
+    terms = Terms(px, pm, pu, pz, qz, None)
+    for alpha in (0.0, 0.3, 1.0, 100.0):
+        torch.testing.assert_close(log_weights(terms, alpha), px + pu + pz - qz + alpha * pm)
 
 
 @given(log_weight_arrays)
@@ -86,6 +96,8 @@ def test_quasi_random_numbers_are_quantiles_of_the_middles_of_a_grid():
     assert noise.dtype == torch.float64
     places = torch.special.ndtr(noise) * 2.0**30
     np.testing.assert_allclose(places - places.floor(), 0.5, atol=1e-3)
+    corners = torch.quasirandom.SobolEngine(3, scramble=True, seed=5).draw(256, dtype=torch.float64)
+    assert torch.equal(places.floor(), corners * 2.0**30)
 
 
 def test_draws_come_from_the_generator_alone():
