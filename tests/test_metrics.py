@@ -177,7 +177,10 @@ def test_frames_are_taken_by_position(wine: NDArray[np.float64]) -> None:
         ({"X_imputed": [[np.nan, 2], [3, 4]]}, "X_imputed must not be NaN where mask is True"),
         ({"X_imputed": [[np.inf, 2], [3, 4]]}, "X_imputed must hold finite numbers"),
         ({"X_true": [1.0, 2.0]}, "X_true must be a matrix"),
-        ({"mask": [[False, True], [True, True]]}, "mask looks inverted"),
+        (
+            {"mask": [[False, True], [True, True]]},
+            "mask looks inverted: .* True must mark the removed cells",
+        ),
         ({"scale": 2.0}, r"scale must be of shape \(2,\), .* got \(\)"),
         ({"scale": [1.0, 1.0, 1.0]}, r"scale must be of shape \(2,\)"),
         ({"scale": [0.0, 1.0]}, "scale must be positive and finite in every column with"),
@@ -194,6 +197,17 @@ def test_bad_arguments_of_errors(
     }
     with pytest.raises(ValueError, match=f"^{message}"):
         metric(**{**arguments, **changes})
+
+
+def test_a_perfect_imputation_is_not_an_inverted_mask() -> None:
+    """Even where other values are not known, by either or both."""
+    mask = [[True, False], [False, False]]
+    for truth, imputed in (
+        ([[1, np.nan], [3, 4]], [[1, 2], [3, 4]]),
+        ([[1, np.nan], [3, 4]], [[1, np.nan], [3, 4]]),
+        ([[1, 2], [3, 4]], [[1, np.nan], [3, 4]]),
+    ):
+        assert imputation_rmse(truth, imputed, mask) == 0
 
 
 def test_inverted_mask_is_seen_in_float32_too(wine: NDArray[np.float64]) -> None:
@@ -243,10 +257,19 @@ def test_mask_auc_is_that_of_sklearn_on_mixed_columns(average: str) -> None:
     ("changes", "error", "message"),
     [
         ({"proba": PROBA[:3]}, ValueError, r"observed and proba must have one shape, got \(4, 4\)"),
-        ({"proba": PROBA * 2}, ValueError, "proba must hold probabilities between 0 and 1"),
+        (
+            {"proba": PROBA * 2},
+            ValueError,
+            r"proba must hold probabilities between 0 and 1, without NaN\.$",
+        ),
         ({"proba": np.where(OBSERVED, PROBA, np.nan)}, ValueError, "proba must hold probabilities"),
+        ({"proba": [["a"] * 4] * 4}, ValueError, "proba must be a dense numeric"),
         ({"observed": PROBA}, ValueError, "observed must hold booleans"),
-        ({"observed": np.ones((4, 4))}, ValueError, "observed must have a column with"),
+        (
+            {"observed": np.ones((4, 4))},
+            ValueError,
+            "observed must have a column with .*False in it",
+        ),
         ({"features": [4]}, ValueError, "features must be column numbers from 0 to 3, got 4"),
         ({"features": "some"}, ValueError, "features must be"),
         ({"features": 0}, TypeError, "features must be"),
@@ -257,6 +280,12 @@ def test_bad_arguments_of_mask_scores(
 ) -> None:
     with pytest.raises(error, match=f"^{message}"):
         metric(**{"observed": OBSERVED, "proba": PROBA, **changes})
+
+
+def test_mask_accuracy_counts_every_column_with_a_missing_cell() -> None:
+    observed = [[True, False, True], [False, True, True]]
+    proba = [[0.9, 0.9, 0.1], [0.1, 0.9, 0.1]]
+    assert mask_accuracy(observed, proba) == 3 / 4
 
 
 def test_bad_options_of_mask_scores() -> None:
