@@ -173,7 +173,7 @@ class VAEImputer(SamplingImputer):
         precision : {"auto", "float32", "bfloat16"}, default="auto"
             Numbers that the decoders compute with in training; parameters, the encoder,
             log-densities and all of imputation are in float32, where the same weights impute
-            within 1e-5 standard deviations of what they do in float64. "auto" takes bfloat16 on a
+            within 1e-4 standard deviations of what they do in float64. "auto" takes bfloat16 on a
             GPU that has matrix units for it, and on a processor that has (AMX) where decoders are
             large enough to gain by it.
         data_parallel : bool, default=False

@@ -195,7 +195,7 @@ def test_encoding_in_chunks(monkeypatch):
     _, X, _ = selected_data(60)
     imputer = MIWAEImputer(**QUICK, encoder="permutation_invariant").fit(X)
     whole = imputer.encode(X)
-    monkeypatch.setattr("gnr_sklearn._vae.ENCODED_ROWS", 7)
+    monkeypatch.setattr("gnr_sklearn._sampling.ENCODED_ROWS", 7)
     np.testing.assert_allclose(imputer.encode(X), whole, atol=1e-5)
 
 
