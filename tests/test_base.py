@@ -195,6 +195,57 @@ def test_documentation_is_inherited_at_its_place():
     assert attributes < own < inherited
 
 
+def test_documentation_of_a_class_made_later():
+    class Later(ToyImputer):
+        """Say more of one parameter.
+
+        Parameters
+        ----------
+        {parameter_docs}
+
+        Attributes
+        ----------
+        {attribute_docs}
+        """
+
+        _parameter_docs = """
+            extra : int, default=1
+                What it is for.
+            fraction : float, default=0.25
+                Another number.
+            """
+
+        _attribute_docs = """
+            later_ : bool
+                Whether it is later.
+            """
+
+    lines = Later.__doc__.splitlines()
+    assert lines[0] == "Say more of one parameter."
+    start = lines.index("Parameters") + 2
+    assert lines[start : start + 5] == [
+        "extra : int, default=1",
+        "    What it is for.",
+        "fraction : float, default=0.25",
+        "    Another number.",
+        "missing_values : int, float or pandas.NA, default=np.nan",
+    ]
+    attributes = lines.index("Attributes")
+    assert lines[attributes + 2 : attributes + 6] == [
+        "later_ : bool",
+        "    Whether it is later.",
+        "validation_skipped_ : bool",
+        "    Whether scikit-learn would have validated parameters inside `fit`.",
+    ]
+    assert lines.count("fraction : float, default=0.25") == 1
+    assert "default=0.5" not in Later.__doc__
+
+    class Silent(ToyImputer):
+        """Say nothing."""
+
+    assert Silent.__doc__ == "Say nothing."
+
+
 def parameters_in(docs):
     """Map the names in a numpydoc section Parameters to their specifications."""
     section = re.search(r"^Parameters\n-+\n(.*?)\n\n", inspect.cleandoc(docs), re.M | re.S)[1]
