@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ValidationCurveDisplay
 from tqdm import tqdm
 
@@ -21,7 +18,9 @@ from benchmarks.protocols import (
     RATES,
     UCI_ORDER,
     Cell,
+    Fitted,
     Method,
+    cells_of,
     find_data_dir,
     run_cells,
 )
@@ -35,7 +34,7 @@ ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 METHODS = tuple(
     Method(f"GNR, of the paper, alpha {alpha:g}", GNRImputer, {
         **PAPER_MODEL, **SHORT, "alpha": alpha,
-    })
+    }, ("paper",))
     for alpha in ALPHAS
 )  # fmt: skip
 
@@ -51,13 +50,7 @@ def main(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     data_dir = find_data_dir(options.data_dir)
     datasets = options.datasets or UCI_ORDER
-    cells = [
-        Cell("paper", dataset, rate, method, seed)
-        for seed in range(options.seeds or 1)
-        for method in METHODS
-        for rate in options.rates or RATES
-        for dataset in datasets
-    ]
+    cells = cells_of(METHODS, options, 1, [method.label for method in METHODS])
     records = RecordFile("figures", options.results)
     run_cells(cells, records, jobs=options.jobs, data_dir=data_dir, metrics=())
     draw_errors(records.records, datasets, options.results / "figure6.png")
@@ -107,7 +100,8 @@ def draw_fits(datasets: Sequence[str], data_dir: Path | None, folder: Path) -> N
     rows = masks.subfigures(len(datasets), 1, squeeze=False)[:, 0]
     for ax, row, dataset in zip(of_latent[0], rows, tqdm(datasets, desc="fits"), strict=True):
         fitted = {label: fit(label, dataset, data_dir) for label in {LATENT, *MASKS}}
-        X, imputer = fitted[LATENT]
+        task, imputer, _ = fitted[LATENT]
+        X = task.X
         if imputer.latent_dim_ > 1:
             LatentSpaceDisplay.from_estimator(imputer, X, ax=ax, style={"s": 2})
         else:
@@ -119,7 +113,7 @@ def draw_fits(datasets: Sequence[str], data_dir: Path | None, folder: Path) -> N
             ax.legend()
         ax.set_title(dataset)
         incomplete = np.isnan(X).any(axis=0)
-        probas = [fitted[label][1].predict_mask_proba(X)[:, incomplete] for label in MASKS]
+        probas = [np.asarray(fitted[label].proba)[:, incomplete] for label in MASKS]
         MaskProbabilityDisplay.from_predictions(
             ~np.isnan(X[:, incomplete]), *probas, labels=MASKS,
             max_rows=ROWS_SHOWN, ax=row.subplots(1, len(MASKS) + 1, sharey=True),
@@ -133,11 +127,8 @@ def draw_fits(datasets: Sequence[str], data_dir: Path | None, folder: Path) -> N
     plt.close(masks)
 
 
-def fit(label: str, dataset: str, data_dir: Path | None) -> tuple[np.ndarray, Any]:
+def fit(label: str, dataset: str, data_dir: Path | None) -> Fitted:
     """Fit one setting to the first mask of a table whose rate is 100%."""
     settings = settings_of(latent_dim=1 if dataset == GAUSSIAN else None)
     method = next(setting.method for setting in settings if setting.label == label)
-    task = Cell("paper", dataset, 1.0, method, 0).task(data_dir)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return task.X, method.make("paper", 0).fit(task.X)
+    return Cell("paper", dataset, 1.0, method, 0).run(data_dir)["fitted"]

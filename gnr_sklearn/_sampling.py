@@ -22,7 +22,7 @@ from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
-from gnr_sklearn.nn.training import ROWS_ALIKE, MaskedRows
+from gnr_sklearn.nn.training import MaskedRows, whole_chunk
 
 __all__ = ["SamplingImputer", "expectation"]
 
@@ -34,8 +34,7 @@ LEAST_ROUND = 16
 MOST_DIMENSIONS = 50
 
 # Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
-# on a GPU. On a CPU their rows are a multiple of ROWS_ALIKE, so that all are treated alike to the
-# last bit.
+# on a GPU.
 ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 
@@ -404,7 +403,7 @@ class SamplingImputer(RepresentingImputer):
             rows,
             draw_rounds or self._shared_noise(),
             self.alpha_ if alpha is None else alpha,
-            chunk_size=max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE,
+            chunk_size=whole_chunk(n_rows),
         )
         table = np.empty(0)
         for chunk, part in parts:

@@ -40,6 +40,7 @@ from benchmarks.protocols import (
     PAPER_MODEL,
     ZERO,
     Cell,
+    Fitted,
     Method,
     Task,
     cells_of,
@@ -274,14 +275,27 @@ def test_figures_of_the_paper(tmp_path, monkeypatch):
         params = small | {"latent_dim": 1 if dataset == GAUSSIAN else 2}
         model = NotMIWAEImputer if label.startswith("not") else GNRImputer
         prior = {} if label.startswith("not") else {"prior": None}
-        return X, model(**params, **prior, scaling=None).fit(X)
+        imputer = model(**params, **prior, scaling=None).fit(X)
+        return Fitted(replace(task, X=X), imputer, imputer.predict_mask_proba(X))
 
     monkeypatch.setattr(figures, "fit", fit)
     monkeypatch.setattr(
-        figures, "METHODS", tuple(replace(MEAN, label=f"alpha {alpha}") for alpha in figures.ALPHAS)
+        figures,
+        "METHODS",
+        tuple(
+            replace(MEAN, label=f"alpha {alpha}", protocols=("paper",)) for alpha in figures.ALPHAS
+        ),
     )
     options = argparse.Namespace(
-        data_dir=None, datasets=["diabetes"], seeds=1, rates=[1.0], jobs=1, results=tmp_path
+        data_dir=None,
+        datasets=["diabetes"],
+        seeds=1,
+        rates=[1.0],
+        jobs=1,
+        results=tmp_path,
+        methods=None,
+        mechanisms=None,
+        protocols=None,
     )
     figures.main(options)
     assert {dataset for _, dataset in fits} == {"diabetes", GAUSSIAN}

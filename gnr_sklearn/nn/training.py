@@ -35,6 +35,7 @@ __all__ = [
     "StepwiseNet",
     "keep_freed_memory",
     "map_chunks",
+    "whole_chunk",
 ]
 
 Batch = tuple[dict[str, Tensor], None]
@@ -200,6 +201,11 @@ class SequentialBatches:
             yield self.dataset[start : start + self.batch_size]
 
 
+def whole_chunk(n_rows: int) -> int:
+    """Return the largest size of a chunk, of at most so many rows, that treats all alike."""
+    return max(1, n_rows // ROWS_ALIKE) * ROWS_ALIKE
+
+
 def map_chunks(
     function: Callable[[MaskedRows, int], T],
     rows: MaskedRows,
@@ -252,7 +258,7 @@ def map_chunks(
         except (MemoryError, RuntimeError) as error:
             if chunk_size <= ROWS_ALIKE or not _is_out_of_memory(error):
                 raise
-            chunk_size = max(1, chunk_size // 2 // ROWS_ALIKE) * ROWS_ALIKE
+            chunk_size = whole_chunk(chunk_size // 2)
             continue
         yield chunk, result
         start = chunk.stop
