@@ -44,6 +44,7 @@ SMALL_NET = {
     "n_imputation_samples": 64,
     "random_state": 0,
 }
+QUICK = SMALL_NET | {"max_iter": 40}
 
 # Trained to no purpose, where it only matters that it is.
 TINY_NET = {

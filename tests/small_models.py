@@ -2,9 +2,20 @@
 
 import numpy as np
 import torch
+from scipy.stats import norm
 
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
+
+
+def factor_data(n_rows=600, noise=0.5, seed=0):
+    """One factor behind five columns, and behind whether the first two are missing."""
+    rng = np.random.RandomState(seed)
+    z = rng.normal(size=(n_rows, 1))
+    complete = z + noise * rng.normal(size=(n_rows, 5)) + np.array([10.0, -3.0, 0.0, 1.0, 5.0])
+    X = complete.copy()
+    X[:, :2][rng.uniform(size=(n_rows, 2)) < norm.cdf(4 * z)] = np.nan
+    return complete, X
 
 
 def make_rows(n_rows, n_features):

@@ -28,9 +28,7 @@ from gnr_sklearn import (
 )
 from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
-from tests.contract import SMALL_NET, paper_gnr
-
-QUICK = SMALL_NET | {"max_iter": 40}
+from tests.contract import QUICK, paper_gnr
 
 
 def table(n_rows=120, n_features=4, seed=0):

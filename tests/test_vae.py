@@ -9,9 +9,7 @@ from scipy.stats import kstest, multivariate_normal
 from gnr_sklearn import MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 from gnr_sklearn.metrics import imputation_rmse
 from gnr_sklearn.nn.likelihoods import StudentT
-from tests.contract import SMALL_NET, paper_gnr
-
-QUICK = SMALL_NET | {"max_iter": 40}
+from tests.contract import QUICK, paper_gnr
 
 
 def selected_data(n_rows, seed=0, slope=3.0):

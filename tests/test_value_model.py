@@ -15,10 +15,8 @@ from gnr_sklearn.nn.bounds import log_weights, normalized_weights
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.models import MIWAE, ValueGNR
 from gnr_sklearn.nn.processes import ValueProcess
-from tests.contract import SMALL_NET, choose_side
+from tests.contract import QUICK, choose_side
 from tests.small_models import bound_of, make_model, terms_at
-
-QUICK = SMALL_NET | {"max_iter": 40}
 
 
 class Step(NamedTuple):
