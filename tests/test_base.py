@@ -18,7 +18,7 @@ import sklearn
 from numpy.testing import assert_array_equal
 
 import gnr_sklearn
-from gnr_sklearn._base import BaseImputer, Interval, StrOptions, fit_context
+from gnr_sklearn._base import BaseImputer, BoundedImputer, Interval, StrOptions, fit_context
 from gnr_sklearn._validation import draw_seed, feature_limits
 
 PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]
@@ -67,9 +67,23 @@ class ToyImputer(BaseImputer):
         self.validation_skipped_ = sklearn.get_config()["skip_parameter_validation"]
         self.values_fitted_ = values
 
+    def partial_fit(self, X):
+        return self._learn_part(X, self._fit)
+
     def _impute(self, values):
         self.values_imputed_ = values
         return np.full_like(values, self.fraction)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoundedToyImputer(BoundedImputer, ToyImputer):
+    """Impute the same number everywhere, within bounds."""
+
+    def _fit(self, values):
+        self._fit_limits()
+
+    def _impute(self, values):
+        return self._clip(super()._impute(values))
 
 
 # scikit-learn's private means of checking parameters
@@ -169,6 +183,12 @@ def test_a_subclass_is_not_asked_about_complete_rows_alone():
     assert not hasattr(imputer, "values_imputed_")
 
 
+def test_bounds_are_those_of_the_modelled_columns():
+    X = np.array([[1.0, np.nan, 3.0, 4.0], [np.nan] * 4])
+    imputer = BoundedToyImputer(min_value=[0.0, 0.0, 0.75, -1.0], max_value=[0.25, 0.0, 9.0, 0.6])
+    assert_array_equal(imputer.fit_transform(X), [[1.0, 3.0, 4.0], [0.25, 0.75, 0.5]])
+
+
 def test_parameters_are_keyword_only_and_inherited():
     names = list(inspect.signature(ToyImputer).parameters)
     assert set(inspect.signature(BaseImputer).parameters) < set(names)
@@ -181,6 +201,89 @@ def test_repr_and_equality_are_those_of_scikit_learn():
     assert repr(ToyImputer(fraction=0.25)) == "ToyImputer(fraction=0.25)"
     assert ToyImputer() != ToyImputer()
     assert len({ToyImputer(), ToyImputer()}) == 2
+
+
+# What is said of wrong input, word for word
+
+
+class Pairs(list):
+    """Pairs of numbers and words, from no library of data frames, with types of columns."""
+
+    dtypes = (float, str)
+
+
+@pytest.mark.parametrize(
+    ("params", "X", "error", "message"),
+    [
+        (
+            {},
+            np.full((3, 2), np.nan),
+            ValueError,
+            "X must have at least one observed value to learn from, but all of its 6 values are "
+            "missing.",
+        ),
+        (
+            {},
+            [[1.0, -2e150], [1e10, np.nan]],
+            ValueError,
+            "X must hold numbers of at most 1e+150 in size to learn from, whose squares are "
+            "numbers too, got one of 2e+150.",
+        ),
+        (
+            {},
+            [[1.0, "a"], [2.0, "b"]],
+            ValueError,
+            "X must hold numbers and markers of missing values only; encode or leave out other "
+            "columns (could not convert string to float: 'a').",
+        ),
+        (
+            {},
+            pd.DataFrame({"first": [1.0, 2.0], "second": ["a", "b"]}),
+            ValueError,
+            "X must hold numbers and markers of missing values only for ToyImputer; encode or "
+            "leave out other columns, such as 'second'.",
+        ),
+    ],
+)
+def test_messages(params, X, error, message):
+    with pytest.raises(error) as caught:
+        ToyImputer(**params).fit(X)
+    assert str(caught.value) == message
+
+
+def test_message_about_frames_without_the_library_that_reads_them(monkeypatch):
+    monkeypatch.setattr("gnr_sklearn._base.find_spec", lambda name: None)
+    hint = " Categories in data frames need narwhals: pip install gnr-sklearn[frames]."
+    with pytest.raises(ValueError, match=r"'a'\)\.") as caught:
+        ToyImputer().fit(Pairs([[1.0, "a"]]))
+    assert str(caught.value).endswith(hint)
+    with pytest.raises(ValueError, match=r"'a'\)\.$"):
+        ToyImputer().fit([[1.0, "a"]])
+
+
+def test_message_about_a_feature_that_comes_late():
+    imputer = ToyImputer().partial_fit(pd.DataFrame({"a": [1.0], "b": [np.nan], "c": [np.nan]}))
+    with pytest.raises(ValueError, match="observed values in a feature") as caught:
+        imputer.partial_fit(pd.DataFrame({"a": [1.0], "b": [np.nan], "c": [2.0]}))
+    assert str(caught.value) == (
+        "X must not have observed values in a feature that had none in the first call of "
+        "partial_fit, got some in 'c'; begin with rows that have some."
+    )
+
+
+def test_a_state_that_says_no_version_is_an_old_one():
+    state = ToyImputer(fraction=0.25).__getstate__()
+    del state["_gnr_sklearn_version"]
+    imputer = ToyImputer()
+    with pytest.warns(UserWarning, match="was saved by") as caught:
+        imputer.__setstate__(state)
+    assert str(caught[0].message) == (
+        "ToyImputer was saved by version before 0.1.0 of gnr_sklearn and is read by "
+        f"{gnr_sklearn.__version__}: what it imputes may be something else, or an error."
+    )
+    # Of the line that reads the file, not of this package.
+    assert caught[0].filename == __file__
+    assert imputer.fraction == 0.25
 
 
 # Documentation
@@ -212,7 +315,7 @@ def test_documentation_of_a_class_made_later():
             extra : int, default=1
                 What it is for.
             fraction : float, default=0.25
-                Another number.
+                Another number : one that is not the same.
             """
 
         _attribute_docs = """
@@ -227,7 +330,7 @@ def test_documentation_of_a_class_made_later():
         "extra : int, default=1",
         "    What it is for.",
         "fraction : float, default=0.25",
-        "    Another number.",
+        "    Another number : one that is not the same.",
         "missing_values : int, float or pandas.NA, default=np.nan",
     ]
     attributes = lines.index("Attributes")
