@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -51,9 +52,12 @@ class DataFrameLike(Protocol):
 
 
 def without_pandas_na(X: Any) -> Any:
-    """Put NaN for pandas.NA in columns of objects, where it would reach float() as it is."""
+    """Put NaN for pandas.NA among objects, where it would reach float() as it is."""
     if hasattr(X, "isna") and np.any(X.dtypes == np.dtype(object)):
         return X.mask(X.isna(), np.nan)
+    # There is none where pandas has not been imported.
+    if isinstance(X, np.ndarray) and X.dtype == object and "pandas" in sys.modules:
+        return np.where(sys.modules["pandas"].isna(X), np.nan, X)
     return X
 
 

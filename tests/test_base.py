@@ -183,6 +183,15 @@ def test_a_subclass_is_not_asked_about_complete_rows_alone():
     assert not hasattr(imputer, "values_imputed_")
 
 
+@pytest.mark.parametrize("container", [np.array, pd.DataFrame])
+def test_markers_of_pandas_among_objects(container):
+    X = container(np.array([[1.0, pd.NA], [2.0, 3.0], [None, np.nan]], dtype=object))
+    assert_array_equal(ToyImputer().fit_transform(X), [[1.0, 0.5], [2.0, 3.0], [0.5, 0.5]])
+    # They are not the marker here.
+    with pytest.raises((TypeError, ValueError), match=r"contains NaN|not 'NAType'"):
+        ToyImputer(missing_values=-1).fit(X)
+
+
 def test_bounds_are_those_of_the_modelled_columns():
     X = np.array([[1.0, np.nan, 3.0, 4.0], [np.nan] * 4])
     imputer = BoundedToyImputer(min_value=[0.0, 0.0, 0.75, -1.0], max_value=[0.25, 0.0, 9.0, 0.6])
@@ -242,6 +251,19 @@ class Pairs(list):
             ValueError,
             "X must hold numbers and markers of missing values only for ToyImputer; encode or "
             "leave out other columns, such as 'second'.",
+        ),
+        (
+            {},
+            pd.DataFrame({"first": pd.Categorical(["a", "b"], ordered=True), "second": [1, 2]}),
+            ValueError,
+            "X must hold numbers and markers of missing values only for ToyImputer; encode or "
+            "leave out other columns, such as 'first'.",
+        ),
+        (
+            {},
+            [[1.0, np.inf]],
+            ValueError,
+            "Input X contains infinity or a value too large for dtype('float64').",
         ),
     ],
 )
