@@ -18,7 +18,14 @@ import sklearn
 from numpy.testing import assert_array_equal
 
 import gnr_sklearn
-from gnr_sklearn._base import BaseImputer, BoundedImputer, Interval, StrOptions, fit_context
+from gnr_sklearn._base import (
+    BaseImputer,
+    BoundedImputer,
+    Interval,
+    MixedImputer,
+    StrOptions,
+    fit_context,
+)
 from gnr_sklearn._validation import draw_seed, feature_limits
 
 PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]
@@ -84,6 +91,22 @@ class BoundedToyImputer(BoundedImputer, ToyImputer):
 
     def _impute(self, values):
         return self._clip(super()._impute(values))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MixedToyImputer(MixedImputer, ToyImputer):
+    """Impute one number, and the category of one code in the second column."""
+
+    kind: str | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **MixedImputer._parameter_constraints,
+        **ToyImputer._parameter_constraints,
+        "kind": [str, None],
+    }
+
+    def _asked_kinds(self, names):
+        return {} if self.kind is None else {1: self.kind}
 
 
 # scikit-learn's private means of checking parameters
@@ -192,6 +215,21 @@ def test_markers_of_pandas_among_objects(container):
         ToyImputer(missing_values=-1).fit(X)
 
 
+def test_categories_in_arrays_are_those_asked_for():
+    X = np.array([[1.0, 7.0], [np.nan, np.nan], [3.0, 9.0]])
+    assert MixedToyImputer().fit(X)._discrete.levels == {}
+    assert MixedToyImputer(kind="number").fit(X)._columns is None
+    imputer = MixedToyImputer(kind="categorical", fraction=0.75).fit(X)
+    assert imputer._discrete.levels == {1: 2}
+    assert_array_equal(imputer.transform(X), [[1.0, 7.0], [0.75, 9.0], [3.0, 9.0]])
+    new = [[np.nan, 8.0]]
+    with pytest.raises(ValueError, match=r"8\.0"):
+        imputer.transform(new)
+    # By the imputer as it was fitted.
+    lenient = MixedToyImputer(kind="categorical", unseen_categories="missing").fit(X)
+    assert_array_equal(lenient.transform(new), [[0.5, 8.0]])
+
+
 def test_bounds_are_those_of_the_modelled_columns():
     X = np.array([[1.0, np.nan, 3.0, 4.0], [np.nan] * 4])
     imputer = BoundedToyImputer(min_value=[0.0, 0.0, 0.75, -1.0], max_value=[0.25, 0.0, 9.0, 0.6])
@@ -274,7 +312,11 @@ def test_messages(params, X, error, message):
 
 
 def test_message_about_frames_without_the_library_that_reads_them(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn._base.find_spec", lambda name: None)
+    installed = {"narwhals"}
+    monkeypatch.setattr("gnr_sklearn._base.find_spec", lambda name: {name} & installed or None)
+    with pytest.raises(ValueError, match=r"'a'\)\.$"):
+        ToyImputer().fit(Pairs([[1.0, "a"]]))
+    installed.clear()
     hint = " Categories in data frames need narwhals: pip install gnr-sklearn[frames]."
     with pytest.raises(ValueError, match=r"'a'\)\.") as caught:
         ToyImputer().fit(Pairs([[1.0, "a"]]))
