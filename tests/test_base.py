@@ -109,6 +109,16 @@ class MixedToyImputer(MixedImputer, ToyImputer):
         return {} if self.kind is None else {1: self.kind}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoundedMixedToyImputer(BoundedToyImputer, MixedToyImputer):
+    """Impute one number within bounds, and the category of one code in the second column."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **MixedToyImputer._parameter_constraints,
+        **BoundedToyImputer._parameter_constraints,
+    }
+
+
 # scikit-learn's private means of checking parameters
 
 
@@ -236,6 +246,14 @@ def test_bounds_are_those_of_the_modelled_columns():
     assert_array_equal(imputer.fit_transform(X), [[1.0, 3.0, 4.0], [0.25, 0.75, 0.5]])
 
 
+@pytest.mark.parametrize("bound", ["min_value", "max_value"])
+def test_codes_of_categories_have_no_bounds(bound):
+    X = np.array([[1.0, 7.0], [np.nan, np.nan], [3.0, 9.0]])
+    beyond = {"min_value": 1.0, "max_value": 0.25}[bound]
+    imputer = BoundedMixedToyImputer(kind="categorical", fraction=0.75, **{bound: beyond})
+    assert_array_equal(imputer.fit_transform(X), [[1.0, 7.0], [beyond, 9.0], [3.0, 9.0]])
+
+
 def test_parameters_are_keyword_only_and_inherited():
     names = list(inspect.signature(ToyImputer).parameters)
     assert set(inspect.signature(BaseImputer).parameters) < set(names)
@@ -323,6 +341,16 @@ def test_message_about_frames_without_the_library_that_reads_them(monkeypatch):
     assert str(caught.value).endswith(hint)
     with pytest.raises(ValueError, match=r"'a'\)\.$"):
         ToyImputer().fit([[1.0, "a"]])
+
+
+def test_message_about_empty_categories():
+    X = pd.DataFrame({"a": [1.0, 2.0], "b": pd.Categorical([None, None])})
+    with pytest.raises(ValueError, match="of categories") as caught:
+        MixedToyImputer(keep_empty_features=True).fit(X)
+    assert str(caught.value) == (
+        "keep_empty_features must be False where a column of categories has no values to fill it "
+        "with, as 'b'."
+    )
 
 
 def test_message_about_a_feature_that_comes_late():

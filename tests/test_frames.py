@@ -155,6 +155,10 @@ def test_other_methods_of_generative_imputers(imputer, frame):
         assert not drawn.isna().any().any()
         assert (drawn["kind"][~MISSING["kind"]] == frame["kind"][~MISSING["kind"]]).all()
         assert set(drawn["grade"]) <= {"low", "mid", "high"}
+    # Arrays, whatever `transform` is asked for.
+    fitted.set_output(transform="pandas")
+    assert_array_equal(fitted.sample(frame, n_draws=4, random_state=0), draws)
+    fitted.set_output(transform="default")
     # Of a hole in the most uncertain column not all draws are the same.
     assert (draws[0] != draws[1]).any()
     assert np.isfinite(fitted.score(frame))
