@@ -35,7 +35,8 @@ __all__ = [
 
 # By how much a value has to foretell the mask: in standard errors of the sum over rows, and as a
 # part of what all else foretells. Where masks have other causes, values that are correlated with
-# these foretell up to six tenths in one of the two ways to measure it, but not in both.
+# these foretell up to six tenths in one of the two ways to measure it, but not in both. Models make
+# more of few rows than regressions do, so that the errors, too, are averaged over both.
 FORETOLD = 3.0
 AS_MUCH = 0.6
 # A feature has a side of its own where it says so this clearly.
@@ -73,6 +74,11 @@ class Foretold(NamedTuple):
         """What the value foretells, as a part of what all does: at most 1."""
         by_value, by_all = self.by_value.sum(), self.by_all.sum()
         return float(by_value / max(by_value, by_all)) if by_value > 0 else 0.0
+
+    @property
+    def standard_errors(self) -> float:
+        """What the value foretells, in standard errors of it."""
+        return standard_errors(self.by_value.sum(axis=1))
 
 
 def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
@@ -228,7 +234,7 @@ def choose_sides(foretold: Foretold, sides: FloatArray) -> FloatArray:
         1 for above, -1 for below, and 0 for all if the values foretell nothing of their masks. A
         feature that says nothing clear of itself has the side of the table.
     """
-    if standard_errors(foretold.by_value.sum(axis=1)) <= FORETOLD:
+    if foretold.part == 0:
         return np.zeros(len(sides))
     of_each = foretold.by_value.sum(axis=0)
     table = 1.0 if np.sign(sides) @ np.maximum(of_each, 0.0) >= 0 else -1.0
@@ -249,7 +255,8 @@ def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain:
     distribution is known well enough: where values are lost by pure chance, a process that cuts the
     tail off a normal distribution often fits the data better than none. So it is the second that
     counts, measured in two ways, by regressions and by models: what is foretold of the masks by the
-    values has to be, on average, six tenths of what is foretold by all that is known.
+    values has to be, on average, three standard errors from nothing, and six tenths of what is
+    foretold by all that is known.
 
     Parameters
     ----------
@@ -259,7 +266,9 @@ def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain:
     bound_gain : float
         By how much the bound of the first of these models is the higher one.
     """
-    return bound_gain > 0 and (by_regressions.part + by_models.part) / 2 >= AS_MUCH
+    certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
+    part = (by_regressions.part + by_models.part) / 2
+    return bound_gain > 0 and certainty > FORETOLD and part >= AS_MUCH
 
 
 def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:

@@ -246,12 +246,46 @@ def test_bounds_are_those_of_the_modelled_columns():
     assert_array_equal(imputer.fit_transform(X), [[1.0, 3.0, 4.0], [0.25, 0.75, 0.5]])
 
 
+def test_rows_of_a_frame_that_have_lost_all_categories():
+    imputer = MixedToyImputer(fraction=0.75).set_output(transform="pandas")
+    imputer.fit(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}))
+    imputed = imputer.transform(pd.DataFrame({"a": [3.0, np.nan], "b": [np.nan, np.nan]}))
+    assert imputed["a"].tolist() == [3.0, 0.75]
+    assert imputed["b"].tolist() == ["y", "y"]
+
+
 @pytest.mark.parametrize("bound", ["min_value", "max_value"])
 def test_codes_of_categories_have_no_bounds(bound):
     X = np.array([[1.0, 7.0], [np.nan, np.nan], [3.0, 9.0]])
     beyond = {"min_value": 1.0, "max_value": 0.25}[bound]
     imputer = BoundedMixedToyImputer(kind="categorical", fraction=0.75, **{bound: beyond})
     assert_array_equal(imputer.fit_transform(X), [[1.0, 7.0], [beyond, 9.0], [3.0, 9.0]])
+
+
+def test_callbacks_are_told_of_a_fit_and_its_data():
+    pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
+    told = []
+
+    class Recorder:
+        def setup(self, estimator, context):
+            told.append(("setup", estimator))
+
+        def on_fit_task_begin(self, estimator, context, *, X):
+            told.append((context.max_subtasks, estimator, X, hasattr(imputer, "values_fitted_")))
+
+        def on_fit_task_end(self, estimator, context, *, X):
+            told.append(("end", estimator, X, hasattr(imputer, "values_fitted_")))
+
+        def teardown(self, estimator, context):
+            told.append(("teardown", estimator))
+
+    X = [[1.0, 2.0]]
+    imputer = ToyImputer().set_callbacks(Recorder())
+    imputer.fit(X)
+    assert [each[0] for each in told] == ["setup", 0, "end", "teardown"]
+    assert all(each[1] is imputer for each in told)
+    assert [each[2:] for each in told[1:3]] == [(X, False), (X, True)]
+    assert all(each[2] is X for each in told[1:3])
 
 
 def test_parameters_are_keyword_only_and_inherited():

@@ -34,8 +34,9 @@ class Recorder:
     def teardown(self, estimator, context):
         self.told.append("teardown")
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator, context, *, X=None):
         self.told.append(("begin", context.task_name, context.task_id))
+        assert context.task_name != "fit" or X is not None
 
     def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
         self.told.append(("end", context.task_name, context.task_id))

@@ -185,9 +185,9 @@ def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(k
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
-    foretold, sides = foretell(*with_losses(kind), FIRST_TWO, seed=0)
-    undecided = not choose_sides(foretold, sides).any()
-    assert undecided or foretold.part < 0.3
+    foretold, _ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+    assert foretold.standard_errors < FORETOLD or foretold.part < 0.3
+    assert not decide_themselves(foretold, foretold, 1.0)
     assert foretold.by_all.sum() > 100 or kind != "at random"
 
 
@@ -326,12 +326,6 @@ def test_sides_of_features(by_value, by_all, sides, signs):
     np.testing.assert_array_equal(choose_sides(foretold, np.array(sides)), signs)
 
 
-def test_a_side_takes_three_standard_errors():
-    for n_errors, sign in ((FORETOLD - 0.01, 0), (FORETOLD + 0.01, 1)):
-        foretold = Foretold(gains([30.0], n_errors), gains([30.0]))
-        np.testing.assert_array_equal(choose_sides(foretold, np.array([0.2])), [sign])
-
-
 def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
     for n_errors, sign in ((FORETOLD - 0.01, 1), (FORETOLD + 0.01, -1)):
         by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
@@ -356,6 +350,16 @@ def test_both_ways_to_measure_count(parts, answer):
     assert decide_themselves(by_regressions, by_models, 1e-6) is answer
     # What depends on z alone says more of the data.
     assert not decide_themselves(by_regressions, by_models, -1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_errors", "answer"),
+    [((2.9, 2.9), False), ((3.1, 3.1), True), ((1.0, 4.9), False), ((1.0, 5.1), True)],
+)
+def test_both_together_take_three_standard_errors(n_errors, answer):
+    by_regressions, by_models = (Foretold(gains([30], each), gains([30])) for each in n_errors)
+    assert by_regressions.standard_errors == pytest.approx(n_errors[0])
+    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
 
 
 def test_terms_that_are_all_the_same_have_no_standard_error():
