@@ -357,8 +357,13 @@ def _with_columns(frame: Any, table: NDArray[Any], names: Sequence[str]) -> Any:
 
 def _filled(series: Any, gaps: NDArray[np.intp], values: list[Any]) -> Any:
     """Return a column with values in its gaps, as far as it goes in its own type."""
+    import narwhals.stable.v2 as nw
+
     if not len(gaps):
         return series
+    if len(gaps) == len(series) and not _has_room(series.dtype, values):
+        # Of a column without any value a library knows no type, or takes it to be one of floats.
+        return nw.new_series(series.name, values, backend=series.implementation)
     return _accepting(series, values).scatter(gaps, _fitting(series, values))
 
 
@@ -438,6 +443,15 @@ def _column(
     return Column(name, kind, tuple(in_order))
 
 
+def _has_room(dtype: Any, values: Sequence[Any]) -> bool:
+    """Return whether a column of a type can hold values."""
+    import narwhals.stable.v2 as nw
+
+    if dtype.is_numeric():
+        return all(isinstance(value, numbers.Real | np.bool_) for value in values)
+    return dtype != nw.Unknown
+
+
 def _fitting(series: Any, values: list[Any]) -> Any:
     """Return numbers in the type of a column."""
     import narwhals.stable.v2 as nw
@@ -446,7 +460,9 @@ def _fitting(series: Any, values: list[Any]) -> Any:
         return [round(value) for value in values]
     if series.dtype == nw.Boolean:
         return [bool(value) for value in values]
-    return np.asarray(values, dtype=np.float32) if series.dtype == nw.Float32 else values
+    if series.dtype.is_float():
+        return np.asarray(values, dtype=np.float32 if series.dtype == nw.Float32 else np.float64)
+    return values
 
 
 def _accepting(series: Any, values: Sequence[Any]) -> Any:

@@ -265,6 +265,35 @@ def test_types_may_change_between_fit_and_new_rows(frame):
         imputer.transform(np.zeros((3, 8)))
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    ("values", "filled"),
+    [
+        (["x", "y", "y"], "y"),
+        (pd.Categorical(["x", "y", "y"]), "y"),
+        ([True, False, True], True),
+        ([1.0, 2.0, 6.0], 3.0),
+    ],
+    ids=["text", "categories", "flags", "numbers"],
+)
+def test_columns_without_any_value_in_new_rows(values, filled, library):
+    """Libraries take them for floats, or for nothing they know."""
+    table = pd.DataFrame({"number": [1.0, 2.0, 6.0], "other": values})
+    imputer = MeanImputer().fit(table)
+    with_nan = pd.DataFrame({"number": [5.0, np.nan], "other": [np.nan] * 2}, index=[7, 3])
+    new = [with_nan, with_nan.assign(other=pd.array([None] * 2, dtype=object))]
+    if library == "polars":
+        schemas = [{"number": pl.Float64, "other": dtype} for dtype in (pl.Null, pl.Float64)]
+        columns = {"number": [5.0, None], "other": [None, None]}
+        new = [pl.DataFrame(columns, schema=schema) for schema in schemas]
+    for rows in new:
+        assert imputer.transform(rows).tolist() == [[5.0, filled], [3.0, filled]]
+        imputed = clone(imputer).set_output(transform=library).fit(table).transform(rows)
+        assert imputed["number"].to_list() == [5.0, 3.0]
+        assert imputed["other"].to_list() == [filled] * 2
+        assert library == "polars" or imputed.index.tolist() == [7, 3]
+
+
 def test_a_marker_of_ones_own():
     frame = pd.DataFrame({"a": [1, -1, 3], "b": ["u", "u", "v"], "c": [True, False, True]})
     imputer = MeanImputer(missing_values=-1).set_output(transform="pandas")
