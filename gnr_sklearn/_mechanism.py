@@ -38,7 +38,7 @@ __all__ = [
 # these foretell up to six tenths in one of the two ways to measure it, but not in both. Models make
 # more of few rows than regressions do, so that the errors, too, are averaged over both.
 FORETOLD = 3.0
-AS_MUCH = 0.6
+AS_MUCH = 0.65
 # A feature has a side of its own where it says so this clearly.
 AS_MUCH_OF_ITS_OWN = 0.5
 
@@ -255,7 +255,7 @@ def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain:
     distribution is known well enough: where values are lost by pure chance, a process that cuts the
     tail off a normal distribution often fits the data better than none. So it is the second that
     counts, measured in two ways, by regressions and by models: what is foretold of the masks by the
-    values has to be, on average, three standard errors from nothing, and six tenths of what is
+    values has to be, on average, three standard errors from nothing, and 0.65 of what is
     foretold by all that is known.
 
     Parameters
