@@ -246,6 +246,16 @@ def test_bounds_are_those_of_the_modelled_columns():
     assert_array_equal(imputer.fit_transform(X), [[1.0, 3.0, 4.0], [0.25, 0.75, 0.5]])
 
 
+def test_frames_with_a_marker_and_names_of_their_own():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [7, -1, 9]})
+    imputer = MixedToyImputer(kind="categorical", missing_values=-1, fraction=0.75).fit(frame)
+    assert imputer._discrete.levels == {1: 2}
+    assert imputer.transform(frame)[:, 1].tolist() == [7, 9, 9]
+    with pytest.raises(ValueError, match="feature names"):
+        imputer.transform(frame.rename(columns={"b": "c"}))
+    assert imputer.feature_names_in_.tolist() == ["a", "b"]
+
+
 def test_rows_of_a_frame_that_have_lost_all_categories():
     imputer = MixedToyImputer(fraction=0.75).set_output(transform="pandas")
     imputer.fit(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}))
