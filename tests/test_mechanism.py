@@ -1,6 +1,7 @@
 """The choice of a direction, and what it rests on, against numerical integration."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import log_expit, log_ndtr, logsumexp, ndtr
@@ -180,14 +181,14 @@ def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(k
     assert (by_value <= 1.02 * by_all).all()
     chosen = choose_sides(foretold, sides)
     np.testing.assert_array_equal(chosen[:2], signs)
-    assert decide_themselves(foretold, foretold, 1.0)
+    assert decide_themselves(foretold, foretold)
 
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
     foretold, _ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
     assert foretold.standard_errors < FORETOLD or foretold.part < 0.3
-    assert not decide_themselves(foretold, foretold, 1.0)
+    assert not decide_themselves(foretold, foretold)
     assert foretold.by_all.sum() > 100 or kind != "at random"
 
 
@@ -347,9 +348,7 @@ def test_parts_of_what_is_foretold(by_value, by_all, part):
 )
 def test_both_ways_to_measure_count(parts, answer):
     by_regressions, by_models = (Foretold(gains([p * 100]), gains([100])) for p in parts)
-    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
-    # What depends on z alone says more of the data.
-    assert not decide_themselves(by_regressions, by_models, -1e-6)
+    assert decide_themselves(by_regressions, by_models) is answer
 
 
 @pytest.mark.parametrize(
@@ -359,7 +358,7 @@ def test_both_ways_to_measure_count(parts, answer):
 def test_both_together_take_three_standard_errors(n_errors, answer):
     by_regressions, by_models = (Foretold(gains([30], each), gains([30])) for each in n_errors)
     assert by_regressions.standard_errors == pytest.approx(n_errors[0])
-    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
+    assert decide_themselves(by_regressions, by_models) is answer
 
 
 def test_terms_that_are_all_the_same_have_no_standard_error():
@@ -549,3 +548,17 @@ def test_what_an_imputer_chooses_that_is_told_nothing(kind, expected):
     settings = {"hidden_dims": 16, "n_importance_samples": 4, "n_imputation_samples": 40}
     imputer = GNRImputer(**settings, prior=None, max_iter=200, random_state=0).fit(X)
     assert imputer.missing_direction_.tolist() == [*expected, None, None, None]
+
+
+@pytest.mark.parametrize(("kind", "side"), [("above", "above"), ("by chance", None)])
+def test_a_direction_is_found_beside_categories(kind, side):
+    """Whose ones and zeros go missing together, which a mask that depends on z explains best."""
+    X = correlated_rows(500)
+    rng = np.random.RandomState(2)
+    frame = pd.DataFrame(X[:, :3]).add_prefix("x")
+    for name, column in (("kind", X[:, 3]), ("sort", X[:, 4])):
+        frame[name] = pd.Categorical(np.array(list("abcd"))[np.digitize(column, [-0.8, 0.0, 0.8])])
+        frame.loc[rng.uniform(size=len(X)) < 0.2, name] = None
+    frame[["x0", "x1"]] = frame[["x0", "x1"]].mask(losses(kind, X))
+    imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(frame)
+    assert imputer.missing_direction_.tolist() == [side, side, None, None, None]
