@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr, ndtr, ndtri
 from sklearn.feature_selection import r_regression
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
@@ -29,6 +30,7 @@ __all__ = [
     "decide_themselves",
     "foretell",
     "gain_by_model",
+    "gain_of_threshold",
     "mask_odds",
     "removal_error",
 ]
@@ -39,8 +41,10 @@ __all__ = [
 # more of few rows than regressions do, so that the errors, too, are averaged over both.
 FORETOLD = 3.0
 AS_MUCH = 0.65
-# A feature has a side of its own where it says so this clearly.
+# A feature has a side of its own where it says so this clearly, and none where it says less than a
+# tenth of what it would if it were as the others are, which must be enough to be told from nothing.
 AS_MUCH_OF_ITS_OWN = 0.5
+HARDLY_ANYTHING = 0.1
 
 # Regressions cost the square of their number of inputs, for each feature: of more, the ones that
 # are correlated most are taken, and the features of a wide table are sampled.
@@ -54,6 +58,12 @@ SURE = 1e-3
 # What one removed cell may count for as much as, in cells that go missing half of the time.
 LARGEST_ODDS = 20.0
 LEAST_ODDS = 1e-3
+
+# Points and weights by which a function of a standard normal variable is averaged, and how close to
+# a value its estimate may be for these to see where it changes.
+POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+LARGEST_CORRELATION = 0.98
 
 
 class Foretold(NamedTuple):
@@ -104,7 +114,7 @@ def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
 
 def foretell(
     values: FloatArray, completed: FloatArray, features: NDArray[np.int64], seed: int
-) -> tuple[Foretold, FloatArray]:
+) -> tuple[Foretold, FloatArray, FloatArray]:
     r"""Compare what an estimate of a value foretells of its mask with what its row does.
 
     Where a value decides itself whether it is seen, the other cells of a row tell of its mask no
@@ -133,10 +143,14 @@ def foretell(
         0 for features that were not looked at.
     sides : ndarray of shape (n_features,)
         How much larger the estimate is where values are missing: above 0 where large ones are.
+    of_threshold : ndarray of shape (n_features,)
+        What the estimate would foretell, in nats, if it were values beyond a threshold, all of
+        these and no others, that are missing.
     """
     missing = np.isnan(values)
     foretold = Foretold(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
+    of_threshold = np.zeros(values.shape[1])
     says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= LEAST_OF_EACH
     # Of values that are all the same there is no estimate but rounding errors.
     varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
@@ -161,9 +175,40 @@ def foretell(
         foretold.by_value[:, j] = _log_chance(lost, estimate, folds)
         foretold.by_all[:, j] = _log_chance(lost, inputs, folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
+        of_threshold[j] = len(values) * gain_of_threshold(
+            lost.mean(), _correlation(estimate[seen, 0], target)
+        )
     for gain in foretold:
         gain[:, features] -= by_chance[:, features]
-    return foretold, sides
+    return foretold, sides, of_threshold
+
+
+def gain_of_threshold(fraction: float, correlation: float) -> float:
+    r"""Return what an estimate foretells of whether a value is beyond a threshold, for each row.
+
+    For standard normal values and estimates with a correlation :math:`\rho`, that is the mutual
+    information
+
+    .. math::
+
+        H(f) - E \, H(\Phi((\Phi^{-1}(f) + \rho \hat u) / \sqrt{1 - \rho^2})) ,
+
+    where f is the fraction beyond the threshold, and H the entropy of yes or no, in nats.
+    """
+    correlation = min(max(correlation, 0.0), LARGEST_CORRELATION)
+    place = (ndtri(fraction) + correlation * POINTS) / np.sqrt(1.0 - correlation**2)
+    chances = ndtr(place)
+    return float(_entropy(fraction) - WEIGHTS @ _entropy(chances))
+
+
+def _entropy(chance: ArrayLike) -> FloatArray:
+    return entr(chance) + entr(1.0 - np.asarray(chance))
+
+
+def _correlation(estimate: FloatArray, target: FloatArray) -> float:
+    if np.ptp(estimate) == 0 or np.ptp(target) == 0:
+        return 0.0
+    return float(np.corrcoef(estimate, target)[0, 1])
 
 
 def _estimate(
@@ -219,31 +264,39 @@ def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:
     return missing * np.log(fraction) + ~missing * np.log1p(-fraction)
 
 
-def choose_sides(foretold: Foretold, sides: FloatArray) -> FloatArray:
+def choose_sides(foretold: Foretold, sides: FloatArray, of_threshold: FloatArray) -> FloatArray:
     """Say on which side each feature would lose values, if it does so by the values themselves.
 
     Parameters
     ----------
     foretold : Foretold
-    sides : ndarray of shape (n_features,)
+    sides, of_threshold : ndarray of shape (n_features,)
         What :func:`foretell` returns.
 
     Returns
     -------
     signs : ndarray of shape (n_features,)
         1 for above, -1 for below, and 0 for all if the values foretell nothing of their masks. A
-        feature that says nothing clear of itself has the side of the table.
+        feature that says nothing clear of itself has the side of the table, but 0 where it would
+        say something if its values were lost as those of the clear ones are.
     """
     if foretold.part == 0:
         return np.zeros(len(sides))
-    of_each = foretold.by_value.sum(axis=0)
-    table = 1.0 if np.sign(sides) @ np.maximum(of_each, 0.0) >= 0 else -1.0
-    is_clear = [
-        standard_errors(foretold.by_value[:, j]) > FORETOLD
-        and of_each[j] >= AS_MUCH_OF_ITS_OWN * foretold.by_all[:, j].sum()
-        for j in range(len(sides))
-    ]
-    return np.where(is_clear, np.sign(sides), table)
+    by_value, by_all = (gain.sum(axis=0) for gain in foretold)
+    table = 1.0 if np.sign(sides) @ np.maximum(by_value, 0.0) >= 0 else -1.0
+    is_clear = np.array(
+        [
+            standard_errors(foretold.by_value[:, j]) > FORETOLD
+            and by_value[j] >= AS_MUCH_OF_ITS_OWN * by_all[j]
+            for j in range(len(sides))
+        ]
+    )
+    like = is_clear if is_clear.any() else np.ones(len(sides), dtype=bool)
+    expected = of_threshold * min(by_value[like].sum() / max(of_threshold[like].sum(), 1e-9), 1.0)
+    # A log-likelihood ratio has a variance of about twice its expectation.
+    is_enough = expected > 2.0 * FORETOLD**2
+    says_nothing = is_enough & (np.maximum(by_value, by_all) < HARDLY_ANYTHING * expected)
+    return np.where(is_clear, np.sign(sides), np.where(says_nothing, 0.0, table))
 
 
 def decide_themselves(by_regressions: Foretold, by_models: Foretold) -> bool:

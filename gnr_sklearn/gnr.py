@@ -142,7 +142,8 @@ class GNRImputer(VAEImputer):
     mask about as well as all of the row does, and the sign is the side. A linear model in which
     values decide has to do so too, next to one in which the mask depends on z alone. Else values
     are taken to be missing at random, a = 0. Whether values decide is told of the table as a whole;
-    a feature has a side of its own where that is clear, and else that of the table. Where all
+    a feature has a side of its own where that is clear, and else that of the table, but none where
+    nothing foretells its mask, though much would if its values were lost as others are. Where all
     columns are much the same, or there are but two, the causes cannot be told apart, and values are
     taken to decide: say what you know.
 
@@ -447,8 +448,8 @@ class GNRImputer(VAEImputer):
         at_random = self._side_candidate(seed, "latent", np.ones(len(is_open)), info).fit(rows)
         # A frame where scikit-learn has been configured so.
         completed = np.asarray(at_random.transform(rows))
-        by_regressions, sides = foretell(rows, completed, np.flatnonzero(is_open), seed)
-        signs = choose_sides(by_regressions, sides)
+        by_regressions, *of_features = foretell(rows, completed, np.flatnonzero(is_open), seed)
+        signs = choose_sides(by_regressions, *of_features)
         if signs.any():
             signs = np.where(is_open, signs, directions[in_rows])
             by_values = self._side_candidate(seed, "value", signs, info).fit(rows)

@@ -119,6 +119,7 @@ def state_of(imputer):
 def choose_side(monkeypatch, choice):
     """Have GNR, told nothing, take values to be lost from above (1), from below (-1) or neither."""
     monkeypatch.setattr(
-        "gnr_sklearn.gnr.choose_sides", lambda foretold, sides: np.full(len(sides), float(choice))
+        "gnr_sklearn.gnr.choose_sides",
+        lambda foretold, sides, of_threshold: np.full(len(sides), float(choice)),
     )
     monkeypatch.setattr("gnr_sklearn.gnr.decide_themselves", lambda *foretold: True)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.special import log_expit, log_ndtr, logsumexp, ndtr
+from scipy.integrate import trapezoid
+from scipy.special import entr, log_expit, log_ndtr, logsumexp, ndtr, ndtri
 from scipy.stats import norm
 from sklearn.base import clone
 
@@ -20,6 +21,7 @@ from gnr_sklearn._mechanism import (
     decide_themselves,
     foretell,
     gain_by_model,
+    gain_of_threshold,
     log_mask_given_others,
     standard_errors,
 )
@@ -173,20 +175,20 @@ FIRST_TWO = np.array([0, 1])
     [("above", [1, 1], 0.9), ("below", [-1, -1], 0.9), ("mixed", [1, -1], 0.65)],
 )
 def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(kind, signs, part):
-    foretold, sides = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+    foretold, sides, of_threshold = foretell(*with_losses(kind), FIRST_TWO, seed=0)
     np.testing.assert_array_equal(np.sign(sides[:2]), signs)
     by_value, by_all = (gain[:, :2].sum(axis=0) for gain in foretold)
     assert (by_value > 100).all()
     assert (by_value >= part * by_all).all()
     assert (by_value <= 1.02 * by_all).all()
-    chosen = choose_sides(foretold, sides)
+    chosen = choose_sides(foretold, sides, of_threshold)
     np.testing.assert_array_equal(chosen[:2], signs)
     assert decide_themselves(foretold, foretold)
 
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
-    foretold, _ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+    foretold, *_ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
     assert foretold.standard_errors < FORETOLD or foretold.part < 0.3
     assert not decide_themselves(foretold, foretold)
     assert foretold.by_all.sum() > 100 or kind != "at random"
@@ -195,7 +197,7 @@ def test_where_they_do_not_it_does_not(kind):
 def test_one_other_feature_says_the_same_as_the_estimate_that_is_made_of_it():
     X = correlated_rows(n_features=2)
     X[losses("above", X)[:, 0], 0] = np.nan
-    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
+    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
     by_value, by_all = (gain.sum() for gain in foretold)
     assert by_value > 50
     assert by_value == pytest.approx(by_all, rel=0.01)
@@ -207,7 +209,7 @@ def test_what_is_foretold_of_the_mask_is_its_likelihood_against_the_fraction_mis
     missing = losses("above", X)[:, 0]
     holed = X.copy()
     holed[missing, 0] = np.nan
-    foretold, _ = foretell(holed, np.nan_to_num(holed), np.array([0]), seed=0)
+    foretold, *_ = foretell(holed, np.nan_to_num(holed), np.array([0]), seed=0)
     # x_0 given x_1 has half its value as the mean, and three quarters for a variance.
     chance = ndtr(2.0 * X[:, 1] / 2 / np.sqrt(1 + 4 * 0.75))
     fraction = missing.mean()
@@ -223,7 +225,7 @@ def test_what_is_foretold_of_the_mask_is_its_likelihood_against_the_fraction_mis
 def test_features_that_say_too_little_are_passed_over(n_missing):
     X = correlated_rows(200)
     X[np.argsort(-X[:, 0])[:n_missing], 0] = np.nan
-    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
+    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
     looked_at = n_missing in (LEAST_OF_EACH, 200 - LEAST_OF_EACH)
     for gain in foretold:
         assert gain[:, 0].any() == looked_at
@@ -236,11 +238,13 @@ def test_a_feature_whose_observed_values_are_the_same_is_passed_over():
     X = correlated_rows(442, n_features=3)
     X[:, 0] = np.where(X[:, 0] > 0.1, np.nan, 1.0)
     X[X[:, 1] > 0.5, 1] = np.nan
-    foretold, sides = foretell(X, MICEImputer().fit_transform(X), np.array([0, 1]), seed=0)
+    completed = MICEImputer().fit_transform(X)
+    foretold, sides, of_threshold = foretell(X, completed, np.array([0, 1]), seed=0)
     assert not foretold.by_value[:, 0].any()
     assert not foretold.by_all[:, 0].any()
     assert sides[0] == 0 < sides[1]
-    np.testing.assert_array_equal(choose_sides(foretold, sides), np.ones(3))
+    assert of_threshold[0] == 0 < of_threshold[1]
+    np.testing.assert_array_equal(choose_sides(foretold, sides, of_threshold), np.ones(3))
 
 
 @pytest.mark.filterwarnings("error")
@@ -250,7 +254,7 @@ def test_features_that_hardly_vary_give_no_warning():
     X[:, 2] = 1.0 + 1e-12 * X[:, 2]
     X[::3, 0] = np.nan
     X[::4, 2] = np.nan
-    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
+    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
     assert all(np.isfinite(gain).all() for gain in foretold)
     assert np.isfinite(sides).all()
 
@@ -258,16 +262,16 @@ def test_features_that_hardly_vary_give_no_warning():
 def test_a_single_feature_tells_nothing():
     X = correlated_rows(200, n_features=1)
     X[X > 0] = np.nan
-    foretold, sides = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
-    assert not sides.any()
-    assert not choose_sides(foretold, sides).any()
+    foretold, *of_features = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
+    assert not np.any(of_features)
+    assert not choose_sides(foretold, *of_features).any()
 
 
 def test_wide_tables_are_looked_at_in_part():
     X = correlated_rows(300, n_features=2 * MOST_FEATURES)
     missing = np.quantile(X, 0.7, axis=0) < X
     holed = np.where(missing, np.nan, X)
-    foretold, sides = foretell(holed, X, np.arange(X.shape[1]), seed=0)
+    foretold, sides, *_ = foretell(holed, X, np.arange(X.shape[1]), seed=0)
     assert (sides > 0).sum() == np.any(foretold.by_all, axis=0).sum() == MOST_FEATURES
     again, other = (foretell(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
     np.testing.assert_array_equal(again, sides)
@@ -292,8 +296,8 @@ def test_of_many_inputs_those_that_matter_are_kept():
 def test_outliers_do_not_rule():
     """Of the values, and of what they are foretold by."""
     holed, completed = with_losses("above")
-    plain, _ = foretell(holed, completed, FIRST_TWO, seed=0)
-    stretched, sides = foretell(np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0)
+    plain, *_ = foretell(holed, completed, FIRST_TWO, seed=0)
+    stretched, sides, *_ = foretell(np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0)
     np.testing.assert_allclose(stretched.by_value, plain.by_value, atol=0.1)
     assert (sides[:2] > 0).all()
 
@@ -324,14 +328,59 @@ def gains(sums, n_errors=10.0, n_rows=100):
 )
 def test_sides_of_features(by_value, by_all, sides, signs):
     foretold = Foretold(gains(by_value), gains(by_all))
-    np.testing.assert_array_equal(choose_sides(foretold, np.array(sides)), signs)
+    no_matter = np.zeros(len(sides))
+    np.testing.assert_array_equal(choose_sides(foretold, np.array(sides), no_matter), signs)
 
 
 def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
     for n_errors, sign in ((FORETOLD - 0.01, 1), (FORETOLD + 0.01, -1)):
         by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
         foretold = Foretold(by_value, gains([300.0, 30.0]))
-        np.testing.assert_array_equal(choose_sides(foretold, np.array([0.2, -0.2])), [1, sign])
+        signs = choose_sides(foretold, np.array([0.2, -0.2]), np.zeros(2))
+        np.testing.assert_array_equal(signs, [1, sign])
+
+
+@pytest.mark.parametrize(
+    ("by_value", "by_all", "of_threshold", "signs"),
+    [
+        # The first says half of what a threshold would: 25 nats are expected of the second.
+        ([50, 2.4], [50, 2.4], [100, 50], [1, 0]),
+        ([50, -5], [50, -9], [100, 50], [1, 0]),
+        ([50, 2.6], [50, 2.6], [100, 50], [1, 1]),
+        # Something else foretells it.
+        ([50, 2.4], [50, 2.6], [100, 50], [1, 1]),
+        # Too little is expected to be told from nothing.
+        ([50, 0], [50, 0], [100, 35.9], [1, 1]),
+        ([50, 0], [50, 0], [100, 36.1], [1, 0]),
+        # No more than a threshold would say is expected.
+        ([50, 1.9], [50, 1.9], [5, 18.1], [1, 1]),
+        ([50, 1.8], [50, 1.8], [5, 18.1], [1, 0]),
+        # None is clear: of each is expected what all say together.
+        ([20, 1], [90, 1], [50, 50], [1, 1]),
+        ([60, 1], [150, 1], [50, 50], [1, 0]),
+    ],
+)
+def test_features_of_which_nothing_is_foretold_have_no_side(by_value, by_all, of_threshold, signs):
+    by_value = np.hstack([gains(by_value[:1]), gains(by_value[1:], n_errors=1.0)])
+    foretold = Foretold(by_value, gains(by_all))
+    chosen = choose_sides(foretold, np.array([0.2, 0.1]), np.array(of_threshold, dtype=float))
+    np.testing.assert_array_equal(chosen, signs)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8, 1.0, -0.2])
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_what_an_estimate_foretells_of_a_threshold(fraction, correlation):
+    gain = gain_of_threshold(fraction, correlation)
+    of_all = -fraction * np.log(fraction) - (1 - fraction) * np.log(1 - fraction)
+    if correlation <= 0:
+        assert gain == pytest.approx(0, abs=1e-12)
+        return
+    u = np.linspace(-9, 9, 20_001)
+    # What is closer to the value than an estimate can be counts as so close.
+    scale = np.sqrt(1 - min(correlation, 0.98) ** 2)
+    place = (ndtri(fraction) + min(correlation, 0.98) * u) / scale
+    uncertain = entr(ndtr(place)) + entr(ndtr(-place))
+    assert gain == pytest.approx(of_all - trapezoid(uncertain * norm.pdf(u), u), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -562,3 +611,12 @@ def test_a_direction_is_found_beside_categories(kind, side):
     frame[["x0", "x1"]] = frame[["x0", "x1"]].mask(losses(kind, X))
     imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(frame)
     assert imputer.missing_direction_.tolist() == [side, side, None, None, None]
+
+
+def test_a_feature_that_loses_values_by_chance_beside_others_that_do_not():
+    X = correlated_rows(800)
+    missing = losses("above", X)
+    missing[:, 1] = losses("by chance", X)[:, 1]
+    X[:, :2][missing] = np.nan
+    imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(X)
+    assert imputer.missing_direction_.tolist() == ["above", None, None, None, None]
