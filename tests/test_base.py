@@ -264,12 +264,12 @@ def test_rows_of_a_frame_that_have_lost_all_categories():
     assert imputed["b"].tolist() == ["y", "y"]
 
 
-@pytest.mark.parametrize("bound", ["min_value", "max_value"])
-def test_codes_of_categories_have_no_bounds(bound):
+@pytest.mark.parametrize(("bound", "beyond"), [("min_value", 1.0), ("max_value", 0.2)])
+@pytest.mark.parametrize(("fraction", "level"), [(0.25, 7.0), (0.75, 9.0)])
+def test_codes_of_categories_have_no_bounds(bound, beyond, fraction, level):
     X = np.array([[1.0, 7.0], [np.nan, np.nan], [3.0, 9.0]])
-    beyond = {"min_value": 1.0, "max_value": 0.25}[bound]
-    imputer = BoundedMixedToyImputer(kind="categorical", fraction=0.75, **{bound: beyond})
-    assert_array_equal(imputer.fit_transform(X), [[1.0, 7.0], [beyond, 9.0], [3.0, 9.0]])
+    imputer = BoundedMixedToyImputer(kind="categorical", fraction=fraction, **{bound: beyond})
+    assert_array_equal(imputer.fit_transform(X), [[1.0, 7.0], [beyond, level], [3.0, 9.0]])
 
 
 def test_callbacks_are_told_of_a_fit_and_its_data():
