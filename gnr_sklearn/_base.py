@@ -353,11 +353,10 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         return Table(numbers, observed, frame)
 
     def _validate_numbers(self, X: ArrayLike, *, reset: bool) -> Table:
-        matrix = without_pandas_na(X) if self._marker_is_nan else X
         try:
             matrix = validate_data(
                 self,
-                matrix,
+                without_pandas_na(X),
                 reset=reset,
                 dtype=(np.float64, np.float32),
                 ensure_all_finite="allow-nan" if self._marker_is_nan else True,
