@@ -299,28 +299,30 @@ def choose_sides(foretold: Foretold, sides: FloatArray, of_threshold: FloatArray
     return np.where(is_clear, np.sign(sides), np.where(says_nothing, 0.0, table))
 
 
-def decide_themselves(by_regressions: Foretold, by_models: Foretold) -> bool:
+def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain: float) -> bool:
     r"""Tell whether values decide themselves whether they are seen, or masks have other causes.
 
     Where values are lost by themselves, two things show: those that are seen have another
     distribution than a model says, and cells of which the rest of the row foretells a value beyond
-    the threshold are missing more often. The first shows in the models' bounds, and tells nothing,
-    because no distribution is known well enough: where values are lost by pure chance, a process
-    that cuts the tail off a normal distribution often fits the data better than none, and where
-    columns lose values together, a mask that depends on z does. So it is the second that counts,
-    measured in two ways, by regressions and by models: what is foretold of the masks by the values
-    has to be, on average, three standard errors from nothing, and 0.65 of what is foretold by all
-    that is known.
+    the threshold are missing more often. The first shows in the bound, and tells little, because no
+    distribution is known well enough: where values are lost by pure chance, a process that cuts the
+    tail off a normal distribution often fits the data better than none. So it is the second that
+    counts, measured in two ways, by regressions and by models: what is foretold of the masks by the
+    values has to be, on average, three standard errors from nothing, and 0.65 of what is foretold
+    by all that is known.
 
     Parameters
     ----------
     by_regressions, by_models : Foretold
         By :func:`foretell`; and by two models, one in which values decide, the other one in which
         the mask depends on z alone.
+    bound_gain : float
+        By how much the bound of the first of these models is the higher one; infinity where they
+        cannot be compared.
     """
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
     part = (by_regressions.part + by_models.part) / 2
-    return certainty > FORETOLD and part >= AS_MUCH
+    return bound_gain > 0 and certainty > FORETOLD and part >= AS_MUCH
 
 
 def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:

@@ -140,12 +140,13 @@ class GNRImputer(VAEImputer):
     itself whether it is seen, the other values of its row tell of its mask only what they tell of
     the value: an estimate of it, by regression on the rows where it is seen, has to foretell the
     mask about as well as all of the row does, and the sign is the side. A linear model in which
-    values decide has to do so too, next to one in which the mask depends on z alone. Else values
-    are taken to be missing at random, a = 0. Whether values decide is told of the table as a whole;
-    a feature has a side of its own where that is clear, and else that of the table, but none where
-    nothing foretells its mask, though much would if its values were lost as others are. Where all
-    columns are much the same, or there are but two, the causes cannot be told apart, and values are
-    taken to decide: say what you know.
+    values decide has to do so too, next to one in which the mask depends on z alone, and to have
+    the higher bound where both have something to say of all masks, which they have not of those of
+    categories. Else values are taken to be missing at random, a = 0. Whether values decide is told
+    of the table as a whole; a feature has a side of its own where that is clear, and else that of
+    the table, but none where nothing foretells its mask, though much would if its values were lost
+    as others are. Where all columns are much the same, or there are but two, the causes cannot be
+    told apart, and values are taken to decide: say what you know.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows; of the others, 500 at most,
@@ -456,7 +457,13 @@ class GNRImputer(VAEImputer):
             by_models = Foretold(
                 *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
             )
-            signs *= decide_themselves(by_regressions, by_models)
+            # The ones and zeros of a category go missing together, and other columns that are not
+            # asked about may: that a mask depends on z explains, and no side could.
+            is_closed = ~is_open & (directions[in_rows] == 0)
+            bound_gain = np.inf
+            if not np.isnan(rows[:, is_closed]).any():
+                bound_gain = by_values.score(rows) - at_random.score(rows)
+            signs *= decide_themselves(by_regressions, by_models, bound_gain)
         chosen = np.zeros(len(directions))
         chosen[in_rows] = signs
         return np.where(np.isnan(directions), chosen, directions)

@@ -183,14 +183,14 @@ def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(k
     assert (by_value <= 1.02 * by_all).all()
     chosen = choose_sides(foretold, sides, of_threshold)
     np.testing.assert_array_equal(chosen[:2], signs)
-    assert decide_themselves(foretold, foretold)
+    assert decide_themselves(foretold, foretold, 1.0)
 
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
     foretold, *_ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
     assert foretold.standard_errors < FORETOLD or foretold.part < 0.3
-    assert not decide_themselves(foretold, foretold)
+    assert not decide_themselves(foretold, foretold, 1.0)
     assert foretold.by_all.sum() > 100 or kind != "at random"
 
 
@@ -397,7 +397,9 @@ def test_parts_of_what_is_foretold(by_value, by_all, part):
 )
 def test_both_ways_to_measure_count(parts, answer):
     by_regressions, by_models = (Foretold(gains([p * 100]), gains([100])) for p in parts)
-    assert decide_themselves(by_regressions, by_models) is answer
+    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
+    # What depends on z alone says more of the data.
+    assert not decide_themselves(by_regressions, by_models, -1e-6)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +409,7 @@ def test_both_ways_to_measure_count(parts, answer):
 def test_both_together_take_three_standard_errors(n_errors, answer):
     by_regressions, by_models = (Foretold(gains([30], each), gains([30])) for each in n_errors)
     assert by_regressions.standard_errors == pytest.approx(n_errors[0])
-    assert decide_themselves(by_regressions, by_models) is answer
+    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
 
 
 def test_terms_that_are_all_the_same_have_no_standard_error():
