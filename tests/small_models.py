@@ -18,6 +18,24 @@ def factor_data(n_rows=600, noise=0.5, seed=0):
     return complete, X
 
 
+def record_compiled(monkeypatch):
+    """Have ``torch.compile`` note the class of each module that is called as it returned it."""
+    calls = []
+
+    class Compiled(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+            self.noise_dim = getattr(module, "noise_dim", None)  # not all have one
+
+        def forward(self, *args, **kwargs):
+            calls.append(type(self._orig_mod))
+            return self._orig_mod(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "compile", lambda module, **params: Compiled(module))
+    return calls
+
+
 def make_rows(n_rows, n_features):
     """Make rows with holes and their mask; the first is complete, the second has no value."""
     rng = np.random.RandomState(0)

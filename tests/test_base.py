@@ -322,54 +322,42 @@ class Pairs(list):
 
 
 @pytest.mark.parametrize(
-    ("params", "X", "error", "message"),
+    ("X", "message"),
     [
         (
-            {},
             np.full((3, 2), np.nan),
-            ValueError,
             "X must have at least one observed value to learn from, but all of its 6 values are "
             "missing.",
         ),
         (
-            {},
             [[1.0, -2e150], [1e10, np.nan]],
-            ValueError,
             "X must hold numbers of at most 1e+150 in size to learn from, whose squares are "
             "numbers too, got one of 2e+150.",
         ),
         (
-            {},
             [[1.0, "a"], [2.0, "b"]],
-            ValueError,
             "X must hold numbers and markers of missing values only; encode or leave out other "
             "columns (could not convert string to float: 'a').",
         ),
         (
-            {},
             pd.DataFrame({"first": [1.0, 2.0], "second": ["a", "b"]}),
-            ValueError,
             "X must hold numbers and markers of missing values only for ToyImputer; encode or "
             "leave out other columns, such as 'second'.",
         ),
         (
-            {},
             pd.DataFrame({"first": pd.Categorical(["a", "b"], ordered=True), "second": [1, 2]}),
-            ValueError,
             "X must hold numbers and markers of missing values only for ToyImputer; encode or "
             "leave out other columns, such as 'first'.",
         ),
         (
-            {},
             [[1.0, np.inf]],
-            ValueError,
             "Input X contains infinity or a value too large for dtype('float64').",
         ),
     ],
 )
-def test_messages(params, X, error, message):
-    with pytest.raises(error) as caught:
-        ToyImputer(**params).fit(X)
+def test_messages(X, message):
+    with pytest.raises(ValueError, match="X") as caught:
+        ToyImputer().fit(X)
     assert str(caught.value) == message
 
 

@@ -27,6 +27,7 @@ from gnr_sklearn.nn.adversarial import (
     reconstruction_loss,
 )
 from gnr_sklearn.nn.training import MaskedRows, RandomBatches
+from tests.small_models import record_compiled
 
 QUICK = {"max_iter": 40, "random_state": 0}
 
@@ -529,18 +530,7 @@ def test_progress_and_table(capsys):
 
 
 def test_compiled_net_imputes_uncompiled(monkeypatch):
-    calls = []
-
-    class Compiled(torch.nn.Module):
-        def __init__(self, module):
-            super().__init__()
-            self._orig_mod = module
-
-        def forward(self, *args, **kwargs):
-            calls.append(type(self._orig_mod))
-            return self._orig_mod(*args, **kwargs)
-
-    monkeypatch.setattr(torch, "compile", lambda module, **params: Compiled(module))
+    calls = record_compiled(monkeypatch)
     _, X = linear_data(60)
     compiled = GAINImputer(**QUICK, net_params={"compile": True}).fit(X)
     assert {Generator, Discriminator} <= set(calls)

@@ -10,7 +10,7 @@ from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse
 from gnr_sklearn.nn.models import GNR
 from tests.contract import QUICK, make_data, paper_gnr
-from tests.small_models import factor_data
+from tests.small_models import factor_data, record_compiled
 
 
 def test_early_stopping_takes_fewer_steps():
@@ -194,19 +194,7 @@ def test_another_form_of_adam(how):
 
 def test_compiled_net_imputes_uncompiled(monkeypatch):
     """What ``torch.compile`` returns is called in training, and not for the shapes of imputing."""
-    calls = []
-
-    class Compiled(torch.nn.Module):
-        def __init__(self, module):
-            super().__init__()
-            self._orig_mod = module
-            self.noise_dim = getattr(module, "noise_dim", None)  # the criterion has none
-
-        def forward(self, *args, **kwargs):
-            calls.append(type(self._orig_mod))
-            return self._orig_mod(*args, **kwargs)
-
-    monkeypatch.setattr(torch, "compile", lambda module, **params: Compiled(module))
+    calls = record_compiled(monkeypatch)
     X = np.random.RandomState(0).normal(size=(30, 2))
     X[::3, 0] = np.nan
     compiled = paper_gnr(**QUICK | {"max_iter": 3}, net_params={"compile": True}).fit(X)
