@@ -55,13 +55,16 @@ class Calibrated:
     feature : int
         The feature.
     regressor : estimator
-        The fitted regression on the other features.
+        The fitted regression on other features.
+    columns : ndarray of int
+        Columns of the wide form that it sees.
     offset, slope, scale : float
         The value is N(offset + slope * prediction, scale^2), before it is lost or not.
     """
 
     feature: int
     regressor: Any
+    columns: NDArray[np.intp]
     offset: float = 0.0
     slope: float = 1.0
     scale: float = 1.0
@@ -102,6 +105,9 @@ class ChainedRegressions:
         What the process sees in place of them.
     n_rounds : int, default=3
         Rounds.
+    most_predictors : int or None, default=None
+        Columns of the wide form that a regression sees at most: those which correlate most with
+        what is observed of its feature. None for all.
     """
 
     def __init__(
@@ -112,11 +118,13 @@ class ChainedRegressions:
         discrete: DiscreteFeatures | None = None,
         levels: Mapping[int, FloatArray] = MappingProxyType({}),
         n_rounds: int = 3,
+        most_predictors: int | None = None,
     ) -> None:
         self.regressor = regressor
         self.discrete = discrete or DiscreteFeatures(0, {})
         self.levels = dict(levels)
         self.n_rounds = n_rounds
+        self.most_predictors = most_predictors
         self._seeds = np.random.RandomState(seed)
         self._process = None
         if process is not None:
@@ -140,9 +148,12 @@ class ChainedRegressions:
         features = [int(j) for j in np.argsort(n_missing, kind="stable") if n_missing[j]]
         if observed.shape[1] == 1:
             features = []
+        predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
         self.rounds_: list[list[Calibrated]] = []
         for _ in range(self.n_rounds if len(completed) >= FOLDS else 0):
-            self.rounds_.append([self._fit_feature(j, completed, observed[:, j]) for j in features])
+            self.rounds_.append(
+                [self._fit_feature(j, predictors[j], completed, observed[:, j]) for j in features]
+            )
         return self
 
     def impute(self, completed: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
@@ -153,8 +164,8 @@ class ChainedRegressions:
                 rows = ~observed[:, regression.feature]
                 if rows.any():
                     columns = self.discrete.columns_of(regression.feature)
-                    others = np.delete(completed[rows], columns, axis=1)
-                    prediction = _bounded(regression.regressor.predict(others))
+                    seen = completed[np.ix_(rows, regression.columns)]
+                    prediction = _bounded(regression.regressor.predict(seen))
                     expectation = self._expectation(regression, prediction)
                     completed[np.ix_(rows, columns)] = expectation.reshape(-1, len(columns))
         return completed
@@ -167,16 +178,35 @@ class ChainedRegressions:
             scales[regression.feature] = regression.scale
         return scales[self.discrete.numbers]
 
-    def _fit_feature(
+    def _predictors_of(
         self, feature: int, completed: FloatArray, observed: NDArray[np.bool_]
+    ) -> NDArray[np.intp]:
+        """Choose the columns of the wide form that the regression of a feature sees."""
+        own = self.discrete.columns_of(feature)
+        others = np.setdiff1d(np.arange(completed.shape[1]), own)
+        if self.most_predictors is None or len(others) <= self.most_predictors:
+            return others
+        # What is missing has been estimated from these very columns.
+        rows = completed[observed] if observed.any() else completed
+        deviations = rows - rows.mean(axis=0)
+        norms = np.maximum(np.linalg.norm(deviations, axis=0), np.finfo(np.float64).tiny)
+        correlations = (deviations[:, own] / norms[own]).T @ (deviations[:, others] / norms[others])
+        order = np.argsort(-np.square(correlations).sum(axis=0), kind="stable")
+        return np.sort(others[order[: self.most_predictors]])
+
+    def _fit_feature(
+        self,
+        feature: int,
+        predictors: NDArray[np.intp],
+        completed: FloatArray,
+        observed: NDArray[np.bool_],
     ) -> Calibrated:
         """Fit the regression of a feature, and put what it imputes into the rows."""
         columns = self.discrete.columns_of(feature)
         is_number = feature not in self.discrete.levels
         target = completed[:, columns[0]] if is_number else completed[:, columns]
-        others = np.delete(completed, columns, axis=1)
-        regressor, prediction = self._out_of_sample(others, target)
-        regression = Calibrated(feature, regressor)
+        regressor, prediction = self._out_of_sample(completed[:, predictors], target)
+        regression = Calibrated(feature, regressor, predictors)
         if is_number:
             self._calibrate(regression, prediction, target, observed)
         missing = ~observed

@@ -19,23 +19,23 @@ from gnr_sklearn._base import FloatArray, Interval
 from gnr_sklearn._deep import masked_rows
 from gnr_sklearn._representation import RepresentingImputer
 from gnr_sklearn._validation import draw_seed
-from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples
+from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
 from gnr_sklearn.nn.training import MaskedRows, whole_chunk
 
 __all__ = ["SamplingImputer", "expectation"]
 
-# Samples for imputation come in this many rounds, of which all but the first adapt to the row:
-# more, smaller ones adapt further, but from too few samples, or in too many dimensions, nothing can
-# be learned.
-ROUNDS = 5
+# Samples for imputation come in this many rounds at most, of which all but the first adapt to the
+# row: more, smaller ones adapt further, but from too few samples, or in too many dimensions,
+# nothing can be learned.
+ROUNDS = 4
 LEAST_ROUND = 16
 MOST_DIMENSIONS = 50
 
-# Rows are imputed in chunks whose largest layer has so many outputs, two megabytes on a CPU and 256
-# on a GPU.
-ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
+# Rows are imputed in chunks whose largest layer has so many outputs, two and a half megabytes
+# on a CPU and 256 on a GPU.
+ELEMENTS = {"cpu": 5 * 2**17, "cuda": 2**26}
 MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 
 # In the encoder a row takes a code for each of its features.
@@ -64,7 +64,7 @@ class SamplingImputer(RepresentingImputer):
     _parameter_docs: ClassVar[str] = """
         n_imputation_samples : int, default=160
             Samples of z for each row in imputation and scoring. For imputation they are drawn
-            in up to five rounds that adapt to the row, unless z, with missing values that are
+            in up to four rounds that adapt to the row, unless z, with missing values that are
             sampled with it, has more than 50 dimensions.
         """
 
@@ -373,7 +373,8 @@ class SamplingImputer(RepresentingImputer):
     def _round_size(self) -> int:
         if self._module.noise_dim > MOST_DIMENSIONS:
             return self.n_imputation_samples
-        return max(LEAST_ROUND, -(-self.n_imputation_samples // ROUNDS))
+        needed = samples_to_linearize(self._module.latent_dim)
+        return max(LEAST_ROUND, needed, -(-self.n_imputation_samples // ROUNDS))
 
     def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on

@@ -48,6 +48,10 @@ ROWS_TO_LOOK_AT = 200
 LEAST_SAMPLE_SIZE = 3.0
 LEAST_VARIANCE = 0.01
 
+# Dimensions of z by default. In wide tables more of them cost accuracy or gained none (see the
+# benchmarks' notes), and 160 samples find their way about in so many.
+MOST_LATENT_DIMS = 20
+
 # Adam's first steps are as long as later ones, whatever the gradient. Where an encoder sums over
 # cells, and features share weights, they add up to a posterior that all of training does not mend.
 RISING_STEPS = 50
@@ -127,8 +131,8 @@ class VAEImputer(SamplingImputer):
 
     _parameter_docs: ClassVar[str] = """
         latent_dim : int or None, default=None
-            Size of the latent variable z; None for the number of features less one, and
-            at least 1.
+            Size of the latent variable z; None for the number of features less one, at least 1 and
+            at most 20: more are hardly ever told apart, and take more samples to average over.
         hidden_dims : int or sequence of int, default=(128, 128)
             Widths of the hidden layers of the encoder and of each decoder.
         encoder : {"zero", "permutation_invariant"}, default="zero"
@@ -383,7 +387,7 @@ class VAEImputer(SamplingImputer):
         self._noise_seed = seeds.imputation
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
         self._fit_units(values)
-        self.latent_dim_ = self.latent_dim or max(n_features - 1, 1)
+        self.latent_dim_ = self.latent_dim or min(max(n_features - 1, 1), MOST_LATENT_DIMS)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
         if self.latent_dim_ > largest:
             raise ValueError(

@@ -7,13 +7,19 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from gnr_sklearn.nn.adaptive import adaptive_importance_sampling, map_samples
+from gnr_sklearn.nn.adaptive import (
+    adaptive_importance_sampling,
+    linearized_posterior,
+    map_samples,
+    samples_to_linearize,
+)
 from gnr_sklearn.nn.bounds import (
     importance_weighted_bound,
     log_weights,
     normalized_weights,
     quasi_normal,
 )
+from gnr_sklearn.nn.likelihoods import standard_normal_log_density
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MINIMUM_SCALE
 from gnr_sklearn.nn.training import MaskedRows
@@ -94,6 +100,41 @@ def test_adapting_makes_better_use_of_as_many_samples(model, rows):
     assert (adaptive < plain / 3).all()
 
 
+def linearized(model, rows, n_samples, alpha=0.0):
+    """What the second round draws from, before it is widened."""
+    (noise,) = make_rounds([n_samples])
+    with torch.no_grad():
+        terms = model(*rows, noise)
+        log_p = log_weights(terms, alpha) + standard_normal_log_density(noise)
+        return linearized_posterior(model, MaskedRows(*rows), terms, noise, log_p, alpha)
+
+
+@pytest.mark.parametrize("observation_scale", ["shared", "feature"])
+def test_linear_models_have_an_exact_second_round(rows, observation_scale):
+    model = make_model(
+        N_FEATURES, LATENT_DIM, decoder="linear", observation_scale=observation_scale
+    )
+    found = linearized(model, rows, samples_to_linearize(LATENT_DIM))
+    layer = model.data_decoder.network[0]
+    loading, center = layer.weight.detach(), layer.bias.detach()
+    with torch.no_grad():
+        precision = model.data_decoder(torch.zeros(1, LATENT_DIM).double()).scale ** -2
+        q_mean, q_log_scale = model.encoder(*rows)
+    precision = precision.expand(1, N_FEATURES) * rows[1]
+    for i in range(N_ROWS):
+        of_z = torch.eye(LATENT_DIM).double() + loading.T @ (precision[i, :, None] * loading)
+        mean = torch.linalg.solve(of_z, loading.T @ (precision[i] * (rows[0][i] - center)))
+        scale = q_log_scale[i].exp()
+        covariance = torch.linalg.inv(of_z) / scale / scale[:, None]
+        torch.testing.assert_close(found.mean[i], (mean - q_mean[i]) / scale)
+        torch.testing.assert_close(found.factor[i] @ found.factor[i].T, covariance)
+        assert torch.equal(found.factor[i], found.factor[i].tril())
+
+
+def test_too_few_samples_are_not_regressed_on(model, rows):
+    assert linearized(model, rows, samples_to_linearize(LATENT_DIM) - 1) is None
+
+
 @pytest.mark.parametrize("latent_dim", [1, 8, 20, 40])
 def test_adapting_does_no_harm_in_many_dimensions(latent_dim):
     """Few samples tell little of many correlations; the proposals must not follow their noise."""
@@ -126,7 +167,9 @@ def test_adapting_does_no_harm_in_many_dimensions(latent_dim):
         name: float(torch.stack([(m - means["exact"][0]) ** 2 for m in each]).mean() ** 0.5)
         for name, each in means.items()
     }
-    assert errors["adaptive"] < 1.05 * errors["plain"]
+    # Of 40 dimensions nothing is told by 32 samples.
+    limit = 0.5 if samples_to_linearize(latent_dim) <= 32 else 1.05
+    assert errors["adaptive"] < limit * errors["plain"]
 
 
 def test_mask_takes_part_in_the_adaptation(model, rows):
@@ -210,5 +253,6 @@ def test_noise_of_each_row(model, rows):
             adaptive_importance_sampling(model, MaskedRows(*rows), rounds, alpha=1.0)
             for rounds in (shared, own)
         )
-    changed = (first.x_given_z.mean != second.x_given_z.mean).any(-1).any(0)
+    is_close = first.x_given_z.mean.isclose(second.x_given_z.mean, rtol=0, atol=1e-9)
+    changed = ~is_close.all(-1).all(0)
     assert changed.tolist() == [i == 2 for i in range(N_ROWS)]

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
+from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn.nn.processes import ValueProcess
 
 SLOPE, INTERCEPT, NOISE = 0.9, 0.2, 0.4
@@ -173,6 +174,43 @@ def test_calibration_is_least_squares_on_predictions_out_of_sample(regressor, mo
     actual = found.offset, found.slope, found.scale
     np.testing.assert_allclose(actual, (offset, slope, scale), atol=2e-3)
     assert scale > 0.8 * NOISE
+
+
+@pytest.mark.parametrize("discrete", [{}, {0: 3}], ids=["number", "levels"])
+def test_predictors_are_those_that_correlate_most(discrete):
+    rng = np.random.RandomState(0)
+    columns = rng.normal(size=(300, 6))
+    target = columns[:, 1] + 0.5 * columns[:, 3] - 2.0 * columns[:, 4] + rng.normal(size=300)
+    observed = np.ones((300, 7), dtype=bool)
+    observed[::3, 0] = False
+    layout = DiscreteFeatures(7, discrete)
+    values = np.column_stack([np.digitize(target, [-1.0, 1.0]) if discrete else target, columns])
+    start = layout.widen(values)
+    # What stands for missing values must not count: here, a copy of another column.
+    own = layout.columns_of(0)
+    start[np.ix_(~observed[:, 0], own)] = 9.0 * columns[~observed[:, 0], :1]
+    regressions = ChainedRegressions(
+        LinearRegression(), None, seed=0, discrete=layout, n_rounds=1, most_predictors=3
+    )
+    ((found,),) = regressions.fit(start, observed).rounds_
+    # Of levels, the wide form has their columns last.
+    place = 0 if discrete else 1
+    assert_array_equal(found.columns, np.array([1, 3, 4]) + place)
+    assert found.regressor.n_features_in_ == 3
+    completed = regressions.impute(start, observed)
+    predicted = found.regressor.predict(start[:, found.columns])
+    if not discrete:
+        expected = found.offset + found.slope * predicted
+        np.testing.assert_allclose(completed[::3, 0], expected[::3])
+    assert_array_equal(completed[1::3], start[1::3])
+
+
+def test_a_wide_table_of_features_that_are_never_observed():
+    complete, observed = correlated_data(50, n_features=6)
+    observed[:, 0] = False
+    regressions = ChainedRegressions(LinearRegression(), None, seed=0, most_predictors=2)
+    imputed = regressions.fit(complete, observed).impute(complete, observed)
+    assert np.isfinite(imputed).all()
 
 
 def test_one_column_has_nothing_to_be_predicted_from():

@@ -10,6 +10,7 @@ import torch
 from scipy.special import expit, log_expit
 from scipy.stats import norm
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.metrics import imputation_rmse
@@ -294,3 +295,22 @@ def test_many_dimensions_take_little_memory():
     rounds = imputer._shared_noise()(1)
     assert [len(noise) for noise in rounds] == [160]
     assert np.isfinite(imputer.transform(X)).all()
+
+
+def test_forests_see_a_part_of_wide_tables(monkeypatch):
+    monkeypatch.setattr("gnr_sklearn.gnr.MOST_PREDICTORS", 2)
+    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_REGRESSIONS", 100)
+    monkeypatch.setattr("gnr_sklearn.gnr.LEAST_ROWS_FOR_FORESTS", 30)
+    _, X = factor_data(150)
+    seen = []
+    for prior, n_features in (
+        ("forest", 5),
+        ("forest", 2),
+        (RandomForestRegressor(30, oob_score=True), 5),
+    ):
+        imputer = GNRImputer(**QUICK, prior=prior, missing_direction="above")
+        imputer.fit(X[:, :n_features])
+        regressor = imputer.prior_.rounds_[0][0].regressor
+        seen.append((len(regressor.oob_prediction_), regressor.n_features_in_))
+    # Of five columns, 100 * 2 / 5 rows.
+    assert seen == [(40, 2), (100, 1), (100, 4)]

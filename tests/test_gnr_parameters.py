@@ -23,7 +23,7 @@ def wine():
     return complete, ampute(complete, SelfMasking(0.8), random_state=0), target
 
 
-@pytest.mark.parametrize(("n_features", "expected"), [(1, 1), (2, 1), (5, 4)])
+@pytest.mark.parametrize(("n_features", "expected"), [(1, 1), (2, 1), (5, 4), (21, 20), (22, 20)])
 def test_default_latent_size(n_features, expected):
     X = np.random.RandomState(0).normal(size=(30, n_features))
     assert paper_gnr(**QUICK).fit(X).latent_dim_ == expected

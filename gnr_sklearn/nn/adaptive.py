@@ -1,14 +1,15 @@
 """Importance sampling whose proposal adapts to each row.
 
 The encoder does not see the mask, and its Gaussian has a diagonal covariance: where features
-depend on one another, or alpha is large, most of its samples have next to no weight. Rounds
-after the first draw from Gaussians fitted to the weighted samples so far.
+depend on one another, or alpha is large, most of its samples have next to no weight. The second
+round draws from what the posterior would be if what decoders say were affine in z, and later ones
+from Gaussians fitted to the weighted samples so far.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -16,14 +17,26 @@ from torch import Tensor
 
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
 from gnr_sklearn.nn.categories import CategoryLayout
-from gnr_sklearn.nn.likelihoods import Continuous, Likelihood, Mixed, standard_normal_log_density
-from gnr_sklearn.nn.models import LatentVariableModel
+from gnr_sklearn.nn.likelihoods import (
+    Continuous,
+    Likelihood,
+    Mixed,
+    SelectedGaussian,
+    standard_normal_log_density,
+)
+from gnr_sklearn.nn.models import LatentVariableModel, Terms
 from gnr_sklearn.nn.training import MaskedRows, map_chunks
 
-__all__ = ["WeightedSamples", "adaptive_importance_sampling", "map_samples"]
+__all__ = [
+    "WeightedSamples",
+    "adaptive_importance_sampling",
+    "linearized_posterior",
+    "map_samples",
+    "samples_to_linearize",
+]
 
 # A Gaussian is fitted to weights that are cut off at the tenth largest, so that it rests on
-# that many samples at least, and to as many imaginary samples of the encoder's posterior.
+# that many samples at least, and to as many imaginary samples of the second round's proposal.
 FIT_SAMPLES = 10
 
 # Correlations are shrunk as if the samples that tell them had been joined by this many, times the
@@ -32,10 +45,49 @@ UNCORRELATED = 0.25
 
 # Standard deviations of a proposal are widened, by this over the square root of the dimension: one
 # that is too wide wastes samples, one that is too narrow misses what it is for.
-WIDENING = 0.5
+WIDENING = 0.2
+
+# Affine functions are fitted to so many samples for each of their coefficients at least.
+SAMPLES_PER_COEFFICIENT = 1.25
+
+# Levels that are less likely count as this likely.
+LEAST_LOG_PROB = -20.0
 
 
 T = TypeVar("T")
+
+
+class Proposal(NamedTuple):
+    """Gaussians from which the noise of each row is drawn.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (B, noise_dim)
+    factor : Tensor of shape (B, noise_dim, noise_dim)
+        Lower triangular factor of the covariance.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def place(self, standard: Tensor) -> Tensor:
+        """Turn standard normal numbers, (K, B, noise_dim), into samples."""
+        shifts = standard.transpose(0, 1) @ self.factor.mT
+        return self.mean + shifts.transpose(0, 1)
+
+    def standardize(self, noise: Tensor) -> Tensor:
+        """Turn samples, (K, B, noise_dim), into standard normal numbers."""
+        deviations = (noise - self.mean).permute(1, 2, 0)
+        return torch.linalg.solve_triangular(self.factor, deviations, upper=False).permute(2, 0, 1)
+
+    def log_density(self, noise: Tensor) -> Tensor:
+        """Log-density of samples, (K, B)."""
+        log_determinant = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return standard_normal_log_density(self.standardize(noise)) - log_determinant
+
+    def within(self, base: Proposal) -> Proposal:
+        """Return the Gaussian that this one is where `base` is the standard normal one."""
+        return Proposal(base.place(self.mean.unsqueeze(0))[0], base.factor @ self.factor)
 
 
 class WeightedSamples(NamedTuple):
@@ -91,9 +143,11 @@ def adaptive_importance_sampling(
 ) -> WeightedSamples:
     r"""Sample z for each row from proposals that adapt to it.
 
-    The first round draws from q(z | x_obs), each later one from a Gaussian fitted to the
-    weighted samples before it. All are weighted as if they came from the mixture of the
-    proposals,
+    The first round draws from q(z | x_obs). Affine functions of z are fitted to what the decoders
+    make of these samples, and the second round draws from the Gaussian that the posterior would be
+    if they were exact (statistical linear regression [2]_). Each later round draws from a Gaussian
+    fitted to the weighted samples before it. All are weighted as if they came from the mixture of
+    the proposals,
 
     .. math::
 
@@ -123,6 +177,9 @@ def adaptive_importance_sampling(
     ----------
     .. [1] J.-M. Cornuet, J.-M. Marin, A. Mira, C. P. Robert, "Adaptive Multiple Importance
        Sampling", Scandinavian Journal of Statistics 39(4), 2012.
+    .. [2] A. F. Garcia-Fernandez, L. Svensson, M. R. Morelande, S. Sarkka, "Posterior
+       Linearization Filter: Principles and Implementation Using Sigma Points", IEEE Transactions
+       on Signal Processing 63(20), 2015.
     """
     # Densities are those of the noise, of which z is an affine function: there, the first
     # proposal is standard normal. What is summed over samples is summed in double precision
@@ -130,20 +187,27 @@ def adaptive_importance_sampling(
     fresh = rounds[0].expand(-1, len(rows), -1)
     parts = [model(**rows.tensors, noise=fresh)]
     noise = fresh.double().repeat_interleave(model.terms_per_noise, dim=0)
-    proposals: list[Callable[[Tensor], Tensor]] = [standard_normal_log_density]
+    densities: list[Callable[[Tensor], Tensor]] = [standard_normal_log_density]
     log_q = standard_normal_log_density(noise).unsqueeze(0)
     log_w = log_weights(parts[0], alpha).double()
     log_p = log_w + log_q[0]
+    base = None
+    if len(rounds) > 1:
+        base = linearized_posterior(model, rows, parts[0], rounds[0].double(), log_p, alpha)
     for standard in rounds[1:]:
-        mean, factor = _fit_gaussian(noise, log_w)
-        proposals.append(partial(_gaussian_log_density, mean=mean, factor=factor))
-        log_q = torch.cat([log_q, proposals[-1](noise).unsqueeze(0)])
-        shifts = standard.double().transpose(0, 1) @ factor.mT
-        fresh = (mean + shifts.transpose(0, 1)).to(standard.dtype)
+        if base is None:
+            proposal = _fit_gaussian(noise, log_w)
+        elif len(parts) == 1:
+            proposal = base._replace(factor=_widened(base.factor))
+        else:
+            proposal = _fit_gaussian(base.standardize(noise), log_w).within(base)
+        densities.append(proposal.log_density)
+        log_q = torch.cat([log_q, proposal.log_density(noise).unsqueeze(0)])
+        fresh = proposal.place(standard.double()).to(standard.dtype)
         parts.append(model(**rows.tensors, noise=fresh))
         fresh = fresh.double().repeat_interleave(model.terms_per_noise, dim=0)
         noise = torch.cat([noise, fresh])
-        fresh_q = torch.stack([density(fresh) for density in proposals])
+        fresh_q = torch.stack([density(fresh) for density in densities])
         log_q = torch.cat([log_q, fresh_q], dim=1)
         log_p = torch.cat([log_p, log_weights(parts[-1], alpha).double() + fresh_q[0]])
         sizes = noise.new_tensor([len(part) for part in rounds[: len(parts)]])
@@ -186,8 +250,89 @@ def _joined(parts: list[Any]) -> Any:
     return _map(lambda *tensors: torch.cat(tensors), *parts)
 
 
-def _fit_gaussian(noise: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, latent_dim) and Cholesky factor (B, latent_dim, latent_dim) of a proposal."""
+def linearized_posterior(
+    model: LatentVariableModel,
+    rows: MaskedRows,
+    terms: Terms,
+    noise: Tensor,
+    log_p: Tensor,
+    alpha: float,
+) -> Proposal | None:
+    r"""Return the posterior of the noise as if what decoders say were affine in it.
+
+    With outputs :math:`o(\epsilon) \approx \bar o + G^T (\epsilon - \bar\epsilon)`, in units in
+    which their Fisher information is 1, the precision is :math:`\Lambda = G G^T`. Then
+    :math:`\log p(\epsilon) + \tfrac 12 |o(\epsilon) - \bar o|^2` is affine as well, if outputs
+    are Gaussian, and its slope g makes the mean :math:`\bar\epsilon + \Lambda^{-1} g`. The noise
+    of missing values, where they are sampled with z, is left as it is.
+
+    Returns
+    -------
+    posterior : Proposal or None
+        None where samples are too few to tell, or belong to several components.
+    """
+    if model.terms_per_noise > 1 or len(noise) < samples_to_linearize(model.latent_dim):
+        return None
+    z_noise = noise[..., : model.latent_dim]
+    center = z_noise.mean(0)
+    regress = torch.linalg.pinv((z_noise - center).transpose(0, 1))
+    _, log_scale_of_z = model.encoder(rows.x, rows.mask)
+    z = log_scale_of_z.double().exp() * z_noise
+    outputs = torch.cat([*_standard_outputs(terms, rows, alpha), z], dim=-1)
+    outputs = outputs - outputs.mean(0)
+    slopes = regress @ outputs.transpose(0, 1)
+    slope_left = regress @ (log_p + 0.5 * outputs.square().sum(-1)).T.unsqueeze(-1)
+    precision = slopes @ slopes.mT
+    # A lower triangular factor of the inverse takes an upper one of the matrix, which is the lower
+    # one of its mirror image.
+    mirrored, info = torch.linalg.cholesky_ex(precision.flip(-2, -1))
+    identity = torch.eye(noise.shape[-1], dtype=noise.dtype, device=noise.device)
+    of_z = slice(model.latent_dim)
+    root = torch.linalg.solve_triangular(
+        mirrored.flip(-2, -1).mT, identity[of_z, of_z].expand_as(precision), upper=False
+    )
+    shift = (root @ (root.mT @ slope_left)).squeeze(-1)
+    usable = shift.isfinite().all(-1) & root.isfinite().all((-2, -1)) & (info == 0)
+    mean = noise.new_zeros(len(rows), noise.shape[-1])
+    factor = identity.repeat(len(rows), 1, 1)
+    mean[usable, of_z] = (center + shift)[usable]
+    factor[usable, of_z, of_z] = root[usable]
+    return Proposal(mean, factor)
+
+
+def samples_to_linearize(latent_dim: int) -> int:
+    """Return how many samples affine functions of z are fitted to at least."""
+    return math.ceil(SAMPLES_PER_COEFFICIENT * (latent_dim + 1))
+
+
+def _standard_outputs(terms: Terms, rows: MaskedRows, alpha: float) -> list[Tensor]:
+    """Return what decoders say of each row, in units in which its Fisher information is 1."""
+    x_given_z, numbers, in_numbers = terms.x_given_z, terms.x_given_z, rows.mask
+    outputs = []
+    if isinstance(x_given_z, Mixed):
+        layout, numbers = x_given_z.layout, x_given_z.numbers
+        in_numbers = rows.mask[..., layout.continuous]
+        # Of levels that there are not, the logarithm is not finite.
+        log_probs = x_given_z.log_probs.double().clamp(min=LEAST_LOG_PROB)
+        information = log_probs.exp().mean(0) * rows.mask[..., layout.discrete].unsqueeze(-1)
+        outputs.append((log_probs * information.sqrt()).flatten(-2))
+    assert not isinstance(numbers, Mixed)
+    mean = numbers.mean_of_all if isinstance(numbers, SelectedGaussian) else numbers.mean
+    log_scale = numbers.scale.double().log()
+    if log_scale.dim() == mean.dim():
+        # It depends on z too.
+        outputs.append(log_scale * (math.sqrt(2.0) * in_numbers))
+        log_scale = log_scale.mean(0)
+    outputs.append(mean.double() * (in_numbers * (-log_scale).exp()))
+    if terms.mask_logits is not None:
+        logits = terms.mask_logits.double()
+        chances = logits.sigmoid()
+        outputs.append(logits * (alpha * chances * (1.0 - chances)).mean(0).sqrt())
+    return outputs
+
+
+def _fit_gaussian(noise: Tensor, log_w: Tensor) -> Proposal:
+    """Fit a Gaussian to weighted samples and some of the standard normal distribution."""
     largest = log_w.topk(min(FIT_SAMPLES, len(log_w)), dim=0).values[-1]
     weights = normalized_weights(log_w.clamp(max=largest)).unsqueeze(-1)
     mean = (weights * noise).sum(0)
@@ -199,15 +344,12 @@ def _fit_gaussian(noise: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
     kept = effective_size / (effective_size + UNCORRELATED * dimension**2)
     covariance *= kept + (1.0 - kept) * identity
     pooled = effective_size * covariance + FIT_SAMPLES * identity
-    factor = torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))
-    return mean, (1.0 + WIDENING / dimension**0.5) * factor
+    return Proposal(mean, _widened(torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))))
 
 
-def _gaussian_log_density(noise: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
-    deviations = (noise - mean).permute(1, 2, 0)
-    standard = torch.linalg.solve_triangular(factor, deviations, upper=False).permute(2, 0, 1)
-    log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return standard_normal_log_density(standard) - log_determinant
+def _widened(factor: Tensor) -> Tensor:
+    """Widen a proposal."""
+    return (1.0 + WIDENING / factor.shape[-1] ** 0.5) * factor
 
 
 def map_samples(
