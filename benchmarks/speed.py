@@ -247,19 +247,24 @@ def measure_transform(
 
         return draw  # fmt: skip
 
-    def shared(n_samples: int, n_rounds: int) -> Callable[[int], list[Tensor]]:
+    def shared(n_samples: int, round_size: int) -> Callable[[int], list[Tensor]]:
         noise = quasi_normal(n_samples, imputer.latent_dim_, next(seeds)).float().unsqueeze(1)
-        rounds = list(noise.split(-(-n_samples // n_rounds)))
+        rounds = list(noise.split(round_size))
         return lambda n_rows: rounds
 
     seeds = iter(range(10**6))
     ways: dict[str, Callable[[], Callable[[int], list[Tensor]]]] = {
         "1000 random": partial(random, 1000),
-        "1000 quasi-random": partial(shared, 1000, 1),
-        "256 quasi-random": partial(shared, 256, 1),
+        "1000 quasi-random": partial(shared, 1000, 1000),
+        "256 quasi-random": partial(shared, 256, 256),
     }
-    for n_samples in (80, 160, 320, 1280):
-        ways[f"{n_samples} in 5 adaptive rounds"] = partial(shared, n_samples, 5)
+    round_sizes = dict.fromkeys(ways, 1000) | {"256 quasi-random": 256}
+    for n_samples in (64, 96, 128, 160, 320, 1280):
+        # As the imputer splits so many.
+        imputer.n_imputation_samples = n_samples
+        way = f"{n_samples} in rounds that adapt"
+        round_sizes[way] = imputer._round_size
+        ways[way] = partial(shared, n_samples, imputer._round_size)
     reference = impute(module, few, random(REFERENCE_SAMPLES), 1, imputer.alpha_)
     missing = few.mask.numpy() == 0
     plain = plain_copy(module)
@@ -269,8 +274,7 @@ def measure_transform(
     print(f"{dataset} plain torch, 1000 random: {plain_ms:.3f} ms a row")
     key = {"protocol": "field", "dataset": dataset, "setting": "100%"}
     for way, make in ways.items():
-        n_samples = int(way.split()[0])
-        size = max(1, 4096 // (n_samples // (5 if "adaptive" in way else 1)) // 16) * 16
+        size = max(1, 4096 // round_sizes[way] // 16) * 16
         squares = []
         for _ in range(2 if quick else 10):
             imputed = impute(module, few, make(), size, imputer.alpha_)

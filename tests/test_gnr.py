@@ -291,7 +291,9 @@ def test_samples_suffice_with_a_large_alpha(fitted):
 def test_many_dimensions_take_little_memory():
     X = np.random.RandomState(0).normal(size=(25, 400))
     X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
-    imputer = paper_gnr(**QUICK | {"max_iter": 2, "n_imputation_samples": 160}).fit(X)
+    imputer = paper_gnr(
+        **QUICK | {"max_iter": 2, "n_imputation_samples": 160, "latent_dim": 399}
+    ).fit(X)
     rounds = imputer._shared_noise()(1)
     assert [len(noise) for noise in rounds] == [160]
     assert np.isfinite(imputer.transform(X)).all()
