@@ -68,6 +68,16 @@ def test_selected_gaussian_against_numerical_integration(step):
     assert lost.mean.item() == pytest.approx(mean, rel=1e-7, abs=1e-9)
 
 
+@pytest.mark.parametrize("t", [-12.0, -14.0, -20.0, -36.0, -40.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_means_of_what_is_hardly_ever_lost(t, dtype):
+    """Even where the probability rounds to 0, by the ratio of density and probability."""
+    lost = Step(1.0, 0.5, 2.0, t * np.sqrt(2.0) - 2.0, 0.0, 0.9).distribution(dtype)
+    ratio = np.exp(norm.logpdf(t) - norm.logcdf(t))
+    expected = 1.0 + 2.0 * 0.25 / np.sqrt(2.0) * ratio
+    assert lost.mean.item() == pytest.approx(expected, rel=5e-3)
+
+
 @pytest.mark.parametrize(
     "step",
     [
