@@ -253,18 +253,18 @@ def measure_transform(
         return lambda n_rows: rounds
 
     seeds = iter(range(10**6))
-    ways: dict[str, Callable[[], Callable[[int], list[Tensor]]]] = {
-        "1000 random": partial(random, 1000),
-        "1000 quasi-random": partial(shared, 1000, 1000),
-        "256 quasi-random": partial(shared, 256, 256),
+    # How each way draws, and its samples in a round.
+    ways: dict[str, tuple[Callable[[], Callable[[int], list[Tensor]]], int]] = {
+        "1000 random": (partial(random, 1000), 1000),
+        "1000 quasi-random": (partial(shared, 1000, 1000), 1000),
+        "256 quasi-random": (partial(shared, 256, 256), 256),
     }
-    round_sizes = dict.fromkeys(ways, 1000) | {"256 quasi-random": 256}
     for n_samples in (64, 96, 128, 160, 320, 1280):
         # As the imputer splits so many.
         imputer.n_imputation_samples = n_samples
-        way = f"{n_samples} in rounds that adapt"
-        round_sizes[way] = imputer._round_size
-        ways[way] = partial(shared, n_samples, imputer._round_size)
+        round_size = imputer._round_size
+        make = partial(shared, n_samples, round_size)
+        ways[f"{n_samples} in rounds that adapt"] = make, round_size
     reference = impute(module, few, random(REFERENCE_SAMPLES), 1, imputer.alpha_)
     missing = few.mask.numpy() == 0
     plain = plain_copy(module)
@@ -273,14 +273,14 @@ def measure_transform(
     plain_ms = 1e3 * (time.perf_counter() - start) / len(timed)
     print(f"{dataset} plain torch, 1000 random: {plain_ms:.3f} ms a row")
     key = {"protocol": "field", "dataset": dataset, "setting": "100%"}
-    for way, make in ways.items():
-        size = max(1, 4096 // round_sizes[way] // 16) * 16
+    for way, (draw, round_size) in ways.items():
+        size = max(1, 4096 // round_size // 16) * 16
         squares = []
         for _ in range(2 if quick else 10):
-            imputed = impute(module, few, make(), size, imputer.alpha_)
+            imputed = impute(module, few, draw(), size, imputer.alpha_)
             squares.append(((imputed - reference)[missing] ** 2).mean())
         start = time.perf_counter()
-        impute(module, timed, make(), size, imputer.alpha_)
+        impute(module, timed, draw(), size, imputer.alpha_)
         milliseconds = 1e3 * (time.perf_counter() - start) / len(timed)
         start = time.perf_counter()
         plain.impute(few.x, few.mask, 1000)
