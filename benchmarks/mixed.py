@@ -110,7 +110,7 @@ def is_ordered(column: pd.Series) -> bool:
 
 
 def remove(frame: pd.DataFrame, setting: str, seed: int) -> pd.DataFrame:
-    """Return which cells are removed; one that is observed is left in each row and column."""
+    """Return which cells are removed; one that is observed is left in each row."""
     rng = np.random.default_rng(seed)
     removed = pd.DataFrame(False, index=frame.index, columns=frame.columns)
     for name, column in frame.items():

@@ -260,11 +260,14 @@ def load(dataset: str, data_dir: Path | None) -> np.ndarray:
 
 
 def find_data_dir(given: Path | None) -> Path | None:
-    """Find the UCI tables: as given, by environment, or beside the project."""
+    """Find the folder of the tables: as given, by environment, or beside the project."""
+    named = given or os.environ.get("GNR_DATA_DIR")
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    for folder in (given, os.environ.get("GNR_DATA_DIR"), beside):
-        if folder is not None and (Path(folder) / "uci").is_dir():
-            return Path(folder)
+    folder = Path(named or beside)
+    if any((folder / part).is_dir() for part in ("uci", "coat")):
+        return folder
+    if named:
+        raise FileNotFoundError(f"--data-dir must be a folder with uci/ or coat/, got {named!s}.")
     return None
 
 

@@ -60,6 +60,7 @@ class RecordFile:
         """Forget a cell, in all its metrics, so that it starts anew."""
         names = [name for name in KEY[1:] if name != "metric"]
         self.records = [r for r in self.records if any(r[n] != key[n] for n in names)]
+        self._write()
 
     def has(self, key: dict[str, str], params: str, seed: int) -> bool:
         record = self.find(**key)

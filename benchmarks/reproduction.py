@@ -10,11 +10,10 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.deep import PPCA
@@ -44,6 +43,7 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
+from gnr_sklearn._base import FloatArray
 from gnr_sklearn.metrics import mask_accuracy, mask_auc
 
 SEEDS = 3
@@ -74,11 +74,9 @@ class PaperRuleImputer(GNRImputer):
     settings overlap, and no limits tell them all apart.
     """
 
-    def fit(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> Self:
-        """Choose alpha, and fit."""
-        missing = np.isnan(np.asarray(X, dtype=np.float64)).mean()
-        self.alpha = 0.01 if missing <= 0.125 else 1.0 if missing <= 0.225 else 100.0
-        return super().fit(X, y, side_info)
+    def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
+        missing = np.isnan(values).mean()
+        return 0.01 if missing <= 0.125 else 1.0 if missing <= 0.225 else 100.0
 
 
 class Setting(NamedTuple):
