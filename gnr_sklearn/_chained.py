@@ -145,7 +145,12 @@ class ChainedRegressions:
             self.discrete = DiscreteFeatures(observed.shape[1], {})
         completed = completed.copy()
         n_missing = (~observed).sum(axis=0)
-        features = [int(j) for j in np.argsort(n_missing, kind="stable") if n_missing[j]]
+        features = [
+            int(j)
+            for j in np.argsort(n_missing, kind="stable")
+            # Of one level there is nothing to learn.
+            if n_missing[j] and self.discrete.levels.get(int(j)) != 1
+        ]
         if observed.shape[1] == 1:
             features = []
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
@@ -156,27 +161,38 @@ class ChainedRegressions:
             )
         return self
 
-    def impute(self, completed: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
-        """Complete rows anew, from values that something else has completed them with."""
+    def impute(
+        self, completed: FloatArray, observed: NDArray[np.bool_]
+    ) -> tuple[FloatArray, dict[int, SelectedGaussian | Gaussian]]:
+        """Complete rows anew, from values that something else has completed them with.
+
+        Parameters
+        ----------
+        completed, observed
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        completed : ndarray of shape (n_samples, n_wide)
+            Expectations in place of what is missing.
+        lost : dict of int to SelectedGaussian or Gaussian
+            The distributions of the missing values, (n_missing, 1), of features that are numbers.
+        """
         completed = completed.copy()
+        lost: dict[int, SelectedGaussian | Gaussian] = {}
         for regressions in self.rounds_:
             for regression in regressions:
-                rows = ~observed[:, regression.feature]
+                feature = regression.feature
+                rows = ~observed[:, feature]
                 if rows.any():
-                    columns = self.discrete.columns_of(regression.feature)
+                    columns = self.discrete.columns_of(feature)
                     seen = completed[np.ix_(rows, regression.columns)]
                     prediction = _bounded(regression.regressor.predict(seen))
                     expectation = self._expectation(regression, prediction)
                     completed[np.ix_(rows, columns)] = expectation.reshape(-1, len(columns))
-        return completed
-
-    @property
-    def scales(self) -> FloatArray:
-        """Standard deviations of the last round's regressions of numbers, 0 without one."""
-        scales = np.zeros(self.discrete.n_features)
-        for regression in self.rounds_[-1] if self.rounds_ else ():
-            scales[regression.feature] = regression.scale
-        return scales[self.discrete.numbers]
+                    if feature not in self.discrete.levels:
+                        lost[feature] = self._distribution(regression, prediction[:, np.newaxis])
+        return completed, lost
 
     def _predictors_of(
         self, feature: int, completed: FloatArray, observed: NDArray[np.bool_]
@@ -262,9 +278,15 @@ class ChainedRegressions:
         """Return the expectation of missing values, or the probabilities of levels."""
         if regression.feature in self.discrete.levels:
             return self._chances(regression.feature, prediction)
+        return _bounded(self._distribution(regression, prediction).mean)
+
+    def _distribution(
+        self, regression: Calibrated, prediction: FloatArray
+    ) -> SelectedGaussian | Gaussian:
+        """Return the distributions of missing values."""
         mean = torch.from_numpy(regression.offset + regression.slope * prediction)
         scale = torch.tensor(regression.scale, dtype=torch.float64)
-        return _bounded(self._lost(regression.feature, mean, scale).mean)
+        return self._lost(regression.feature, mean, scale)
 
     def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
         """Return the probabilities of levels that are missing."""

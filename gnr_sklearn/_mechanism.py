@@ -379,7 +379,14 @@ def standard_errors(terms: FloatArray) -> float:
 
 
 def mask_odds(imputer: GNRImputer, values: FloatArray, side: FloatArray | None) -> FloatArray:
-    r"""Odds of each observed value's being missing, P(m = 0 | ...) / P(m = 1 | ...).
+    r"""Odds of each observed value's being missing, given all but its own mask.
+
+    Given that a value is observed, z is the likelier the likelier that was. So the odds are
+
+    .. math::
+
+        \frac{p(m_j = 0 \mid x, m_{-j})}{p(m_j = 1 \mid x, m_{-j})} = E\left[
+        \frac{P(m_j = 0 \mid z)}{P(m_j = 1 \mid z)} \,\Big|\, x, m \right] .
 
     Parameters
     ----------
@@ -395,9 +402,8 @@ def mask_odds(imputer: GNRImputer, values: FloatArray, side: FloatArray | None) 
     odds : ndarray of shape (n_samples, n_features)
         Within bounds, and meaningless where nothing is observed.
     """
-    seen = imputer.predict_mask_proba(values, side)
-    with np.errstate(divide="ignore"):
-        return np.clip((1.0 - seen) / seen, LEAST_ODDS, LARGEST_ODDS)
+    odds = imputer._expected_of_mask(values, side, lambda log_odds: (-log_odds).clamp(max=50).exp())
+    return np.clip(odds, LEAST_ODDS, LARGEST_ODDS)
 
 
 def removal_error(
@@ -412,8 +418,9 @@ def removal_error(
         \frac{\sum_{ij} \omega_{ij} \, ((\hat x_{ij} - x_{ij}) / s_j)^2}{\sum_{ij} \omega_{ij}} ,
         \qquad \omega_{ij} = \frac{P(m_{ij} = 0 \mid x_{ij})}{P(m_{ij} = 1 \mid x_{ij})} ,
 
-    which estimates the error of the missing ones: values that are observed with the density
-    :math:`p(x) P(m = 1 \mid x)` stand for those of the density :math:`p(x) P(m = 0 \mid x)`.
+    (:func:`mask_odds`), which estimates the error of the missing ones: values that are observed
+    with the density :math:`p(x) P(m = 1 \mid x)` stand for those of the density
+    :math:`p(x) P(m = 0 \mid x)`.
 
     Parameters
     ----------

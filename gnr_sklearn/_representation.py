@@ -58,8 +58,9 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             a process by which values go missing that is the same for all, and weights in the
             decoders that deviate, under `loading_penalty`, from what is common to them.
             "ratings" says that as well, and curves the scale by eq. 21 of Chen et al. (2023), with
-            noise in training and a mean of x given z that lies between the lowest and the highest
-            rating; these are `min_value` and `max_value`, or the ones observed.
+            noise in training and a mean of x given z that lies within the curve, from 0 to 1, on
+            which the highest rating is 1. The lowest and the highest are `min_value` and
+            `max_value`, or the ones observed.
         feature_info : array-like of shape (n_features, n_info) or None, default=None
             Complete numbers that are known of each feature, such as the kind of an item: weights
             in the decoders, and embeddings in the permutation-invariant encoder, are linear
@@ -159,14 +160,10 @@ class RepresentingImputer(MixedImputer, DeepImputer):
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(self._units.inverse_transform(scaled))
 
-    def _wide_in_data_units(self, wide: FloatArray, scale: FloatArray | float = 0.0) -> FloatArray:
-        """Return the wide form with its numbers in the units of the data.
-
-        They are normally distributed with these standard deviations, where a scale is curved.
-        """
+    def _wide_in_data_units(self, wide: FloatArray) -> FloatArray:
+        """Return the wide form with its numbers in the units of the data."""
         numbers = self._discrete.numbers
-        parts = wide[:, : len(numbers)]
-        in_data_units = self._units.select(numbers).expectation(parts, scale)
+        in_data_units = self._units.select(numbers).inverse_transform(wide[:, : len(numbers)])
         return np.hstack([in_data_units, wide[:, len(numbers) :]])
 
     def _within_bounds(self, wide: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -18,7 +17,7 @@ from torch import Tensor
 from gnr_sklearn._base import FloatArray, Interval
 from gnr_sklearn._deep import masked_rows
 from gnr_sklearn._representation import RepresentingImputer
-from gnr_sklearn._validation import draw_seed
+from gnr_sklearn._validation import check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
@@ -168,23 +167,34 @@ class SamplingImputer(RepresentingImputer):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_features)
-            The mean of P(m = 1 | z) over the samples of z that impute the row, or of P(m = 1 | x)
-            in a model where values decide. It is 0 for features that had no observed value in
-            `fit`.
+            The mean of P(m = 1 | z) over the samples of z that impute the row. In a model where
+            values decide it is P(m = 1 | x) of an observed value, and of a missing one that of a
+            value with what is known of its row, before it is lost; of :class:`NotMIWAEImputer` and
+            :class:`PSMVAEImputer`, the mean over the samples of x. It is 0 for features that
+            had no observed value in `fit`.
         """
+        # The weights of a row sum to 1 only up to rounding.
+        return np.clip(self._expected_of_mask(X, side_info, torch.sigmoid), 0.0, 1.0)
+
+    def _expected_of_mask(
+        self,
+        X: ArrayLike,
+        side_info: ArrayLike | None,
+        of_logits: Callable[[Tensor], Tensor],
+    ) -> FloatArray:
+        """Average a function of the log-odds of being observed, given each row and its mask."""
         _, rows = self._rows_of(X, side_info)
-        proba = np.zeros((len(rows), self.n_features_in_))
+        result = np.zeros((len(rows), self.n_features_in_))
         modelled = np.flatnonzero(~self._is_empty_feature)
 
         def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
             logits = samples.mask_logits
             if logits is None:
                 logits = self._module.mask_logits(part.x, part.mask, samples.x_given_z)
-            return expectation(samples.log_w, logits.double().sigmoid())
+            return expectation(samples.log_w, of_logits(logits.double()))
 
-        proba[:, modelled] = self._map_samples(of_samples, rows)
-        # The weights of a row sum to 1 only up to rounding.
-        return np.clip(proba, 0.0, 1.0)
+        result[:, modelled] = self._map_samples(of_samples, rows)
+        return result
 
     def effective_sample_size(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
         r"""Count the equally weighted samples that those of each row are worth.
@@ -260,8 +270,7 @@ class SamplingImputer(RepresentingImputer):
             Completed data sets, each with the columns that `transform` returns.
         """
         check_is_fitted(self)
-        if not isinstance(n_draws, numbers.Integral) or isinstance(n_draws, bool) or n_draws < 1:
-            raise ValueError(f"n_draws must be an int of at least 1, got {n_draws!r}.")
+        n_draws = check_count(n_draws, "n_draws", 1)
         table = self._validate_data(X, reset=False)
         values = self._modelled_values(table)
         side = self._auxiliary.check(side_info, len(values))
@@ -319,28 +328,49 @@ class SamplingImputer(RepresentingImputer):
         return z
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        return self._finished(self._discrete.decide(self._expectations(values, side)))
+        expectations = self._expectations(values, side)
+        if not np.isfinite(expectations).all():
+            raise ValueError(
+                "The net gives values that are not finite, because its training has diverged; fit "
+                "with a lower learning_rate."
+            )
+        return self._finished(self._discrete.decide(expectations))
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         """Return the wide form of rows: expectations in the units of the data, and chances."""
+        return self._expectations_in_both_units(values, side)[0]
+
+    def _expectations_in_both_units(
+        self, values: FloatArray, side: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the wide form of rows in the units of the data, and in those of the net.
+
+        On a curve, the expectation of the one is not the value of the expectation of the other.
+        """
         rows = self._rows(values, np.empty((len(values), 0)) if side is None else side)
-        units = self._units.select(self._discrete.numbers)
+        numbers = self._discrete.numbers
+        units = self._units.select(numbers)
+        curved = units.curved
+        on_curve = units.select(curved)
 
         def of_samples(samples: WeightedSamples, part: MaskedRows) -> Tensor:
             x = samples.x_given_z
-            if not units.is_curved:
+            if not len(curved):
                 return expectation(samples.log_w, x.mean)
-            # On a curve the mean is not the value of the mean.
             of_numbers = x.numbers if isinstance(x, Mixed) else x
-            moments = (of.cpu().numpy() for of in (of_numbers.mean, of_numbers.scale))
-            mean = torch.from_numpy(units.expectation(*moments))
-            if isinstance(x, Mixed):
-                chances = x.mean[..., mean.shape[-1] :].double().cpu()
-                mean = torch.cat([mean, chances], dim=-1)
-            return expectation(samples.log_w.double().cpu(), mean)
+            of_curved = type(of_numbers)(*(part[..., curved] for part in of_numbers))
+            in_data_units = torch.from_numpy(on_curve.expectation(of_curved))
+            both = torch.cat([x.mean.double().cpu(), in_data_units], dim=-1)
+            return expectation(samples.log_w.double().cpu(), both)
 
         wide = self._map_samples(of_samples, rows)
-        return self._within_bounds(wide if units.is_curved else self._wide_in_data_units(wide))
+        wide, in_data_units = np.split(wide, [wide.shape[1] - len(curved)], axis=1)
+        result = self._wide_in_data_units(wide)
+        result[:, curved] = in_data_units
+        result = self._within_bounds(result)
+        plain = np.setdiff1d(np.arange(len(numbers)), curved)
+        wide[:, plain] = units.select(plain).transform(result[:, plain])
+        return result, wide
 
     def _adjusted(
         self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator

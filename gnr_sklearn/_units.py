@@ -12,6 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from gnr_sklearn._base import FloatArray
 from gnr_sklearn._curves import Curves
 from gnr_sklearn._deep import LARGEST_VALUE
+from gnr_sklearn._quadrature import points_of
+from gnr_sklearn.nn.likelihoods import Continuous
 
 __all__ = ["ALIKE", "Scaling", "Units", "fit_units"]
 
@@ -22,10 +24,6 @@ ALIKE = ("shared", "ratings")
 
 # Powers of two of ratings that differ by more would leave nothing of the lower ones.
 MOST_LEVELS = 20
-
-# Nodes and weights of a normal distribution's expectation that are exact up to the fifth power.
-NODES = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0])
-WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,11 @@ class Units:
     curves: Curves | None = None
 
     @property
-    def is_curved(self) -> bool:
-        """Whether an expectation cannot be taken in the units of the net."""
-        return self.levels is not None or self.curves is not None
+    def curved(self) -> NDArray[np.intp]:
+        """Features whose expectation cannot be taken in the units of the net."""
+        if self.levels is not None:
+            return np.arange(len(self.scale))
+        return np.array(sorted(self.curves.kinds) if self.curves is not None else [], dtype=np.intp)
 
     def select(self, features: NDArray[np.intp]) -> Units:
         """Return the units of some features."""
@@ -75,17 +75,12 @@ class Units:
         top = self._top
         return self.levels[0] - 1.0 + np.log2(1.0 + top * np.clip(on_curve, 1.0 / top, 1.0))
 
-    def expectation(
-        self, mean: NDArray[np.floating], scale: NDArray[np.floating] | float
-    ) -> FloatArray:
-        """Return the expectations, in the units of the data, of normally distributed numbers."""
-        if not self.is_curved:
-            return self.inverse_transform(mean)
-        parts = (
-            weight * self.inverse_transform(mean + node * scale)
-            for node, weight in zip(NODES, WEIGHTS, strict=True)
-        )
-        return np.sum(list(parts), axis=0)
+    def expectation(self, distribution: Continuous) -> FloatArray:
+        """Return the expectations, in the units of the data, of numbers of the net."""
+        total = np.zeros(1)
+        for point, weight in points_of(distribution):
+            total = total + weight * self.inverse_transform(point)
+        return total
 
     def log_slope(self, values: FloatArray) -> FloatArray:
         """Logarithm of the derivative of :meth:`transform`, from one density to the other."""

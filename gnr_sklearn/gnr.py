@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
+from sklearn.base import is_classifier
 from torch import nn
 
 from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
@@ -333,15 +334,18 @@ class GNRImputer(VAEImputer):
 
     @property
     def _prior_imputer(self) -> Any | None:
-        return self.prior if hasattr(self.prior, "transform") else None
+        return None if hasattr(self.prior, "predict") or isinstance(self.prior, str) else self.prior
 
     @property
     def _regressor(self) -> Any | None:
         if self.prior == "forest":
             return default_forest()
-        return self.prior if hasattr(self.prior, "predict") and not self._prior_imputer else None
+        return self.prior if hasattr(self.prior, "predict") else None
 
     def _before_training(self, values: FloatArray, seed: int) -> None:
+        has_tags = hasattr(self.prior, "__sklearn_tags__")
+        if isinstance(self.prior, type) or (has_tags and is_classifier(self.prior)):
+            raise TypeError(f"prior must be a regressor or an imputer, got {self.prior!r}.")
         self.prior_: Any = None
         self._kept_rows: RandomRows | None = None
         if self.mask_model == "value":
@@ -359,9 +363,14 @@ class GNRImputer(VAEImputer):
             if self.prior == "forest":
                 most_predictors = MOST_PREDICTORS
                 most_rows = _rows_for_forests(values.shape[1])
+            # Of all calls of partial_fit; where nothing was kept, of this one.
+            kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
+            self._kept_rows = kept.joined_by((values, side), seed)
+            values, side = self._kept_rows.tables
             rows = _some_rows(len(values), most_rows, seed)
             seen = values[rows]
-            completed = self._scaled(seen, super()._expectations(seen, side[rows]))
+            _, by_z = self._expectations_in_both_units(seen, side[rows])
+            completed = self._completed_for_net(seen, by_z)
             regressions = ChainedRegressions(
                 regressor,
                 process,
@@ -371,13 +380,6 @@ class GNRImputer(VAEImputer):
                 most_predictors=most_predictors,
             )
             self.prior_ = regressions.fit(completed, ~np.isnan(seen))
-
-    def _after_part(self, values: FloatArray, side: FloatArray, seed: int) -> None:
-        if self._regressor is not None:
-            kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
-            self._kept_rows = kept.joined_by((values, side), seed)
-            values, side = self._kept_rows.tables
-        self._after_training(values, side, seed)
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":
@@ -432,8 +434,10 @@ class GNRImputer(VAEImputer):
             "early_stopping": False, "max_iter": min(self.max_iter, STEPS_FOR_CHOICES),
             "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,
             "add_indicator": False, "keep_empty_features": False, "likelihood": "auto",
-            "min_value": None, "max_value": None, "random_state": seed, "net_params": net_params,
+            "random_state": seed, "net_params": net_params,
         }  # fmt: skip
+        if self.scaling != "ratings":  # whose levels they are
+            plain |= {"min_value": None, "max_value": None}
         # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
         candidate = type(self)(**self.get_params(deep=False) | plain | settings)
         candidate._warns = False
@@ -540,20 +544,30 @@ class GNRImputer(VAEImputer):
         self.missing_direction_[modelled] = names
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        by_z = super()._expectations(values, side)
-        chained = self._chained(values, by_z)
-        return by_z if chained is None else 0.5 * (by_z + chained)
-
-    def _chained(self, values: FloatArray, by_z: FloatArray) -> FloatArray | None:
-        """Return what the regressions make of the wide form that z completes, if there are any."""
+        by_z, in_net_units = self._expectations_in_both_units(values, side)
         if not isinstance(self.prior_, ChainedRegressions):
-            return None
+            return by_z
+        return 0.5 * (by_z + self._chained(values, in_net_units, self.prior_))
+
+    def _chained(
+        self, values: FloatArray, by_z: FloatArray, regressions: ChainedRegressions
+    ) -> FloatArray:
+        """Return what regressions make of the wide form that z completes, in units of the net."""
         chained = np.empty_like(by_z)
+        numbers = self._discrete.numbers
+        curved = np.isin(numbers, self._units.curved)
         for start in range(0, len(values), COMPLETED_ROWS):
             chunk = slice(start, start + COMPLETED_ROWS)
-            scaled = self._scaled(values[chunk], by_z[chunk])
-            imputed = self.prior_.impute(scaled, ~np.isnan(values[chunk]))
-            in_data_units = self._wide_in_data_units(imputed, self.prior_.scales)
+            missing = np.isnan(values[chunk])
+            completed = self._completed_for_net(values[chunk], by_z[chunk])
+            imputed, lost = regressions.impute(completed, ~missing)
+            in_data_units = self._wide_in_data_units(imputed)
+            for place in np.flatnonzero(curved):
+                feature = numbers[place]
+                if feature in lost:
+                    units = self._units.select(np.array([feature]))
+                    of_missing = units.expectation(lost[feature])[:, 0]
+                    in_data_units[missing[:, feature], place] = of_missing
             chained[chunk] = self._within_bounds(in_data_units)
         return chained
 
@@ -562,9 +576,8 @@ class GNRImputer(VAEImputer):
     ) -> FloatArray:
         if not isinstance(self.prior_, ChainedRegressions):
             return draws
-        by_z = super()._expectations(values, side)
-        chained = self._chained(values, by_z)
-        assert chained is not None
+        by_z, in_net_units = self._expectations_in_both_units(values, side)
+        chained = self._chained(values, in_net_units, self.prior_)
         numbers, curves = self._discrete.numbers, self._units.curves
         # In what numbers are moved: on their curves, so that they stay where these are.
         straight = draws.copy()
@@ -589,14 +602,14 @@ class GNRImputer(VAEImputer):
             adjusted[:, lost, feature] = np.where(half < 0.5, level, adjusted[:, lost, feature])
         return adjusted
 
-    def _scaled(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
+    def _completed_for_net(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
         """Complete the wide form, in the units of the net, and as far out as it sees them."""
         observed = self._discrete.widen(values)
-        completed = np.where(np.isnan(observed), imputed, observed)
         numbers = self._discrete.numbers
-        parts = self._units.select(numbers).transform(completed[:, : len(numbers)])
-        completed[:, : len(numbers)] = np.clip(parts, -LARGEST_VALUE, LARGEST_VALUE)
-        return completed
+        parts = self._units.select(numbers).transform(observed[:, : len(numbers)])
+        scaled = np.hstack([parts, observed[:, len(numbers) :]])
+        completed = np.where(np.isnan(scaled), imputed, scaled)
+        return np.clip(completed, -LARGEST_VALUE, LARGEST_VALUE)
 
 
 def _largest_share(column: FloatArray) -> float:
@@ -611,7 +624,7 @@ def _rows_for_forests(n_features: int) -> int:
     return min(ROWS_FOR_REGRESSIONS, max(of_wide, LEAST_ROWS_FOR_FORESTS))
 
 
-def _some_rows(n_rows: int, most: int, seed: int) -> slice | FloatArray:
+def _some_rows(n_rows: int, most: int, seed: int) -> slice | NDArray[np.intp]:
     """Choose rows at random where there are too many."""
     if n_rows <= most:
         return slice(None)

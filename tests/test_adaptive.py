@@ -131,6 +131,38 @@ def test_linear_models_have_an_exact_second_round(rows, observation_scale):
         assert torch.equal(found.factor[i], found.factor[i].tril())
 
 
+@pytest.mark.parametrize("observation_scale", ["shared", "feature"])
+def test_what_is_known_of_rows_belongs_to_the_exact_second_round(rows, observation_scale):
+    model = make_model(
+        N_FEATURES, LATENT_DIM, decoder="linear", observation_scale=observation_scale,
+        auxiliary_dim=2,
+    )  # fmt: skip
+    x, mask = rows
+    u = torch.from_numpy(np.random.default_rng(0).normal(size=(N_ROWS, 2)))
+    (noise,) = make_rounds([samples_to_linearize(LATENT_DIM)])
+    with torch.no_grad():
+        terms = model(x, mask, noise, u)
+        log_p = log_weights(terms, 0.0) + standard_normal_log_density(noise)
+        found = linearized_posterior(model, MaskedRows(x, mask, u), terms, noise, log_p, 0.0)
+        of_u = model.prior_network(torch.zeros(1, LATENT_DIM).double())
+        of_x = model.data_decoder(torch.zeros(1, LATENT_DIM + 2).double())
+        q_mean, q_log_scale = model.encoder(x, mask)
+    weights = model.data_decoder.network[0].weight.detach()
+    loading_of_u = model.prior_network.network[0].weight.detach()
+    for i in range(N_ROWS):
+        # Of x and u together, less what u adds to the mean of x.
+        loading = torch.cat([weights[:, :LATENT_DIM], loading_of_u])
+        known = torch.cat([x[i] - weights[:, LATENT_DIM:] @ u[i], u[i]])
+        center = torch.cat([of_x.mean[0], of_u.mean[0]])
+        precision = torch.cat([mask[i] / of_x.scale.square(), 1 / of_u.scale.square().expand(2)])
+        of_z = torch.eye(LATENT_DIM).double() + loading.T @ (precision[:, None] * loading)
+        mean = torch.linalg.solve(of_z, loading.T @ (precision * (known - center)))
+        scale = q_log_scale[i].exp()
+        torch.testing.assert_close(found.mean[i], (mean - q_mean[i]) / scale)
+        covariance = torch.linalg.inv(of_z) / scale / scale[:, None]
+        torch.testing.assert_close(found.factor[i] @ found.factor[i].T, covariance)
+
+
 def test_too_few_samples_are_not_regressed_on(model, rows):
     assert linearized(model, rows, samples_to_linearize(LATENT_DIM) - 1) is None
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import ndtr
+from scipy.special import logit, ndtr
 from scipy.stats import norm
 
 from gnr_sklearn import GNRImputer
@@ -23,8 +23,8 @@ class Known:
     def transform(self, X, side_info=None):
         return np.where(np.isnan(X), self.rule(X, side_info), X)
 
-    def predict_mask_proba(self, X, side_info=None):
-        return 1.0 - self.chance(X)
+    def _expected_of_mask(self, X, side_info, of_logits):
+        return of_logits(-torch.from_numpy(logit(self.chance(X)))).numpy()
 
 
 def test_removal_error_of_few_values():
@@ -86,6 +86,18 @@ def test_odds_are_bounded_and_those_of_the_process():
     seen = ~np.isnan(X)
     odds = mask_odds(fitted, X, None)[seen]
     np.testing.assert_allclose(odds, np.exp(log_odds[seen]).clip(1e-3, 20.0), rtol=1e-3)
+
+
+def test_odds_of_a_latent_mask_are_those_without_the_cell_itself():
+    """What they add up to over observed cells is how many are missing."""
+    rng = np.random.RandomState(0)
+    z = rng.normal(size=(2000, 1))
+    X = z + 0.7 * rng.normal(size=(2000, 3))
+    X[rng.uniform(size=X.shape) < 1 / (1 + np.exp(1 - 2 * z))] = np.nan
+    net = {"latent_dim": 1, "max_iter": 600, "learning_rate": 0.01, "random_state": 0}
+    fitted = GNRImputer(**net, mask_model="latent", prior=None).fit(X)
+    seen = ~np.isnan(X)
+    assert mask_odds(fitted, X, None)[seen].sum() == pytest.approx((~seen).sum(), rel=0.04)
 
 
 def make_data(n_rows=80):

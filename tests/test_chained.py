@@ -67,7 +67,7 @@ def test_linear_regressions_converge_to_those_of_iterative_imputer():
     expected = IterativeImputer(LinearRegression(), max_iter=50, tol=1e-9).fit_transform(X)
     start = filled(complete, observed)
     regressions = ChainedRegressions(LinearRegression(), None, seed=0, n_rounds=25)
-    imputed = regressions.fit(start, observed).impute(start, observed)
+    imputed = regressions.fit(start, observed).impute(start, observed)[0]
     assert_array_equal(imputed[observed], complete[observed])
     difference = (imputed - expected)[~observed]
     # Regressions of completed rows have the fixed point of regressions of observed ones, but for
@@ -85,7 +85,7 @@ def test_a_known_process_gives_back_what_selection_hides(slope, threshold):
     start = filled(complete, observed)
     process = make_process([slope, 1.0], [threshold, 0.0])
     regressions = ChainedRegressions(LinearRegression(), process, seed=0)
-    imputed = regressions.fit(start, observed).impute(start, observed)
+    imputed = regressions.fit(start, observed).impute(start, observed)[0]
     ((found,),) = regressions.rounds_[-1:]
     # The regression and its calibration, both affine, as one.
     assert found.slope * found.regressor.coef_[0] == pytest.approx(SLOPE, abs=0.02)
@@ -101,7 +101,7 @@ def test_a_known_process_gives_back_what_selection_hides(slope, threshold):
     assert np.sqrt((difference**2).mean()) < 0.02 * complete[:, 0].std()
     # Not so without the process.
     at_random = ChainedRegressions(LinearRegression(), None, seed=0)
-    at_random = at_random.fit(start, observed).impute(start, observed)[missing, 0]
+    at_random = at_random.fit(start, observed).impute(start, observed)[0][missing, 0]
     assert np.sqrt(((at_random - mean - beyond) ** 2).mean()) > 0.2
     assert_array_equal(imputed[observed], complete[observed])
 
@@ -116,7 +116,7 @@ def test_a_process_of_no_direction_moves_nothing():
         ChainedRegressions(LinearRegression(), process, seed=0).fit(start, observed)
         for process in (no_direction, None)
     ]
-    imputed, expected = (each.impute(start, observed) for each in results)
+    imputed, expected = (each.impute(start, observed)[0] for each in results)
     np.testing.assert_allclose(imputed, expected, atol=1e-4)
 
 
@@ -127,7 +127,7 @@ def test_what_is_given_stays_as_it_is():
     given = start.copy(), observed.copy(), dict(vars(regressor)), process.state_dict()
     state = {name: tensor.clone() for name, tensor in process.state_dict().items()}
     regressions = ChainedRegressions(regressor, process, seed=0).fit(start, observed)
-    imputed = regressions.impute(start, observed)
+    imputed = regressions.impute(start, observed)[0]
     assert not np.shares_memory(imputed, start)
     assert_array_equal(start, given[0])
     assert_array_equal(observed, given[1])
@@ -136,7 +136,7 @@ def test_what_is_given_stays_as_it_is():
     # Nor does what is done with the process later change what was fitted.
     with torch.no_grad():
         process.log_slope += 1.0
-    assert_array_equal(regressions.impute(start, observed), imputed)
+    assert_array_equal(regressions.impute(start, observed)[0], imputed)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_predictors_are_those_that_correlate_most(discrete):
     place = 0 if discrete else 1
     assert_array_equal(found.columns, np.array([1, 3, 4]) + place)
     assert found.regressor.n_features_in_ == 3
-    completed = regressions.impute(start, observed)
+    completed = regressions.impute(start, observed)[0]
     predicted = found.regressor.predict(start[:, found.columns])
     if not discrete:
         expected = found.offset + found.slope * predicted
@@ -209,14 +209,14 @@ def test_a_wide_table_of_features_that_are_never_observed():
     complete, observed = correlated_data(50, n_features=6)
     observed[:, 0] = False
     regressions = ChainedRegressions(LinearRegression(), None, seed=0, most_predictors=2)
-    imputed = regressions.fit(complete, observed).impute(complete, observed)
+    imputed = regressions.fit(complete, observed).impute(complete, observed)[0]
     assert np.isfinite(imputed).all()
 
 
 def test_one_column_has_nothing_to_be_predicted_from():
     column, observed = np.arange(10.0)[:, None], np.arange(10)[:, None] % 3 > 0
     regressions = ChainedRegressions(LinearRegression(), make_process([1.0], [0.0]), seed=0)
-    assert_array_equal(regressions.fit(column, observed).impute(column, observed), column)
+    assert_array_equal(regressions.fit(column, observed).impute(column, observed)[0], column)
 
 
 @pytest.mark.parametrize(("n_rows", "n_rounds"), [(1, 0), (4, 0), (5, 3)])
@@ -226,7 +226,7 @@ def test_few_rows(n_rows, n_rounds):
     observed[0, 0] = False
     regressions = ChainedRegressions(LinearRegression(), None, seed=0).fit(complete, observed)
     assert len(regressions.rounds_) == n_rounds
-    imputed = regressions.impute(complete, observed)
+    imputed = regressions.impute(complete, observed)[0]
     assert (imputed[0, 0] == complete[0, 0]) == (n_rounds == 0)
     assert_array_equal(imputed[observed], complete[observed])
 
@@ -237,7 +237,7 @@ def test_a_feature_that_is_never_observed():
     process = make_process([1.0, -1.0, 1.0], [0.0, 0.0, 0.0])
     for known in (process, None):
         regressions = ChainedRegressions(LinearRegression(), known, seed=0).fit(complete, observed)
-        assert np.isfinite(regressions.impute(complete, observed)).all()
+        assert np.isfinite(regressions.impute(complete, observed)[0]).all()
 
 
 @pytest.mark.parametrize("regressor", [default_forest(), LinearRegression()], ids=str)
@@ -248,7 +248,7 @@ def test_the_seed_decides(regressor):
     np.random.seed(0)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first, second, other = (
-        ChainedRegressions(regressor, process, seed).fit(start, observed).impute(start, observed)
+        ChainedRegressions(regressor, process, seed).fit(start, observed).impute(start, observed)[0]
         for seed in (1, 1, 2)
     )
     assert_array_equal(first, second)
@@ -265,12 +265,12 @@ def test_a_row_has_the_same_bits_in_any_company(regressor, tolerance):
     start = filled(complete, observed)
     process = make_process([1.0, -1.0, 2.0, 1.0], [0.0, 0.3, 0.0, 0.0])
     regressions = ChainedRegressions(regressor, process, seed=0).fit(start, observed)
-    together = regressions.impute(start, observed)
+    together = regressions.impute(start, observed)[0]
     assert (together != start)[~observed].all()
     order = np.random.RandomState(0).permutation(200)
     parts = [slice(i, i + size) for size in (1, 3, 17) for i in range(0, 51, size)]
     for rows in [order, *parts]:
-        imputed = regressions.impute(start[rows], observed[rows])
+        imputed = regressions.impute(start[rows], observed[rows])[0]
         np.testing.assert_allclose(imputed, together[rows], rtol=0, atol=tolerance)
 
 
@@ -291,7 +291,7 @@ def test_regressions_that_leave_all_bounds_leave_finite_values(process):
     others = np.delete(rows, 0, axis=1)
     assert not np.isfinite(Overflowing().fit(others, rows[:, 0]).predict(others)).all()
     regressions = ChainedRegressions(Overflowing(), process, seed=0)
-    imputed = regressions.fit(rows, observed).impute(rows, observed)
+    imputed = regressions.fit(rows, observed).impute(rows, observed)[0]
     assert np.isfinite(imputed).all()
     assert np.abs(imputed).max() <= 1e6
     assert_array_equal(imputed[observed], rows[observed])

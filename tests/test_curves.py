@@ -136,3 +136,18 @@ def test_values_that_a_distribution_does_not_have(likelihood, message):
         imputer.transform(wrong)
     with pytest.raises(ValueError, match="scaling must be 'observed' or None"):
         imputer.set_params(scaling="shared").fit(frame)
+
+
+@pytest.mark.parametrize("prior", [None, "forest"])
+def test_what_is_imputed_on_a_curve_is_the_mean_of_its_draws(prior):
+    """Also where values decide, which then are not normal on the curve."""
+    X, full, *_ = make_log_normal(600)
+    X[:, 0] = np.where(full[:, 0] > np.median(full[:, 0]), np.nan, full[:, 0])
+    likelihood = {0: "log_normal", 1: "log_normal"}
+    imputer = GNRImputer(
+        **NET | {"max_iter": 600, "prior": prior}, missing_direction="above", likelihood=likelihood
+    )
+    lost = np.isnan(X[:, 0])
+    imputed = imputer.fit_transform(X)[lost, 0]
+    draws = imputer.sample(X, 400, random_state=0)[:, lost, 0]
+    assert imputed.mean() == pytest.approx(draws.mean(), rel=0.04 if prior is None else 0.15)

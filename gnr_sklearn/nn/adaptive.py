@@ -318,17 +318,25 @@ def _standard_outputs(terms: Terms, rows: MaskedRows, alpha: float) -> list[Tens
         outputs.append((log_probs * information.sqrt()).flatten(-2))
     assert not isinstance(numbers, Mixed)
     mean = numbers.mean_of_all if isinstance(numbers, SelectedGaussian) else numbers.mean
-    log_scale = numbers.scale.double().log()
-    if log_scale.dim() == mean.dim():
-        # It depends on z too.
-        outputs.append(log_scale * (math.sqrt(2.0) * in_numbers))
-        log_scale = log_scale.mean(0)
-    outputs.append(mean.double() * (in_numbers * (-log_scale).exp()))
+    outputs += _of_numbers(mean, numbers.scale, in_numbers)
+    if terms.u_given_z is not None:
+        assert rows.u is not None
+        outputs += _of_numbers(*terms.u_given_z, torch.ones_like(rows.u))
     if terms.mask_logits is not None:
         logits = terms.mask_logits.double()
         chances = logits.sigmoid()
         outputs.append(logits * (alpha * chances * (1.0 - chances)).mean(0).sqrt())
     return outputs
+
+
+def _of_numbers(mean: Tensor, scale: Tensor, known: Tensor) -> list[Tensor]:
+    """Return the outputs for normally distributed numbers, as far as they are known."""
+    log_scale, outputs = scale.double().log(), []
+    if log_scale.dim() == mean.dim():
+        # It depends on z too.
+        outputs.append(log_scale * (math.sqrt(2.0) * known))
+        log_scale = log_scale.mean(0)
+    return [*outputs, mean.double() * (known * (-log_scale).exp())]
 
 
 def _fit_gaussian(noise: Tensor, log_w: Tensor) -> Proposal:
@@ -344,7 +352,11 @@ def _fit_gaussian(noise: Tensor, log_w: Tensor) -> Proposal:
     kept = effective_size / (effective_size + UNCORRELATED * dimension**2)
     covariance *= kept + (1.0 - kept) * identity
     pooled = effective_size * covariance + FIT_SAMPLES * identity
-    return Proposal(mean, _widened(torch.linalg.cholesky(pooled / (effective_size + FIT_SAMPLES))))
+    factor, info = torch.linalg.cholesky_ex(pooled / (effective_size + FIT_SAMPLES))
+    # Where no weight is a number, nothing has been learned.
+    failed = (info != 0).unsqueeze(-1)
+    mean = torch.where(failed, 0.0, mean)
+    return Proposal(mean, _widened(torch.where(failed.unsqueeze(-1), identity, factor)))
 
 
 def _widened(factor: Tensor) -> Tensor:
@@ -393,5 +405,4 @@ def map_samples(
         return function(samples.rows(n_rows), MaskedRows(**batch))
 
     device = next(model.parameters()).device
-    with torch.inference_mode():
-        yield from map_chunks(compute, rows, chunk_size, device)
+    yield from map_chunks(compute, rows, chunk_size, device)

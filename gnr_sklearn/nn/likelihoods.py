@@ -25,6 +25,9 @@ __all__ = [
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
+# Where what is left of a normal distribution below a limit is drawn as if exponential.
+EXPONENTIAL_BELOW = -7.0
+
 
 class Gaussian(NamedTuple):
     """Normal distributions.
@@ -124,7 +127,7 @@ class SelectedGaussian(NamedTuple):
     log_rise: Tensor
 
     @property
-    def _argument(self) -> tuple[Tensor, Tensor]:
+    def argument(self) -> tuple[Tensor, Tensor]:
         """Return 1 / r and t = (a mu + b) / r, with r the root of 1 + a^2 s^2."""
         inverse = torch.rsqrt(1.0 + (self.slope * self.scale).square())
         return inverse, (self.slope * self.mean_of_all + self.intercept) * inverse
@@ -132,12 +135,17 @@ class SelectedGaussian(NamedTuple):
     @property
     def log_missing(self) -> Tensor:
         """Log-probability that a value is lost."""
-        return torch.logaddexp(self.log_floor, self.log_rise + log_ndtr(self._argument[1]))
+        return torch.logaddexp(self.log_floor, self.log_rise + log_ndtr(self.argument[1]))
+
+    @property
+    def share_by_chance(self) -> Tensor:
+        """The part of what is lost that the floor makes of it."""
+        return (self.log_floor - self.log_missing).exp()
 
     @property
     def mean(self) -> Tensor:
         r"""The mean of what is lost, :math:`\mu + (c - f) \frac{a s^2}{r} \phi(t) / P(m = 0)`."""
-        inverse, t = self._argument
+        inverse, t = self.argument
         rise = self.log_rise.exp()
         density = (t.square() * -0.5).exp()
         # Not by its logarithm, which takes ten times as long. Half of erfc(-t / sqrt(2)) is the
@@ -154,8 +162,7 @@ class SelectedGaussian(NamedTuple):
         # A value is lost by chance alone, in the share of the floor, or because a u + b plus
         # standard normal noise is positive. Of that sum, over its standard deviation r, the part
         # above 0 is drawn by its quantiles, and the value given the sum is normal.
-        inverse, t = self._argument
-        share = (self.log_floor - self.log_missing).exp()
+        inverse, t = self.argument
         by_chance, quantile = (
             torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device)
             for _ in range(2)
@@ -166,18 +173,19 @@ class SelectedGaussian(NamedTuple):
             self.slope * self.scale * sum_above + noise
         )
         plain = self.mean_of_all + self.scale * noise
-        return torch.where(by_chance < share, plain, tilted)
+        return torch.where(by_chance < self.share_by_chance, plain, tilted)
 
 
 def _quantile_below(limit: Tensor, quantile: Tensor) -> Tensor:
     """Turn uniform numbers into standard normal ones that are at most `limit`."""
-    # Far out in the tail the normal distribution function rounds to 0; there the square of what
-    # lies beyond is as good as exponentially distributed.
-    smallest = torch.finfo(quantile.dtype).tiny
-    quantile = quantile.clamp(min=smallest)
-    inner = torch.special.ndtri(torch.special.ndtr(limit) * quantile)
-    outer = -(limit.square() - 2.0 * quantile.log()).sqrt()
-    return torch.where(limit > -4.0, torch.minimum(inner, limit), outer)
+    # Far out in the tail the normal distribution function rounds to 0, in single precision soon;
+    # there the square of what lies beyond is as good as exponentially distributed.
+    limit, smallest = limit.double(), torch.finfo(quantile.dtype).tiny
+    part = quantile.clamp(min=smallest).double()
+    inner = torch.special.ndtri(torch.special.ndtr(limit) * part)
+    outer = -(limit.square() - 2.0 * part.log()).sqrt()
+    below = torch.where(limit > EXPONENTIAL_BELOW, torch.minimum(inner, limit), outer)
+    return below.to(quantile.dtype)
 
 
 Continuous = Gaussian | SelectedGaussian | StudentT

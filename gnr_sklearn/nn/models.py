@@ -56,6 +56,8 @@ class Terms(NamedTuple):
         they follow from `x_given_z` (:meth:`ValueGNR.mask_logits`).
     x_sample : Tensor of shape (K, B, d) or None
         Samples of x whose missing values `log_pm` rests on; None where it rests on z alone.
+    u_given_z : Gaussian or None
+        The distribution p(u | z) of what is known of each row from outside.
     """
 
     log_px: Tensor
@@ -66,6 +68,7 @@ class Terms(NamedTuple):
     x_given_z: Likelihood
     mask_logits: Tensor | None = None
     x_sample: Tensor | None = None
+    u_given_z: Gaussian | None = None
 
     def averages(self) -> dict[str, float]:
         """Return the means of the terms that there are; ``log_ratio`` is log p(z) - log q(z)."""
@@ -273,8 +276,16 @@ class LatentVariableModel(nn.Module):
             # numbers: z = mean + scale * noise.
             log_qz=standard_normal_log_density(noise) - q_log_scale.sum(-1),
             x_given_z=x_given_z,
+            u_given_z=None if u is None else _first_features(u_given_z, u.shape[-1]),
         )
         return joint, terms
+
+
+def _first_features(u_given_z: Likelihood, n_features: int) -> Gaussian:
+    """Take the distribution of the first features alone."""
+    assert isinstance(u_given_z, Gaussian)
+    mean, scale = u_given_z
+    return Gaussian(mean[..., :n_features], scale[..., :n_features])
 
 
 def _with_features(x_given_z: Likelihood, u_given_z: Likelihood, features: Tensor) -> Likelihood:

@@ -1,0 +1,77 @@
+"""Points and weights that stand for the distributions of a net's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from gnr_sklearn.nn.likelihoods import Continuous, SelectedGaussian, StudentT
+
+__all__ = ["points_of"]
+
+FloatArray = NDArray[np.floating[Any]]
+
+# Of a standard normal distribution; the few are for what is left beside a truncated one.
+POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+FEW_POINTS, FEW_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+FEW_WEIGHTS = FEW_WEIGHTS / FEW_WEIGHTS.sum()
+
+# Of an interval from 0 to 1.
+_KNOTS, _SHARES = np.polynomial.legendre.leggauss(16)
+PLACES, SHARES = 0.5 * (_KNOTS + 1.0), 0.5 * _SHARES
+
+# Standard deviations beyond which a normal distribution is left out.
+FAR = 6.0
+
+
+def points_of(distribution: Continuous) -> Iterator[tuple[FloatArray, FloatArray | float]]:
+    """Yield points of independent distributions, and weights that add up to 1.
+
+    Parameters
+    ----------
+    distribution : Gaussian, SelectedGaussian or StudentT
+
+    Yields
+    ------
+    point, weight : ndarray, or a float for all
+        Of the shape of the distribution's mean, or such that they broadcast to it.
+    """
+    mean, scale, *others = (part.detach().double().cpu().numpy() for part in distribution)
+    if isinstance(distribution, StudentT):
+        for place, share in zip(PLACES, SHARES, strict=True):
+            yield mean + scale * stdtrit(others[0], place), share
+    elif isinstance(distribution, SelectedGaussian):
+        slope, *_ = others
+        inverse, argument = (part.double().cpu().numpy() for part in distribution.argument)
+        by_chance = distribution.share_by_chance.double().cpu().numpy()
+        for point, weight in zip(POINTS, WEIGHTS, strict=True):
+            yield mean + scale * point, by_chance * weight
+        # As values are drawn: a truncated normal number, and one that is independent of it.
+        for truncated, share in _points_above(-argument):
+            center = mean + slope * scale**2 * inverse * truncated
+            for point, weight in zip(FEW_POINTS, FEW_WEIGHTS, strict=True):
+                yield center + scale * inverse * point, (1.0 - by_chance) * share * weight
+    else:
+        for point, weight in zip(POINTS, WEIGHTS, strict=True):
+            yield mean + scale * point, weight
+
+
+def _points_above(limit: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield points of standard normal distributions above limits, and their weights."""
+    lowest = np.maximum(limit, -FAR)
+    # Far out in the tail, the density falls to the same part of that at the limit as at `FAR`.
+    highest = np.sqrt(np.maximum(lowest, 0.0) ** 2 + FAR**2)
+    points = [lowest + (highest - lowest) * place for place in PLACES]
+    nearest = np.maximum(lowest, 0.0)
+    weights = [
+        share * np.exp(0.5 * (nearest**2 - point**2))
+        for point, share in zip(points, SHARES, strict=True)
+    ]
+    total = np.sum(weights, axis=0)
+    for point, weight in zip(points, weights, strict=True):
+        yield point, weight / total
