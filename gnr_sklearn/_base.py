@@ -35,7 +35,7 @@ from gnr_sklearn._validation import feature_limits, without_pandas_na
 from sklearn.base import _fit_context as fit_context  # isort: skip
 from sklearn.utils._param_validation import (  # isort: skip
     HasMethods as HasMethods,
-    Interval as Interval,
+    Interval as _Interval,
     MissingValues,
     StrOptions as StrOptions,
 )
@@ -61,6 +61,14 @@ LARGEST_NUMBER = 1e150
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
+
+
+class Interval(_Interval):
+    """scikit-learn's constraint, for which True and False are no numbers."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is allowed."""
+        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
 
 
 @dataclass(frozen=True)
@@ -336,10 +344,13 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     def _validate_data(self, X: ArrayLike, *, reset: bool) -> Table:
         """Read X as numbers."""
-        # Of rows in which all categories are missing nothing may be left but floats.
-        frame = as_frame(X, of_floats=not reset and self._columns is not None)
+        # If every category in these rows is missing, the frame may hold only float columns.
+        of_floats = not reset and self._columns is not None and self._columns.from_frame
+        frame = as_frame(X, of_floats=of_floats)
         if frame is None or not (reset or self._columns):
             return self._validate_numbers(X, reset=reset)
+        size = np.empty(frame.shape)
+        check_array(size, ensure_all_finite=False, input_name="X", estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         is_marker = None if self._marker_is_nan else self._is_marker
         if reset:
@@ -380,7 +391,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             self._columns = None
             if set(asked.values()) - {"number"}:
                 unseen = self._unseen_categories
-                self._columns = Columns.of_array(matrix, observed, asked, unseen)
+                self._columns = Columns.of_array(matrix, observed, asked, unseen, self._names)
         numbers = matrix
         if self._columns is not None:
             numbers = self._columns.encode_array(matrix, observed)
@@ -391,7 +402,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     def _refuse_categories(self, columns: Columns) -> None:
         for column in columns.columns:
-            if column.kind in ("ordinal", "categorical") and not self._takes_categories:
+            if column.categories and column.kind != "boolean" and not self._takes_categories:
                 raise ValueError(
                     f"X must hold numbers and markers of missing values only for "
                     f"{type(self).__name__}; encode or leave out other columns, such as "
@@ -527,6 +538,11 @@ class MixedImputer(BaseImputer):
     def _unseen_categories(self) -> Literal["error", "missing"]:
         return self.unseen_categories
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        return tags
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class BoundedImputer(BaseImputer):
@@ -552,6 +568,11 @@ class BoundedImputer(BaseImputer):
     def _fit_limits(self) -> None:
         """Check the bounds and keep those of the modelled columns."""
         lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
+        if self._columns is not None and self._columns.from_frame:
+            # What is rounded afterwards stays within them.
+            kinds = np.array([column.kind for column in self._columns.columns])
+            lowest = np.where(kinds == "integer", np.ceil(lowest), lowest)
+            highest = np.where(kinds == "integer", np.floor(highest), highest)
         # A code has no size.
         is_discrete = self._discrete.is_discrete
         self._lowest = np.where(is_discrete, -np.inf, lowest[~self._is_empty_feature])

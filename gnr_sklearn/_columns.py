@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -75,11 +75,23 @@ def as_frame(X: Any, *, of_floats: bool = False) -> Any | None:
         import narwhals.stable.v2 as nw
     except ImportError:
         return None
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    frame = nw.from_native(_dense(X), eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         return None
     is_matrix = all(dtype.is_float() for dtype in frame.schema.values())
     return frame if of_floats or not is_matrix else None
+
+
+def _dense(X: Any) -> Any:
+    """Return a frame of pandas without sparse columns, which values cannot be put into."""
+    if not hasattr(X, "astype") or not hasattr(X.dtypes, "items"):
+        return X
+    dense = {
+        name: dtype.subtype
+        for name, dtype in X.dtypes.items()
+        if hasattr(dtype, "subtype") and hasattr(dtype, "fill_value")
+    }
+    return X.astype(dense) if dense else X
 
 
 @dataclass(frozen=True)
@@ -144,11 +156,19 @@ class Columns:
     columns : sequence of Column
     unseen : {"error", "missing"}
         What to do with categories that were not there in fit.
+    from_frame : bool, default=True
+        Whether it was a data frame, and no array of numbers.
     """
 
-    def __init__(self, columns: Sequence[Column], unseen: Literal["error", "missing"]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        unseen: Literal["error", "missing"],
+        from_frame: bool = True,
+    ) -> None:
         self.columns = tuple(columns)
         self.unseen = unseen
+        self.from_frame = from_frame
 
     @classmethod
     def of_frame(
@@ -186,13 +206,14 @@ class Columns:
         observed: NDArray[np.bool_],
         asked: Mapping[int, ColumnKind],
         unseen: Literal["error", "missing"],
+        names: Sequence[Any],
     ) -> Columns:
         """Learn the columns of an array of numbers."""
         columns = [
-            _column(place, asked.get(place, "number"), table[observed[:, place], place].tolist())
-            for place in range(table.shape[1])
+            _column(name, asked.get(place, "number"), table[observed[:, place], place].tolist())
+            for place, name in enumerate(names)
         ]
-        return cls(columns, unseen)
+        return cls(columns, unseen, from_frame=False)
 
     def encode_frame(
         self, frame: Any, is_marker: Callable[[Any], Any] | None
@@ -203,6 +224,10 @@ class Columns:
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
             series = frame.get_column(name)
             there = observed[:, place] = _observed(series, is_marker)
+            if series.dtype.is_temporal():
+                raise TypeError(
+                    f"X must hold in column {name!r} what it held in fit, got {series.dtype}."
+                )
             present = _present(series, there)
             is_number = column.categories is None
             try:
@@ -227,7 +252,7 @@ class Columns:
             return encoded
         for place, column in enumerate(self.columns):
             values = table[:, place]
-            there = np.array([value is not None and value == value for value in values], dtype=bool)
+            there = _is_there(values)
             encoded[there, place] = column.encode(values[there].tolist(), self.unseen)
         return encoded
 
@@ -266,6 +291,25 @@ class Columns:
             filled.append(_filled(frame.get_column(name), gaps, values).alias(name))
         return frame.with_columns(*filled)
 
+    def extended_by(self, X: Any) -> Columns:
+        """Return the columns with further levels, those of a table with the same columns."""
+        frame = as_frame(X)
+        table = np.asarray(X, dtype=object) if frame is None else frame
+        if table.shape[1:] != (len(self.columns),):
+            return self
+        extended = []
+        for place, column in enumerate(self.columns):
+            if column.categories is not None:
+                values = table[:, place]
+                if frame is not None:
+                    present = _present(values, _observed(values, None)).to_list()
+                else:
+                    present = values[_is_there(values)].tolist()
+                levels = tuple(dict.fromkeys((*column.categories, *present)))
+                column = replace(column, categories=levels)
+            extended.append(column)
+        return Columns(extended, self.unseen, self.from_frame)
+
     @property
     def has_levels(self) -> bool:
         """Whether some columns are levels, true and false among them."""
@@ -279,7 +323,7 @@ class Columns:
     def select(self, kept: NDArray[np.bool_]) -> Columns:
         """Return some of the columns."""
         columns = [column for column, is_kept in zip(self.columns, kept, strict=True) if is_kept]
-        return Columns(columns, self.unseen)
+        return Columns(columns, self.unseen, self.from_frame)
 
 
 def read_columns(X: Any) -> tuple[Columns, NDArray[np.float64]] | None:
@@ -291,14 +335,14 @@ def read_columns(X: Any) -> tuple[Columns, NDArray[np.float64]] | None:
     return columns, columns.encode_frame(frame, None)[0]
 
 
-def with_values(X: Any, table: NDArray[Any]) -> Any:
+def with_values(X: Any, table: NDArray[Any], is_marker: Callable[[Any], Any] | None) -> Any:
     """Return a data frame with the values of a table of objects in its gaps."""
     frame = as_frame(X)
     assert frame is not None
     filled = []
     for place, name in enumerate(frame.columns):
         series = frame.get_column(name)
-        gaps = np.flatnonzero(~_observed(series, None))
+        gaps = np.flatnonzero(~_observed(series, is_marker))
         filled.append(_filled(series, gaps, table[gaps, place].tolist()).alias(name))
     return frame.with_columns(*filled).to_native()
 
@@ -319,7 +363,7 @@ def without_cells(X: Any, removed: NDArray[np.bool_]) -> Any:
 
 def with_first_columns(X: Any, table: NDArray[np.float64], names: Sequence[str]) -> Any:
     """Return a data frame with columns of numbers before its own."""
-    frame = as_frame(X)
+    frame = as_frame(X, of_floats=True)
     assert frame is not None
     return _with_columns(frame, table, names).select(*names, *frame.columns).to_native()
 
@@ -364,7 +408,8 @@ def _filled(series: Any, gaps: NDArray[np.intp], values: list[Any]) -> Any:
     if len(gaps) == len(series) and not _has_room(series.dtype, values):
         # Of a column without any value a library knows no type, or takes it to be one of floats.
         return nw.new_series(series.name, values, backend=series.implementation)
-    return _accepting(series, values).scatter(gaps, _fitting(series, values))
+    series = _accepting(series, values)
+    return series.scatter(gaps, _fitting(series, values))
 
 
 def _observed(series: Any, is_marker: Callable[[Any], Any] | None) -> NDArray[np.bool_]:
@@ -379,9 +424,14 @@ def _observed(series: Any, is_marker: Callable[[Any], Any] | None) -> NDArray[np
     return ~missing
 
 
+def _is_there(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of an array of objects are neither None nor NaN."""
+    return np.array([value is not None and value == value for value in values], dtype=bool)
+
+
 def _present(series: Any, observed: NDArray[np.bool_]) -> Any:
     """Return the part of a column that has values."""
-    return series.filter(observed.tolist())
+    return series.filter(observed.tolist()) if len(observed) else series
 
 
 def _kind_by_type(series: Any, observed: NDArray[np.bool_]) -> ColumnKind:
@@ -466,9 +516,17 @@ def _fitting(series: Any, values: list[Any]) -> Any:
 
 
 def _accepting(series: Any, values: Sequence[Any]) -> Any:
-    """Return a column that can hold the values: categories of pandas may be others than in fit."""
+    """Return a column that can hold the values.
+
+    Categories of pandas may be others than in fit, and integers larger than a narrow type's.
+    """
     import narwhals.stable.v2 as nw
 
+    if series.dtype.is_integer():
+        # The type's name is that of numpy's.
+        limits = np.iinfo(str(series.dtype).lower())
+        is_within = all(limits.min <= round(value) <= limits.max for value in values)
+        return series if is_within else series.cast(nw.Int64)
     native = series.to_native()
     if not series.implementation.is_pandas_like() or not hasattr(native, "cat"):
         return series

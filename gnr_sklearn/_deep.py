@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gnr_sklearn import __version__
 from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
 from gnr_sklearn._epochs import EpochTasks
+from gnr_sklearn._identity import identity_of
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.checkpoint import (
     TrainingCheckpoint,
@@ -117,7 +118,8 @@ class DeepImputer(BoundedImputer):
         device : {"cpu", "cuda", "auto"}, default="cpu"
             Where to train; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
-            Called during training; an epoch is 100 optimisation steps.
+            Called during training; an epoch is 100 optimisation steps. As in skorch they are
+            not copied, and hold what they have learned.
         checkpoint : str, path or None, default=None
             A file that the state of training is written to every 100 steps, and from which the
             same fit goes on that was killed: on the same machine, with the same threads, to the
@@ -136,7 +138,8 @@ class DeepImputer(BoundedImputer):
         n_iter_ : int
             Optimisation steps taken.
         history_ : skorch.history.History
-            Losses of each epoch and step.
+            Losses of each epoch and step; after `partial_fit`, of each epoch, and of the steps of
+            the last call.
         """
 
     def _learn(self, X: ArrayLike, fit: Callable[[FloatArray], None]) -> Self:
@@ -161,15 +164,19 @@ class DeepImputer(BoundedImputer):
                 "checkpoint must name a file in a folder that can be written to, got "
                 f"{str(path)!r}."
             )
-        found = read_checkpoint(path)
+        identity, found = self._fit_identity(), read_checkpoint(path)
         if found is not None:
-            check_belongs(found[0]["belongs_to"], self._fit_identity(), path)
+            check_belongs(found[0]["belongs_to"], identity, path)
 
     def _fit_identity(self) -> dict[str, str]:
         """Tell this fit from others, but for its data."""
         params = self.get_params(deep=False)
         without = ("checkpoint", "callbacks", "verbose")
-        settings = {name: value for name, value in sorted(params.items()) if name not in without}
+        settings = {
+            name: identity_of(value, name)
+            for name, value in sorted(params.items())
+            if name not in without
+        }
         return {
             "version of gnr_sklearn": __version__,
             "settings": repr((type(self).__name__, settings)),
@@ -217,6 +224,10 @@ class DeepImputer(BoundedImputer):
             "verbose": max(0, self.verbose - 1),
         } | params
         net_params = self.net_params or {}
+        if not all(isinstance(name, str) for name in net_params):
+            raise ValueError(
+                f"net_params must have names of parameters as its keys, got {list(net_params)}."
+            )
         optimizer = net_params.get("optimizer", torch.optim.Adam)
         others = {"optimizer__foreach", "optimizer__differentiable"} & set(net_params)
         if optimizer in (torch.optim.Adam, torch.optim.AdamW) and not others:
@@ -229,8 +240,8 @@ class DeepImputer(BoundedImputer):
                 )
         try:
             return self._net_class(**settings | net_params).initialize()
-        except (TypeError, ValueError) as error:
-            if not any(name.rpartition("__")[2] in str(error) for name in net_params):
+        except (AttributeError, TypeError, ValueError) as error:
+            if not net_params:
                 raise
             raise ValueError(
                 f"net_params must hold parameters of a skorch net, got {net_params!r} ({error})."

@@ -354,6 +354,7 @@ class VAEImputer(SamplingImputer):
         kept = stopping.best_epoch_ if stopping else len(losses)
         # A callback may have ended training before anything was recorded.
         self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
+        self._warn_of_divergence(self.history_[0], self.history_[kept - 1])
         self._warn_of_degeneracy(values, side)
         self._after_training(values, side, seeds.after)
 
@@ -368,11 +369,7 @@ class VAEImputer(SamplingImputer):
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
         after_seed = self._train_part(net, self._rows(values, side))
         self.lower_bound_ = -self.history_[-1]["train_loss"]
-        self._after_part(values, side, after_seed)
-
-    def _after_part(self, values: FloatArray, side: FloatArray, seed: int) -> None:
-        """Learn what rests on the net after it has been trained on a part of the rows."""
-        self._after_training(values, side, seed)
+        self._after_training(values, side, after_seed)
 
     def _fit_seeds(self) -> Seeds:
         return Seeds(*self._draw_seeds(len(Seeds._fields)))
@@ -430,6 +427,19 @@ class VAEImputer(SamplingImputer):
         net.set_params(precision=self._choose_precision(net, min(self.batch_size, n_rows)))
         self._auxiliary.fit(self._numeric_view(values)[0])
         return net
+
+    def _warn_of_divergence(self, first_epoch: dict[str, Any], last_epoch: dict[str, Any]) -> None:
+        """Warn where training led away from the data."""
+        of_steps = (step["train_loss"] for step in first_epoch["batches"] if "train_loss" in step)
+        first, last = next(of_steps, np.inf), last_epoch.get("train_loss", -np.inf)
+        if last - first > max(abs(first), 1.0) and self._warns:
+            warnings.warn(
+                f"The lower bound of the last epoch, {-last:.3g}, is far below that of the first "
+                f"step, {-first:.3g}: training has diverged; lower learning_rate, or limit the "
+                "gradient with skorch's GradientNormClipping in callbacks.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _warn_of_degeneracy(self, values: FloatArray, side: FloatArray) -> None:
         """Warn where imputed values rest on few samples, or on nothing that tells rows apart."""

@@ -129,7 +129,7 @@ def check_features(features: Features) -> Features:
         return features
     indices = np.asarray(features)
     numbers = indices.dtype.kind in "iu" and indices.ndim == 1
-    if not numbers or len(np.unique(indices)) < len(indices) or indices.min() < 0:
+    if not numbers or len(np.unique(indices)) < max(len(indices), 1) or indices.min() < 0:
         kind = ValueError if numbers or isinstance(features, str) else TypeError
         raise kind(
             'features must be None, "all", "first_half" or a sequence of distinct column numbers '

@@ -66,7 +66,7 @@ def load_uci(name: str, data_dir: str | os.PathLike[str] | None = None) -> Bunch
     >>> load_uci("banknote").data.shape  # doctest: +SKIP
     (1372, 4)
     """
-    if name not in _TABLES:
+    if not isinstance(name, str) or name not in _TABLES:
         raise ValueError(f"name must be one of {', '.join(UCI_DATASETS)}, got {name!r}.")
     table = _TABLES[name]
     names, columns = _read_openml(table) if data_dir is None else _read_csv(name, data_dir)

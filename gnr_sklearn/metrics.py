@@ -262,9 +262,10 @@ def make_masked_cell_scorer(
     -------
     scorer : callable
         ``scorer(estimator, X, y=None) -> float``, picklable; higher is better, and y is ignored.
-        X is an array or a DataFrame, without infinite values; pandas is handed to the estimator as
-        pandas, all else as an array. Cells equal to ``estimator.missing_values`` (NaN where there
-        is no such attribute, as in a Pipeline) are the missing ones. The estimator is a fitted
+        X is an array or a DataFrame, without infinite values; pandas, and a frame with categories,
+        is handed to the estimator as it is, all else as an array. Cells equal to
+        ``estimator.missing_values`` (NaN where there is no such attribute, as in a Pipeline) are
+        the missing ones; in a frame with categories it has to be NaN. The estimator is a fitted
         imputer that gives every column back, or a Pipeline that ends in one and whose earlier
         steps, scalers say, have an ``inverse_transform``. Else, or if X is too small to remove
         anything, it raises a ValueError, which GridSearchCV turns into a warning and a score of
@@ -290,7 +291,7 @@ def make_masked_cell_scorer(
     >>> search.fit(X).best_params_
     {'n_neighbors': 2}
     """
-    if metric not in _REDUCTIONS:
+    if not isinstance(metric, str) or metric not in _REDUCTIONS:
         raise ValueError(f'metric must be "rmse" or "mae", got {metric!r}.')
     if mechanism is None:
         if not 0 < check_number(fraction, "fraction", 0, 1) < 1:
@@ -355,10 +356,18 @@ class _MaskedCellScorer:
         columns: Columns,
         values: NDArray[np.float64],
     ) -> float:
+        marker = getattr(estimator, "missing_values", np.nan)
+        if isinstance(marker, Real) and not np.isnan(float(marker)):
+            raise ValueError(
+                "estimator.missing_values must be NaN for a data frame with categories, or true "
+                f"and false, got {marker!r}."
+            )
         is_level = np.array([column.categories is not None for column in columns.columns])
         scale = np.where(is_level, 1.0, _positive(observed_mean_and_std(values)[1]))
         removed = self._removed(values, ~np.isnan(values))
-        imputed = columns.encode(estimator.transform(without_cells(X, removed)))
+        completed = estimator.transform(without_cells(X, removed))
+        # A search's part of the rows may lack a category that the imputer knows.
+        imputed = columns.extended_by(completed).encode(completed)
         if imputed.shape != values.shape or np.isnan(imputed[removed]).any():
             raise ValueError(
                 "estimator.transform(X) must have the columns of X, and none of its values "
@@ -463,7 +472,10 @@ def _removed_cell_errors(
         )
     if scale is None:
         return imputed[removed] - truth[removed]
-    unit = np.asarray(scale, dtype=np.float64)
+    try:
+        unit = np.asarray(scale, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"scale must hold one number per column ({error}).") from error
     if unit.shape != (truth.shape[1],):
         raise ValueError(
             f"scale must be of shape ({truth.shape[1]},), one number per column, got {unit.shape}."

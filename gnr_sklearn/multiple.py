@@ -9,7 +9,8 @@ all of it for scikit-learn's linear models.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -32,7 +33,13 @@ from gnr_sklearn._coefficients import (
     stack,
     take_rows,
 )
-from gnr_sklearn._columns import read_columns, with_first_columns, with_values
+from gnr_sklearn._columns import (
+    Columns,
+    as_frame,
+    read_columns,
+    with_first_columns,
+    with_values,
+)
 from gnr_sklearn._drawing import next_seed, sample_checked
 from gnr_sklearn._pooling import (
     FloatArray,
@@ -104,8 +111,9 @@ def draw_imputations(
     which they are equivalent in large samples (Little & Rubin 2019, ch. 10; Efron 1994). Amelia's
     imputations are made so as well (Honaker & King 2010).
 
-    Resamples without any observed cell in a column that has some in X are drawn anew; where the
-    imputer has ``add_indicator=True`` so are those that leave a column complete that is not in X.
+    A resample is drawn anew if it loses all observed cells of a column, a category of which the
+    imputer would refuse the rows in X, or, with ``add_indicator=True``, all missing cells of an
+    incomplete column.
 
     With ``bootstrap=False`` a ``random_state`` of the imputer is kept, and where it is None it is
     set from the `random_state` given here. With ``bootstrap=True`` each fit gets its own.
@@ -299,7 +307,8 @@ def fit_pooled(
         known = _numeric_targets(targets, estimator, imputer)
         n_known = known.shape[1]
         of_y = [f"y{k}" for k in range(n_known)]
-        if has_levels:
+        has_names = all(isinstance(name, str) for name in getattr(X, "columns", [0]))
+        if has_levels or (has_names and as_frame(X, of_floats=True) is not None):
             of_y = [name + "_" * (name in names) for name in of_y]
             table = with_first_columns(X, known, of_y)
         else:
@@ -316,7 +325,11 @@ def fit_pooled(
                 "imputer must return the columns of a data frame with categories and no others, "
                 f"{values.shape[1]}, got {completed_tables.shape[2]}."
             )
-        completed_tables = [with_values(X, each) for each in completed_tables]
+        marker = getattr(imputer, "missing_values", np.nan)
+        is_marker = None
+        if isinstance(marker, Real) and not np.isnan(float(marker)):
+            is_marker = partial(operator.eq, marker)
+        completed_tables = [with_values(X, each, is_marker) for each in completed_tables]
     else:
         completed_tables = completed_tables.astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)
@@ -363,6 +376,9 @@ def _fit_and_sample(
         fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
         return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
     required = _required_cells(imputer, values)
+    of_frame = read_columns(X)
+    if of_frame is not None and getattr(imputer, "unseen_categories", "error") == "error":
+        required = np.hstack([required, *_levels_of(*of_frame)])
     draws, imputers = [], []
     for _ in range(n_draws):
         rows = resample_rows(
@@ -394,6 +410,13 @@ def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bo
     if getattr(imputer, "add_indicator", False):
         required = np.hstack([required, missing[:, missing.any(axis=0)]])
     return required
+
+
+def _levels_of(columns: Columns, values: NDArray[np.floating]) -> Iterator[NDArray[np.bool_]]:
+    """Mark the cells of each category, of which a resample that knows it must have one."""
+    for place, column in enumerate(columns.columns):
+        if column.kind in ("ordinal", "categorical"):
+            yield values[:, [place]] == np.unique(values[~np.isnan(values[:, place]), place])
 
 
 def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArray:

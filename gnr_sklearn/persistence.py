@@ -21,7 +21,9 @@ _OURS = (
     "_propensities.MarginalPropensity", "_propensities.NaiveBayesPropensity",
     "_random_rows.RandomRows", "_units.Units",
     "classical.MICEImputer", "classical.MeanImputer", "classical.MissForestImputer",
-    "factorization.MFImputer", "gan.GAINImputer", "gnr.GNRImputer", "nn.adversarial.AdversarialNet",
+    "factorization.MFImputer", "gan.GAINImputer", "gnr.GNRImputer", "metrics._MaskedCellScorer",
+    "missingness.Compose", "missingness.Logistic", "missingness.MAR", "missingness.MCAR",
+    "missingness.SelfMasking", "missingness.TailMasking", "nn.adversarial.AdversarialNet",
     "nn.adversarial.Discriminator", "nn.adversarial.Generator", "nn.adversarial.GeneratorLoss",
     "nn.categories.DiscreteFeature", "nn.models.GNR", "nn.models.MIWAE", "nn.models.NotMIWAE",
     "nn.models.PSMVAE", "nn.models.ValueGNR", "nn.parallel.Shard",
@@ -37,6 +39,9 @@ _OF_OTHERS = (
     "numpy.dtype",
     "sklearn.impute._iterative.IterativeImputer",
     "sklearn.impute._iterative._ImputerTriplet",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
     # skops leaves it out because an altered tree might crash the process.
     "sklearn.tree._tree.Tree",
     "skorch.callbacks.lr_scheduler.LRScheduler",
@@ -48,6 +53,9 @@ _OF_OTHERS = (
     "torch.optim.lr_scheduler.LambdaLR",
     "torch.utils.data.dataloader.DataLoader",
 )
+
+# What skops writes, and cannot read back.
+_UNREADABLE = ("NAType", "Interval", "Timestamp", "Timedelta", "Period")
 
 #: What the files of imputers hold beside what skops trusts anyway: numbers, text, and estimators
 #: of scikit-learn. None of it runs anything that a file says.
@@ -64,6 +72,12 @@ def dump(estimator: Any, file: str | PathLike[str]) -> None:
     file : str or path
         Where to; a file that is there is overwritten.
 
+    Raises
+    ------
+    TypeError
+        If the estimator holds pandas.NA, or categories that are intervals or dates: skops could
+        not read them back.
+
     Examples
     --------
     >>> import os, tempfile
@@ -76,7 +90,15 @@ def dump(estimator: Any, file: str | PathLike[str]) -> None:
     ...     load(os.path.join(folder, "imputer.skops")).transform([[np.nan, np.nan]])
     array([[2., 2.]])
     """
-    _skops().dump(estimator, file)
+    skops = _skops()
+    written = skops.dumps(estimator)
+    for name in sorted(skops.get_untrusted_types(data=written)):
+        if name.startswith("pandas.") and name.endswith(_UNREADABLE):
+            raise TypeError(
+                f"estimator must hold nothing that cannot be read back, got {name}; take NaN for "
+                "missing_values and text or numbers for categories, or use joblib."
+            )
+    Path(file).write_bytes(written)
 
 
 def load(file: str | PathLike[str], trusted: Sequence[str] = ()) -> Any:

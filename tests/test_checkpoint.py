@@ -1,5 +1,6 @@
 """Fits that are cut off and go on from a file."""
 
+import copy
 import errno
 import os
 import pickle
@@ -7,12 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.linear_model import Ridge
 from skorch.callbacks import Callback, LRScheduler
 
 import gnr_sklearn
@@ -236,3 +239,49 @@ def test_what_cannot_have_a_checkpoint(path, tmp_path, monkeypatch):
             MIWAEImputer(random_state=random_state, checkpoint=path).fit(X)
     with pytest.raises(ValueError, match="'checkpoint' parameter of MIWAEImputer must be"):
         MIWAEImputer(checkpoint=3).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        # Of so many numbers repr leaves most out.
+        ({"feature_info": np.zeros((600, 2))}, {"feature_info": np.eye(600, 2)}),
+        ({"feature_info": np.zeros((600, 2))}, {"feature_info": np.zeros((600, 2), np.float32)}),
+        ({"prior": Ridge(alpha=1.0)}, {"prior": Ridge(alpha=2.0)}),
+        ({"net_params": {"optimizer": torch.optim.Adam}}, {"net_params": {"optimizer": 1}}),
+        ({"net_params": {"a": [np.ones(3)]}}, {"net_params": {"a": [np.zeros(3)]}}),
+        ({"net_params": {"a": partial(max, 1)}}, {"net_params": {"a": partial(max, 2)}}),
+        ({"net_params": {"a": cut_off}}, {"net_params": {"a": make_data}}),
+    ],
+)
+def test_settings_are_told_from_others(first, second):
+    def identity(params):
+        return GNRImputer(random_state=0, **params)._fit_identity()
+
+    assert identity(first) != identity(second)
+    assert identity(first) == identity(copy.deepcopy(first))
+    assert " at 0x" not in str(identity(first))
+
+
+def test_settings_that_cannot_be_recognised(path):
+    imputer = MIWAEImputer(**NET, checkpoint=path, net_params={"a": object()})
+    with pytest.raises(ValueError, match="checkpoint must be None where net_params holds what can"):
+        imputer.fit(X)
+
+
+def test_callbacks_may_record_numbers_of_numpy_and_torch(path):
+    class Records(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("of_numpy", np.float32(0.5))
+            net.history.record("of_torch", torch.tensor(2))
+            net.history.record("other", self.other)
+
+    recorder = Records()
+    recorder.other = 1
+    imputer = MIWAEImputer(**NET, max_iter=300, callbacks=[recorder])
+    cut_off(imputer, path)
+    resumed = imputer.set_params(checkpoint=path).fit(X)
+    assert resumed.history_[:, ("of_numpy", "of_torch")] == [(0.5, 2)] * 3
+    recorder.other = np.ones(2)
+    with pytest.raises(TypeError, match="callbacks must record plain numbers and text"):
+        imputer.fit(X)

@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
-from gnr_sklearn import GNRImputer, MIWAEImputer, PSMVAEImputer
+from gnr_sklearn import GNRImputer, MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 from tests.contract import make_data, paper_gnr
 
 NET = {"hidden_dims": 8, "max_iter": 60, "random_state": 0}
@@ -63,3 +63,19 @@ def test_weights_that_gather():
 def test_nothing_is_looked_at_where_nothing_is_imputed():
     table = np.nan_to_num(make_data(300))
     assert messages(MIWAEImputer(**NET, callbacks=[Collapse()]), table) == []
+
+
+def test_training_that_diverged():
+    imputer = MIWAEImputer(**NET | {"max_iter": 100}, learning_rate=100.0)
+    first, *others = messages(imputer, make_data(300))
+    assert first.startswith("The lower bound of the last epoch, -")
+    assert "lower learning_rate" in first
+    assert not any("lower bound" in other for other in others)
+
+
+def test_a_net_that_gives_no_numbers():
+    """Its loss is finite to the end, so that training does not stop."""
+    table = make_data(60)
+    imputer = NotMIWAEImputer(**NET, learning_rate=1e8).fit(table)
+    with pytest.raises(ValueError, match="values that are not finite, because its training"):
+        imputer.transform(table)

@@ -578,3 +578,137 @@ def test_a_search_over_frames(frame):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     with pytest.raises(ValueError, match="must have the columns of X, and none of its values miss"):
         scorer(MeanImputer(add_indicator=True).fit(frame), frame)
+
+
+def test_a_part_of_the_rows_may_lack_a_category():
+    """The imputer knows it, and is right to impute it, where what is looked at has none of it."""
+    pytest.importorskip("matplotlib").use("Agg")
+    frame = pd.DataFrame({"kind": ["a"] * 30 + ["b"] * 3, "x": np.arange(33.0)})
+    part = frame[:10].copy()
+    part.loc[3:4, "kind"] = None
+
+    class SaysB(MeanImputer):
+        def _impute(self, values):
+            imputed = super()._impute(values)
+            return np.where(np.isnan(values) & (np.arange(2) == 0), 1.0, imputed)
+
+    imputer = SaysB().fit(frame)
+    scorer = make_masked_cell_scorer(0.5, metric="mae", random_state=0)
+    removed = scorer._removed(read_columns(part)[1], part.notna().to_numpy())
+    values = part["x"].to_numpy()
+    errors = np.abs(values - frame["x"].mean())[removed[:, 1]] / values.std()
+    # Each removed category counts as an error of 1.
+    expected = (errors.sum() + removed[:, 0].sum()) / removed.sum()
+    assert scorer(imputer, part) == pytest.approx(-expected)
+    for container in ("default", "pandas"):
+        imputer.set_output(transform=container)
+        display = ImputedValuesDisplay.from_estimator(imputer, part)
+        assert display.categories["kind"] == ("a", "b")
+        assert_array_equal(display.imputed[0], [1.0, 1.0])
+    pytest.importorskip("matplotlib.pyplot").close("all")
+    with pytest.raises(ValueError, match="missing_values must be NaN for a data frame with categ"):
+        scorer(imputer.set_params(missing_values=-1), part)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_frames_without_rows(frame, container):
+    imputer = MeanImputer().fit(frame)
+    table = frame[:0] if container == "pandas" else pl.from_pandas(frame)[:0]
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        imputer.transform(table)
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        clone(imputer).fit(table)
+
+
+@pytest.mark.parametrize("column", ["number", "whole"])
+def test_numbers_do_not_become_dates(frame, column):
+    imputer = MeanImputer().fit(frame)
+    frame[column] = pd.date_range("2020", periods=len(frame))
+    with pytest.raises(TypeError, match=f"X must hold in column '{column}' what it held in fit"):
+        imputer.transform(frame)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_integers_beyond_a_narrow_type(container):
+    z = np.linspace(-2, 2, 41)
+    frame = pl.DataFrame({"z": z, "u": [None if v < 0 else round(40 * v) for v in z]})
+    frame = frame.with_columns(pl.col("u").cast(pl.UInt8))
+    if container == "pandas":
+        frame = frame.to_pandas().astype({"u": "UInt8"})
+    imputed = MICEImputer().set_output(transform=container).fit_transform(frame)
+    assert_array_equal(np.asarray(imputed["u"]), np.round(40 * z))
+    # Bounds hold for what is rounded.
+    imputer = MICEImputer(min_value=[-np.inf, -39.5], max_value=[np.inf, -3.7])
+    for name in ("default", container):
+        values = imputer.set_output(transform=name).fit_transform(frame)
+        u = np.asarray(values)[z < 0, 1].astype(float)
+        assert u.min() == -39
+        assert u.max() == -4
+
+
+def test_sparse_columns_are_filled():
+    sparse = pd.DataFrame(
+        {"a": pd.arrays.SparseArray([0.0, np.nan, 2.0, 0.0]), "k": ["x", "y", None, "x"]}
+    )
+    imputed = MeanImputer().set_output(transform="pandas").fit_transform(sparse)
+    assert_array_equal(imputed["a"], [0.0, 2 / 3, 2.0, 0.0])
+    assert list(imputed["k"]) == ["x", "y", "x", "x"]
+
+
+def test_numbers_that_are_said_to_be_levels(frame):
+    """An all-float frame is a matrix, whatever is said of its columns."""
+    table = pd.DataFrame({"r": [1.0, 2.0, 5.0, np.nan] * 10, "x": np.arange(40.0)})
+    imputer = MIWAEImputer(**NET, likelihood={"r": "ordinal"})
+    imputed = imputer.fit_transform(table)
+    assert imputed.dtype == np.float64
+    assert_array_equal(imputed, imputer.set_params(likelihood={0: "ordinal"}).fit_transform(table))
+    with pytest.raises(ValueError, match="in column 'r', whose categories are"):
+        imputer.transform(table + 0.5)
+    with pytest.raises(ValueError, match="not be 'bernoulli' for column 'r', which has 3 values"):
+        MIWAEImputer(**NET, likelihood={"r": "bernoulli"}).fit(table)
+
+
+def test_columns_without_values_are_no_categories():
+    table = pd.DataFrame({"q": pd.Series([None] * 30, dtype=object), "x": np.arange(30.0)})
+    table["y"] = table["x"].where(table["x"] % 3 > 0)
+    assert GAINImputer(max_iter=5, hidden_dims=4).fit_transform(table).shape == (30, 2)
+
+
+@pytest.mark.parametrize("imputer", [MIWAEImputer(), MeanImputer()], ids=imputer_id)
+def test_tags_tell_of_categories(imputer):
+    assert imputer.__sklearn_tags__().input_tags.categorical
+    assert not GAINImputer().__sklearn_tags__().input_tags.categorical
+
+
+def test_pooled_fits_with_a_marker_that_is_a_number():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"k": rng.uniform(size=60) < 0.5, "a": rng.normal(size=60)})
+    target = table["a"] + rng.normal(size=60)
+    table.loc[::4, "a"] = -999.0
+    seen = []
+
+    class Spy(LinearRegression):
+        def fit(self, X, y):
+            seen.append(np.asarray(X, dtype=float))
+            return super().fit(X, y)
+
+    settings = {"n_draws": 2, "random_state": 0}
+    fit_pooled(Spy(), MIWAEImputer(**NET, missing_values=-999.0), table, target, **settings)
+    assert min(map(np.min, seen)) > -10
+
+
+def test_pooled_fits_know_the_names_of_columns():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(np.exp(rng.normal(size=(60, 2))), columns=["a", "y0"])
+    table.loc[::4, "a"] = np.nan
+    imputer = MIWAEImputer(**NET, likelihood={"a": "log_normal"})
+    pooled = fit_pooled(LinearRegression(), imputer, table, table["y0"], 2, random_state=0)
+    assert list(pooled.feature_names_) == ["a", "y0"]
+
+
+def test_resamples_keep_rare_categories():
+    table = pd.DataFrame({"k": ["a", "b"] * 20, "x": np.arange(40.0)})
+    table.loc[0, "k"] = "rare"
+    table.loc[::5, "x"] = np.nan
+    draws = draw_imputations(MIWAEImputer(**NET), table, 6, bootstrap=True, random_state=0)
+    assert all(each[0, 0] == "rare" for each in draws)

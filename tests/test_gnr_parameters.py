@@ -82,6 +82,13 @@ def test_wrong_names(name, value):
         ({"net_params": {"lr": 0.1}}, "must not hold 'lr'"),
         ({"latent_dim": 30_000}, "latent_dim must be at most"),
         ({"callbacks": [3]}, "callbacks must be a list of skorch callbacks"),
+        ({"net_params": {"optimizer": "adam"}}, "net_params must hold parameters of a skorch net"),
+        ({"net_params": {1: 1}}, "net_params must have names of parameters as its keys"),
+        ({"net_params": {"optimizer__weight_decay": "a"}}, "net_params must hold parameters of"),
+        ({"batch_size": True}, "'batch_size' parameter of GNRImputer must be"),
+        ({"latent_dim": True}, "'latent_dim' parameter of GNRImputer must be"),
+        ({"n_importance_samples": True}, "'n_importance_samples' parameter of GNRImputer must be"),
+        ({"alpha": True}, "'alpha' parameter of GNRImputer must be"),
     ],
 )
 def test_wrong_parameters_are_named_before_training(params, message):

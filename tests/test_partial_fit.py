@@ -176,6 +176,15 @@ def test_regressions_learn_from_rows_of_all_calls(monkeypatch):
     assert in_parts(clone(imputer).set_params(prior=None))._kept_rows is None
 
 
+def test_regressions_of_a_fit_are_not_forgotten():
+    fitted = clone(IMPUTERS[0]).fit(X[:80])
+    assert_array_equal(fitted._kept_rows.tables[0], X[:80])
+    fitted.partial_fit(X[80:])
+    assert_array_equal(fitted._kept_rows.tables[0], X)
+    # Those of a fit before are.
+    assert len(fitted.fit(X[:30])._kept_rows.tables[0]) == 30
+
+
 def test_random_rows_are_all_as_likely():
     counts = np.zeros(40)
     n_draws = 1000

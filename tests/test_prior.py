@@ -10,12 +10,14 @@ import sklearn
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from gnr_sklearn import (
@@ -26,6 +28,7 @@ from gnr_sklearn import (
     MIWAEImputer,
     NotMIWAEImputer,
 )
+from gnr_sklearn._chained import ChainedRegressions
 from gnr_sklearn.classical import IterativeImputer
 from gnr_sklearn.metrics import imputation_rmse
 from tests.contract import QUICK, paper_gnr
@@ -315,3 +318,18 @@ def test_side_information_reaches_an_imputer_in_a_pipeline():
     imputed = paper_gnr(**QUICK).fit(X, side_info=side).transform(X, side_info=side)
     expected = LinearRegression().fit(imputed, y).predict(imputed)
     np.testing.assert_allclose(predicted, expected)
+
+
+@pytest.mark.parametrize("prior", [RandomForestRegressor, MICEImputer, LogisticRegression()])
+def test_priors_that_are_none_are_refused_before_training(prior):
+    class Fail(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise AssertionError("training has begun")
+
+    with pytest.raises(TypeError, match="prior must be "):
+        paper_gnr(**QUICK | {"callbacks": [Fail()]}, prior=prior).fit(table())
+
+
+def test_a_regressor_that_transforms_is_a_regressor():
+    imputer = paper_gnr(**QUICK, prior=PLSRegression(1)).fit(table())
+    assert isinstance(imputer.prior_, ChainedRegressions)

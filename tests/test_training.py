@@ -2,10 +2,13 @@
 
 import signal
 
+import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping
+from tqdm import tqdm
 
+from gnr_sklearn import MIWAEImputer
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.training import (
     HoldOut,
@@ -13,6 +16,7 @@ from gnr_sklearn.nn.training import (
     MaskedRows,
     RandomBatches,
     SequentialBatches,
+    map_chunks,
 )
 
 
@@ -194,3 +198,25 @@ def test_a_loss_that_is_not_finite_stops_training(rows, value):
 def test_parameters_that_are_not_finite_after_the_last_step(rows):
     with pytest.raises(ValueError, match="parameters became infinite or NaN at step 1"):
         make_net(n_steps=1, lr=float("inf"), hold_out=0, train_split=None).fit(rows)
+
+
+def test_progress_is_closed_where_training_fails(capsys):
+    X = np.random.RandomState(0).normal(size=(40, 3))
+    X[::3, 0] = np.nan
+    before = len(tqdm._instances)
+    imputer = MIWAEImputer(max_iter=50, learning_rate=1e30, verbose=1, random_state=0)
+    with pytest.raises(ValueError, match="Lower learning_rate"):
+        imputer.fit(X)
+    assert len(tqdm._instances) == before
+
+
+def test_what_takes_results_is_in_no_inference_mode():
+    rows = MaskedRows(torch.zeros(40, 2), torch.ones(40, 2))
+    modes = []
+    chunks = map_chunks(
+        lambda part, n_rows: modes.append(torch.is_inference_mode_enabled()), rows, 16,
+        torch.device("cpu"),
+    )  # fmt: skip
+    for _ in chunks:
+        assert not torch.is_inference_mode_enabled()
+    assert modes == [True] * 3

@@ -349,13 +349,12 @@ def generate(
         Values between 0 and 1 for all of their cells.
     """
     device = next(module.parameters()).device
-    with torch.inference_mode():
-        # How products of matrices round depends on a row's place among the others, even with
-        # chunks alike; rounded from double precision, results do not.
-        exact = copy.deepcopy(module).double()
+    # How products of matrices round depends on a row's place among the others, even with chunks
+    # alike; rounded from double precision, results do not.
+    exact = copy.deepcopy(module).double()
 
-        def compute(filled: MaskedRows, n_rows: int) -> Tensor:
-            generated = exact(**{name: t.double() for name, t in filled.tensors.items()})
-            return generated[:n_rows].to(rows.x.dtype)
+    def compute(filled: MaskedRows, n_rows: int) -> Tensor:
+        generated = exact(**{name: t.double() for name, t in filled.tensors.items()})
+        return generated[:n_rows].to(rows.x.dtype)
 
-        yield from map_chunks(compute, rows, chunk_size, device)
+    yield from map_chunks(compute, rows, chunk_size, device)

@@ -88,8 +88,19 @@ class TrainingCheckpoint(Callback):
         if getattr(net, "shard", None) is not None and net.shard.rank > 0:
             return
         text, arrays = _describe(net)
-        arrays["text"] = np.array(json.dumps(text | {"belongs_to": self.belongs_to}))
+        written = json.dumps(text | {"belongs_to": self.belongs_to}, default=_plain)
+        arrays["text"] = np.array(written)
         _replace(self.path, arrays)
+
+
+def _plain(value: Any) -> Any:
+    """Turn a number of numpy or torch, which a callback has recorded, into one of Python."""
+    if getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(
+        "callbacks must record plain numbers and text in the history of a fit with a checkpoint, "
+        f"got {value!r}."
+    )
 
 
 def check_belongs(written: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:

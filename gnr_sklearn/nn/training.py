@@ -248,7 +248,9 @@ def map_chunks(
         n_rows = chunk.stop - chunk.start
         padding = (0, 0, 0, chunk_size - n_rows if device.type == "cpu" else 0)
         tensors = {name: F.pad(t.to(device), padding) for name, t in batch.items()}
-        return function(MaskedRows(**tensors), n_rows)
+        # Not around what is yielded, whose consumer would be in this mode as well.
+        with torch.inference_mode():
+            return function(MaskedRows(**tensors), n_rows)
 
     start = 0
     while start < len(rows):
@@ -317,8 +319,12 @@ class ProgressBar(Callback):
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Close the bar."""
-        self.bar_.close()
-        del self.bar_  # it holds a stream, which cannot be pickled
+        self.close()
+
+    def close(self) -> None:
+        """Close the bar, if it is open, and let go of its stream, which cannot be pickled."""
+        if (bar := self.__dict__.pop("bar_", None)) is not None:
+            bar.close()
 
 
 def _is_from_raise_statement(error: BaseException) -> bool:
@@ -499,6 +505,10 @@ class StepwiseNet(NeuralNet):
             super().partial_fit(X, y, classes, **fit_params)
         except _Interrupted:
             raise KeyboardInterrupt from None
+        finally:
+            for _, callback in self.callbacks_:
+                if isinstance(callback, ProgressBar):
+                    callback.close()
         # The loss of the last step tells nothing of the parameters that the step led to.
         if not all(p.isfinite().all() for _, p in self.get_all_learnable_params()):
             self._raise_diverged("parameters became infinite or NaN")

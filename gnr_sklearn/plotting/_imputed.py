@@ -162,6 +162,7 @@ class ImputedValuesDisplay:
             names = input_names(X, values.shape[1])
         else:
             columns, values = of_frame
+            columns = columns.extended_by(X_imputed)
             filled = columns.encode(X_imputed)
             names = [str(column.name) for column in columns.columns]
             for name, column in zip(names, columns.columns, strict=True):

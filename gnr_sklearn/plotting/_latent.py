@@ -151,7 +151,7 @@ class LatentSpaceDisplay:
             places = np.column_stack([places, spread_out(len(places))])
             labels = ("dimension 1", "no dimension")
         elif places.shape[1] > 2:
-            component = PCA(2).fit(places)
+            component = PCA(2, svd_solver="full").fit(places)
             shares = component.explained_variance_ratio_
             labels = (
                 f"component 1, {shares[0]:.0%} of the variance",

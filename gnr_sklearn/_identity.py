@@ -1,0 +1,66 @@
+"""Settings as text that is the same in another process, and differs where they do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import partial
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["identity_of"]
+
+# Objects that do not say how they are written are written with their address.
+ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
+
+
+def identity_of(value: Any, name: str) -> str:
+    """Tell a setting from others.
+
+    Parameters
+    ----------
+    value : object
+        A plain value, an array, a class, a function, an estimator, or a list or dict of them.
+    name : str
+        The setting's name.
+
+    Returns
+    -------
+    identity : str
+
+    Raises
+    ------
+    ValueError
+        If it is something that cannot be told from others in another process.
+    """
+    if isinstance(value, Mapping):
+        entries = (f"{key!r}: {identity_of(each, name)}" for key, each in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(identity_of(each, name) for each in value)})"
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        code = getattr(value, "__code__", None)
+        return f"{value.__module__}.{value.__qualname__} {_digest(code.co_code) if code else ''}"
+    if isinstance(value, partial):
+        return f"partial({identity_of([value.func, value.args, value.keywords], name)})"
+    if hasattr(value, "get_params"):
+        return f"estimator {identity_of([type(value), value.get_params(deep=False)], name)}"
+    if hasattr(value, "__array__") and np.ndim(value):
+        array = np.asarray(value)
+        if array.dtype == object:
+            return f"array {identity_of(array.tolist(), name)}"
+        return f"array {array.dtype} {array.shape} {_digest(array.tobytes())}"
+    text = repr(value)
+    if ADDRESS.search(text):
+        raise ValueError(
+            f"checkpoint must be None where {name} holds what cannot be recognised in another "
+            f"process, as {text}."
+        )
+    return text
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
