@@ -293,7 +293,9 @@ class MFImputer(BoundedImputer):
         weights = observed / chances
         self.center_ = float(np.average(values[observed], weights=weights[observed]))
         self.scale_ = float(values[observed].std()) or 1.0
-        ratings = self._ratings(np.where(held_out, np.nan, values), chances)
+        # A rating that is seen and not held out is as much rarer.
+        kept = 1.0 - held_out.sum() / observed.sum()
+        ratings = self._ratings(np.where(held_out, np.nan, values), kept * chances)
         self._solver = LeastSquares(
             self.method,
             self.l2,

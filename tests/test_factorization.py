@@ -478,3 +478,21 @@ def test_real_ratings(method, most):
     filled = imputer.fit_transform(coat.train, propensity=coat.propensities)
     asked = np.isfinite(coat.test) & np.isnan(coat.train)
     assert np.mean((filled - coat.test)[asked] ** 2) < most
+
+
+def test_doubly_robust_targets_know_of_ratings_that_are_held_out():
+    """These are not observed, which makes the others as much rarer as they stand for more."""
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=30)
+    full = quality + 0.3 * rng.normal(size=(1000, 30))
+    given = np.where(rng.uniform(size=full.shape) < 0.5, full, np.nan)
+    slopes = []
+    for held_out in (False, True):
+        imputer = MFImputer(
+            method="dr", embedding_dim=1, l2=50.0, random_state=0, early_stopping=held_out,
+            validation_fraction=0.4,
+        )  # fmt: skip
+        imputer.fit(given, propensity=np.full(full.shape, 0.5))
+        slopes.append(np.polyfit(quality, imputer.item_bias_, 1)[0])
+    # Otherwise it is six tenths.
+    assert slopes[1] == pytest.approx(slopes[0], rel=0.12)
