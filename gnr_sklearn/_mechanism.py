@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from gnr_sklearn.gnr import GNRImputer
 
 __all__ = [
-    "Foretold",
+    "MaskGain",
     "choose_sides",
     "decide_themselves",
-    "foretell",
+    "predict_masks",
     "gain_by_model",
     "gain_of_threshold",
     "mask_odds",
     "removal_error",
 ]
 
-# By how much a value has to foretell the mask: in standard errors of the sum over rows, and as a
-# part of what all else foretells. Where masks have other causes, values that are correlated with
-# these foretell up to six tenths in one of the two ways to measure it, but not in both. Models make
+# By how much a value has to predict the mask: in standard errors of the sum over rows, and as a
+# part of what all else predicts. Where masks have other causes, values that are correlated with
+# these predict up to six tenths in one of the two ways to measure it, but not in both. Models make
 # more of few rows than regressions do, so that the errors, too, are averaged over both.
-FORETOLD = 3.0
+LEAST_STANDARD_ERRORS = 3.0
 AS_MUCH = 0.65
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
 # tenth of what it would if it were as the others are, which must be enough to be told from nothing.
@@ -66,8 +66,8 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()
 LARGEST_CORRELATION = 0.98
 
 
-class Foretold(NamedTuple):
-    """What is foretold of the mask of each cell, beyond the fraction of a feature that is missing.
+class MaskGain(NamedTuple):
+    """What is predicted of the mask of each cell, beyond the fraction of a feature that is missing.
 
     Attributes
     ----------
@@ -81,18 +81,18 @@ class Foretold(NamedTuple):
 
     @property
     def part(self) -> float:
-        """What the value foretells, as a part of what all does: at most 1."""
+        """What the value predicts, as a part of what all does: at most 1."""
         by_value, by_all = self.by_value.sum(), self.by_all.sum()
         return float(by_value / max(by_value, by_all)) if by_value > 0 else 0.0
 
     @property
     def standard_errors(self) -> float:
-        """What the value foretells, in standard errors of it."""
+        """What the value predicts, in standard errors of it."""
         return standard_errors(self.by_value.sum(axis=1))
 
 
 def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
-    """Compute what a fitted imputer foretells of each cell's mask by the other cells of its row.
+    """Compute what a fitted imputer predicts of each cell's mask by the other cells of its row.
 
     Parameters
     ----------
@@ -112,17 +112,17 @@ def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
     return imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing)
 
 
-def foretell(
+def predict_masks(
     values: FloatArray, completed: FloatArray, features: NDArray[np.int64], seed: int
-) -> tuple[Foretold, FloatArray, FloatArray]:
-    r"""Compare what an estimate of a value foretells of its mask with what its row does.
+) -> tuple[MaskGain, FloatArray, FloatArray]:
+    r"""Compare what an estimate of a value predicts of its mask with what its row does.
 
     Where a value decides itself whether it is seen, the other cells of a row tell of its mask no
     more than they tell of the value: :math:`m_j` is independent of them given :math:`u_j`. Their
     regression on the values that are seen gives an estimate :math:`\hat u_{ij}` for all rows. Under
     selection its slopes are too small, but their ratios to one another are right, for normally
     distributed values exactly so. So a logistic regression of the mask on this one number is
-    compared with one on all of the other cells, and their masks. Each row is foretold by
+    compared with one on all of the other cells, and their masks. Each row is predicted by
     regressions that were fitted to others.
 
     Parameters
@@ -139,16 +139,16 @@ def foretell(
 
     Returns
     -------
-    foretold : Foretold
+    predicted : MaskGain
         0 for features that were not looked at.
     sides : ndarray of shape (n_features,)
         How much larger the estimate is where values are missing: above 0 where large ones are.
     of_threshold : ndarray of shape (n_features,)
-        What the estimate would foretell, in nats, if it were values beyond a threshold, all of
+        What the estimate would predict, in nats, if it were values beyond a threshold, all of
         these and no others, that are missing.
     """
     missing = np.isnan(values)
-    foretold = Foretold(np.zeros(values.shape), np.zeros(values.shape))
+    predicted = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
     of_threshold = np.zeros(values.shape[1])
     says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= LEAST_OF_EACH
@@ -172,19 +172,19 @@ def foretell(
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
         estimate = _estimate(inputs, target, seen, rng.randint(2**31 - 1))
         estimate = _standardised(estimate[:, np.newaxis])
-        foretold.by_value[:, j] = _log_chance(lost, estimate, folds)
-        foretold.by_all[:, j] = _log_chance(lost, inputs, folds)
+        predicted.by_value[:, j] = _log_chance(lost, estimate, folds)
+        predicted.by_all[:, j] = _log_chance(lost, inputs, folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
         of_threshold[j] = len(values) * gain_of_threshold(
             lost.mean(), _correlation(estimate[seen, 0], target)
         )
-    for gain in foretold:
+    for gain in predicted:
         gain[:, features] -= by_chance[:, features]
-    return foretold, sides, of_threshold
+    return predicted, sides, of_threshold
 
 
 def gain_of_threshold(fraction: float, correlation: float) -> float:
-    r"""Return what an estimate foretells of whether a value is beyond a threshold, for each row.
+    r"""Return what an estimate predicts of whether a value is beyond a threshold, for each row.
 
     For standard normal values and estimates with a correlation :math:`\rho`, that is the mutual
     information
@@ -264,29 +264,29 @@ def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:
     return missing * np.log(fraction) + ~missing * np.log1p(-fraction)
 
 
-def choose_sides(foretold: Foretold, sides: FloatArray, of_threshold: FloatArray) -> FloatArray:
+def choose_sides(predicted: MaskGain, sides: FloatArray, of_threshold: FloatArray) -> FloatArray:
     """Say on which side each feature would lose values, if it does so by the values themselves.
 
     Parameters
     ----------
-    foretold : Foretold
+    predicted : MaskGain
     sides, of_threshold : ndarray of shape (n_features,)
-        What :func:`foretell` returns.
+        What :func:`predict_masks` returns.
 
     Returns
     -------
     signs : ndarray of shape (n_features,)
-        1 for above, -1 for below, and 0 for all if the values foretell nothing of their masks. A
+        1 for above, -1 for below, and 0 for all if the values predict nothing of their masks. A
         feature that says nothing clear of itself has the side of the table, but 0 where it would
         say something if its values were lost as those of the clear ones are.
     """
-    if foretold.part == 0:
+    if predicted.part == 0:
         return np.zeros(len(sides))
-    by_value, by_all = (gain.sum(axis=0) for gain in foretold)
+    by_value, by_all = (gain.sum(axis=0) for gain in predicted)
     table = 1.0 if np.sign(sides) @ np.maximum(by_value, 0.0) >= 0 else -1.0
     is_clear = np.array(
         [
-            standard_errors(foretold.by_value[:, j]) > FORETOLD
+            standard_errors(predicted.by_value[:, j]) > LEAST_STANDARD_ERRORS
             and by_value[j] >= AS_MUCH_OF_ITS_OWN * by_all[j]
             for j in range(len(sides))
         ]
@@ -294,35 +294,35 @@ def choose_sides(foretold: Foretold, sides: FloatArray, of_threshold: FloatArray
     like = is_clear if is_clear.any() else np.ones(len(sides), dtype=bool)
     expected = of_threshold * min(by_value[like].sum() / max(of_threshold[like].sum(), 1e-9), 1.0)
     # A log-likelihood ratio has a variance of about twice its expectation.
-    is_enough = expected > 2.0 * FORETOLD**2
+    is_enough = expected > 2.0 * LEAST_STANDARD_ERRORS**2
     says_nothing = is_enough & (np.maximum(by_value, by_all) < HARDLY_ANYTHING * expected)
     return np.where(is_clear, np.sign(sides), np.where(says_nothing, 0.0, table))
 
 
-def decide_themselves(by_regressions: Foretold, by_models: Foretold, bound_gain: float) -> bool:
+def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain: float) -> bool:
     r"""Tell whether values decide themselves whether they are seen, or masks have other causes.
 
     Where values are lost by themselves, two things show: those that are seen have another
-    distribution than a model says, and cells of which the rest of the row foretells a value beyond
+    distribution than a model says, and cells of which the rest of the row predicts a value beyond
     the threshold are missing more often. The first shows in the bound, and tells little, because no
     distribution is known well enough: where values are lost by pure chance, a process that cuts the
     tail off a normal distribution often fits the data better than none. So it is the second that
-    counts, measured in two ways, by regressions and by models: what is foretold of the masks by the
-    values has to be, on average, three standard errors from nothing, and 0.65 of what is foretold
-    by all that is known.
+    counts, measured in two ways, by regressions and by models: what is predicted of the masks by
+    the values has to be, on average, three standard errors from nothing, and 0.65 of what is
+    predicted by all that is known.
 
     Parameters
     ----------
-    by_regressions, by_models : Foretold
-        By :func:`foretell`; and by two models, one in which values decide, the other one in which
-        the mask depends on z alone.
+    by_regressions, by_models : MaskGain
+        By :func:`predict_masks`; and by two models, one in which values decide, the other one in
+        which the mask depends on z alone.
     bound_gain : float
         By how much the bound of the first of these models is the higher one; infinity where they
         cannot be compared.
     """
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
     part = (by_regressions.part + by_models.part) / 2
-    return bound_gain > 0 and certainty > FORETOLD and part >= AS_MUCH
+    return bound_gain > 0 and certainty > LEAST_STANDARD_ERRORS and part >= AS_MUCH
 
 
 def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:

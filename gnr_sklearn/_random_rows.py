@@ -13,7 +13,7 @@ __all__ = ["RandomRows"]
 
 @dataclass(frozen=True)
 class RandomRows:
-    """So many rows at most of all that came, of which none was likelier to be kept.
+    """A uniform random sample, of at most `most` rows, of a stream of rows.
 
     Each row has a random key when it comes, and those with the lowest are kept.
 

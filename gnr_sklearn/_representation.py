@@ -47,6 +47,10 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             with a probability each; ordered categories of pandas are "ordinal", with probabilities
             of which one number decides, by a model of adjacent categories. A dict says so of
             single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
+            There, numbers may be normal on a curve: "log_normal", positive ones, by their
+            logarithm; "count", whole ones from 0 on, by that of the number plus one, and imputed
+            rounded; "bounded", by the logit of their place between the column's `min_value` and
+            `max_value`, which have to be given.
             Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
             the median.
         scaling : {"observed", "shared", "ratings"} or None, default="observed"

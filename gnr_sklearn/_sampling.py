@@ -121,6 +121,16 @@ class SamplingImputer(RepresentingImputer):
         not trained, and the bound is that of a random one.
 
         In :class:`MIWAEImputer` there is no mask term.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(max_iter=50, random_state=0).fit(X)
+        >>> imputer.score_samples(X[:3]).shape
+        (3,)
         """
         values, rows = self._rows_of(X, side_info)
         one_round = self._shared_noise(self.n_imputation_samples)
@@ -150,6 +160,16 @@ class SamplingImputer(RepresentingImputer):
         -------
         bound : float
             See :meth:`score_samples`; higher is better.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(max_iter=50, random_state=0).fit(X)
+        >>> bool(imputer.score(X) == imputer.score_samples(X).mean())
+        True
         """
         return float(self.score_samples(X, side_info).mean())
 
@@ -172,6 +192,17 @@ class SamplingImputer(RepresentingImputer):
             value with what is known of its row, before it is lost; of :class:`NotMIWAEImputer` and
             :class:`PSMVAEImputer`, the mean over the samples of x. It is 0 for features that
             had no observed value in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import GNRImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[X[:, 0] > 0.5, 0] = np.nan
+        >>> imputer = GNRImputer(missing_direction="above", max_iter=300, random_state=0).fit(X)
+        >>> proba = imputer.predict_mask_proba([[-1.0, 0.0], [0.4, 1.4]])
+        >>> bool(proba[0, 0] > proba[1, 0])  # large values go missing
+        True
         """
         # The weights of a row sum to 1 only up to rounding.
         return np.clip(self._expected_of_mask(X, side_info, torch.sigmoid), 0.0, 1.0)
@@ -212,6 +243,16 @@ class SamplingImputer(RepresentingImputer):
             :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
             `n_imputation_samples`, for each category of a mixture. Where it is below ten or so,
             more samples give another imputation.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(max_iter=50, random_state=0).fit(X)
+        >>> bool(imputer.effective_sample_size(X).min() > 10)
+        True
         """
         return self._sample_sizes(self._rows_of(X, side_info)[1])
 
@@ -228,6 +269,16 @@ class SamplingImputer(RepresentingImputer):
         Returns
         -------
         z : ndarray of shape (n_samples, `latent_dim_`)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(max_iter=50, random_state=0).fit(X)
+        >>> imputer.encode(X).shape
+        (200, 1)
         """
         values = self._values_of(X)
         self._auxiliary.check(side_info, len(values))
@@ -268,6 +319,17 @@ class SamplingImputer(RepresentingImputer):
         -------
         draws : ndarray of shape (n_draws, n_samples, n_features_out)
             Completed data sets, each with the columns that `transform` returns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(200, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(max_iter=50, random_state=0).fit(X)
+        >>> draws = imputer.sample(X, n_draws=5, random_state=0)
+        >>> draws.shape, bool((draws[:, 1] == X[1]).all())  # what is observed stays
+        ((5, 200, 2), True)
         """
         check_is_fitted(self)
         n_draws = check_count(n_draws, "n_draws", 1)

@@ -293,7 +293,8 @@ class VAEImputer(SamplingImputer):
         the direction of a mechanism that is not known, and the alpha that "auto" chooses; later
         changes of parameters of the net have no effect. Regressions (``prior="forest"``) are fitted
         again in each call, to 10,000 rows at most, drawn from those of all calls, which the imputer
-        keeps. After `fit` training goes on from what was fitted.
+        keeps. After `fit` training goes on from what was fitted. Penalties are those of a table
+        with as many rows as the first call.
 
         Parameters
         ----------
@@ -314,6 +315,18 @@ class VAEImputer(SamplingImputer):
         ValueError
             As in `fit`, if a feature has its first observed values after the first call, or with a
             `checkpoint`. The imputer is then as it was before the call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gnr_sklearn import MIWAEImputer
+        >>> X = np.random.RandomState(0).normal(size=(1000, 1)) + [[0.0, 1.0]]
+        >>> X[::4, 0] = np.nan
+        >>> imputer = MIWAEImputer(learning_rate=0.01, random_state=0)
+        >>> for part in np.array_split(X, 4):
+        ...     imputer = imputer.partial_fit(part)
+        >>> imputer.n_iter_, imputer.transform(X).shape
+        (8, (1000, 2))
         """
         return self._learn_part(X, lambda values: self._fit_part(values, side_info))
 

@@ -82,8 +82,9 @@ class GAINImputer(DeepImputer):
 
     ``history_`` holds the generator's loss as ``train_loss`` and ``discriminator_loss``, in nats.
     Neither tells how good imputations are: what the generator loses the discriminator wins. So
-    there is no early stopping, and to choose parameters,
-    :func:`~gnr_sklearn.metrics.make_masked_cell_scorer` removes further values.
+    there is no early stopping and no `score`, and to choose parameters,
+    :func:`~gnr_sklearn.metrics.make_masked_cell_scorer` removes further values. Nor are there
+    draws for multiple imputation: of one row the generator says one thing.
 
     ``net_.module_`` is the generator and ``net_.discriminator_`` the discriminator. One optimizer
     moves both, so that `learning_rate`, `net_params` and a scheduler among the callbacks hold

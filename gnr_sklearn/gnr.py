@@ -18,12 +18,12 @@ from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._mechanism import (
-    Foretold,
+    MaskGain,
     choose_sides,
     decide_themselves,
-    foretell,
     gain_by_model,
     mask_odds,
+    predict_masks,
     removal_error,
 )
 from gnr_sklearn._random_rows import RandomRows
@@ -142,24 +142,25 @@ class GNRImputer(VAEImputer):
     is learned, but for features of which a quarter of the observed values or more are the same;
     there it is three over the standard deviation of what is observed.
 
-    **A direction that is not known** is chosen by what foretells the mask. Where a value decides
+    **A direction that is not known** is chosen by what predicts the mask. Where a value decides
     itself whether it is seen, the other values of its row tell of its mask only what they tell of
-    the value: an estimate of it, by regression on the rows where it is seen, has to foretell the
+    the value: an estimate of it, by regression on the rows where it is seen, has to predict the
     mask about as well as all of the row does, and the sign is the side. A linear model in which
-    values decide has to do so too, next to one in which the mask depends on z alone, and to have
-    the higher bound where both have something to say of all masks, which they have not of those of
-    categories. Else values are taken to be missing at random, a = 0. Whether values decide is told
-    of the table as a whole; a feature has a side of its own where that is clear, and else that of
-    the table, but none where nothing foretells its mask, though much would if its values were lost
-    as others are. Where all columns are much the same, or there are but two, the causes cannot be
-    told apart, and values are taken to decide: say what you know.
+    values decide has to do so too, next to one in which the mask depends on z alone. It must also
+    reach the higher bound; this is not required where some columns with missing values, such as
+    those of categories, are not asked about, because the two bounds then cannot be compared. Else
+    values are taken to be missing at random, a = 0. Whether values decide is told of the table as a
+    whole; a feature has a side of its own where that is clear, and else that of the table, but none
+    where nothing predicts its mask, though much would if its values were lost as others are. Where
+    all columns are much the same, or there are but two, the causes cannot be told apart, and values
+    are taken to decide: say what you know. All of this is told from 3000 rows at most.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
-    and without regressions, are fitted to three quarters of the rows; of the others, 500 at most,
-    each observed value is removed once, and counts by the odds
-    :math:`P(m_j = 0 \mid \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives it.
-    So weighted, errors of observed values estimate those of the missing ones, if that model is
-    right and no value is sure to be lost.
+    and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
+    500 at most, each observed value is removed once, and counts by the odds :math:`P(m_j = 0 \mid
+    \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives it. So weighted, errors of
+    observed values estimate those of the missing ones, if that model is right and no value is sure
+    to be lost.
 
     **Regressions.** With ``prior="forest"`` what is imputed is the mean of two estimates: the one
     above, and that of chained random forests which start from it. There, :math:`u_j` is normal
@@ -180,8 +181,8 @@ class GNRImputer(VAEImputer):
     decoders say were affine in z, as it is over the first samples by least squares [3]_, and each
     later one from a Gaussian that is fitted to the weighted samples before it. All are weighted as
     samples of the mixture of these proposals (adaptive multiple importance sampling [2]_). They
-    estimate what eq. 20 does, where z has up to 20 dimensions or so with a smaller error from 160
-    samples than otherwise from 1000.
+    estimate what eq. 20 does, where z has up to 20 dimensions or so mostly with a smaller error
+    from 160 samples than otherwise from 1000.
 
     They come from one quasi-random set of normal numbers that all rows share: `transform` is
     deterministic, and a row's imputation depends neither on the other rows nor on their order
@@ -474,12 +475,12 @@ class GNRImputer(VAEImputer):
         at_random = self._side_candidate(seed, "latent", np.ones(len(is_open)), info).fit(rows)
         # A frame where scikit-learn has been configured so.
         completed = np.asarray(at_random.transform(rows))
-        by_regressions, *of_features = foretell(rows, completed, np.flatnonzero(is_open), seed)
+        by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_open), seed)
         signs = choose_sides(by_regressions, *of_features)
         if signs.any():
             signs = np.where(is_open, signs, directions[in_rows])
             by_values = self._side_candidate(seed, "value", signs, info).fit(rows)
-            by_models = Foretold(
+            by_models = MaskGain(
                 *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
             )
             # The ones and zeros of a category go missing together, and other columns that are not

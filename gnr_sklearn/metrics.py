@@ -1,4 +1,4 @@
-"""How good an imputation is: errors on removed cells, masks foretold, scorers for GridSearchCV.
+"""How good an imputation is: errors on removed cells, masks predicted, scorers for GridSearchCV.
 
 A ``mask`` is True where a cell was removed; ``observed`` is True where a cell is observed (the m
 of the GNR paper's eq. 1).
@@ -132,7 +132,7 @@ def imputation_mae(
 def mask_accuracy(
     observed: ArrayLike, proba: ArrayLike, *, features: Features = None, threshold: float = 0.5
 ) -> float:
-    """Fraction of cells whose being observed or missing is foretold, as in the paper's Table 3.
+    """Fraction of cells whose being observed or missing is predicted, as in the paper's Table 3.
 
     ``mean over cells of [(proba_ij >= threshold) == observed_ij]``
 

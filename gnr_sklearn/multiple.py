@@ -238,7 +238,7 @@ def fit_pooled(
     random_state : int, numpy Generator, numpy RandomState or None, default=None
         Where chance comes from. None takes fresh entropy, not numpy's global state. It also seeds
         every ``random_state`` of the estimator that is None. With an int, the completed data sets
-        are those of :func:`draw_imputations`.
+        are those of :func:`draw_imputations`, of the table that the imputer is given.
 
     Returns
     -------
@@ -258,6 +258,12 @@ def fit_pooled(
     (Little & Rubin 2019, ch. 10). So y is given to it as well, and an imputer's parameters for each
     column, such as bounds, count the columns of y first. ``impute_with_y=False`` is for predictions
     for new rows, whose y is not known.
+
+    Intervals rest on the imputer's model, which no draw corrects: one that was trained too briefly,
+    or that is too simple, relates columns too weakly, and so do the coefficients. Compare the
+    imputer's `score` before and after raising `max_iter`; for columns that are normal given one
+    another ``MIWAEImputer(decoder="linear", observation_scale="feature", learning_rate=0.01,
+    max_iter=3000, early_stopping=False)`` is all that is needed.
 
     The coefficients must mean the same in each data set: not those of principal components, say.
     The variance over resamples of a penalised estimator, such as Ridge, is about its own mean: the

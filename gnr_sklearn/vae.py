@@ -41,7 +41,7 @@ class MIWAEImputer(VAEImputer):
 
     See Also
     --------
-    GNRImputer : The same with a decoder of the mask; with alpha = 0 it imputes what this does.
+    GNRImputer : The same with a process by which values go missing, and regressions beside it.
     NotMIWAEImputer : The same with a mechanism by which values go missing.
 
     Notes
@@ -90,8 +90,12 @@ class MIWAEImputer(VAEImputer):
             with a probability each; ordered categories of pandas are "ordinal", with probabilities
             of which one number decides, by a model of adjacent categories. A dict says so of
             single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
-            "gaussian" or "student_t" says so of all numbers: Student's t, whose degrees of freedom
-            are learned and at least three, is for data with outliers.
+            There, numbers may be normal on a curve: "log_normal", positive ones, by their
+            logarithm; "count", whole ones from 0 on, by that of the number plus one, and imputed
+            rounded; "bounded", by the logit of their place between the column's `min_value` and
+            `max_value`, which have to be given.
+            "gaussian" or "student_t" says so of all numbers at once: Student's t, whose degrees of
+            freedom are learned and at least three, is for data with outliers.
             Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
             the median.
         """
@@ -183,7 +187,7 @@ class NotMIWAEImputer(_SelectionImputer):
 
     See Also
     --------
-    GNRImputer : Values and mask side by side, given the latent variable.
+    GNRImputer : Values that decide, integrated out rather than sampled.
     PSMVAEImputer : A mixture of such models.
 
     Notes
@@ -199,9 +203,12 @@ class NotMIWAEImputer(_SelectionImputer):
     training maximises :math:`\log \frac 1K \sum_k w_k` averaged over rows [1]_. Missing values are
     sampled by reparameterisation, so that the process and the model of the values learn from each
     other. They are imputed by :math:`\sum_l w_l E[x \mid z_l] / \sum_l w_l` over L samples, by the
-    means of p(x | z) rather than by the samples, as in the paper; `sample` draws the samples
-    themselves. Numbers for both z and the missing values adapt to the row, as those of
-    :class:`GNRImputer` do.
+    means of p(x | z) rather than by the samples, as in the paper. That varies less, but it is not
+    :math:`E[x^{mis} \mid x^{obs}, m]`: what the mask says of the noise of x given z is left out, so
+    that imputed values lie on the side of those observed. The mean of many draws by `sample`, which
+    draws the samples themselves, is that expectation. A missing ordered category, or true and
+    false, is seen by the process as the mean of its levels. Numbers for both z and the missing
+    values adapt to the row, as those of :class:`GNRImputer` do.
 
     References
     ----------
@@ -266,7 +273,7 @@ class PSMVAEImputer(_SelectionImputer):
         \frac{p(z_k)}{q(z_k \mid x^{obs})} .
 
     Each of the samples of z comes with each category, so that time and memory grow with their
-    number.
+    number. What is imputed is an average of means, as there.
 
     References
     ----------

@@ -120,6 +120,6 @@ def choose_side(monkeypatch, choice):
     """Have GNR, told nothing, take values to be lost from above (1), from below (-1) or neither."""
     monkeypatch.setattr(
         "gnr_sklearn.gnr.choose_sides",
-        lambda foretold, sides, of_threshold: np.full(len(sides), float(choice)),
+        lambda predicted, sides, of_threshold: np.full(len(sides), float(choice)),
     )
-    monkeypatch.setattr("gnr_sklearn.gnr.decide_themselves", lambda *foretold: True)
+    monkeypatch.setattr("gnr_sklearn.gnr.decide_themselves", lambda *predicted: True)

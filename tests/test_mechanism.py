@@ -11,18 +11,18 @@ from sklearn.base import clone
 
 from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn._mechanism import (
-    FORETOLD,
     LEAST_OF_EACH,
+    LEAST_STANDARD_ERRORS,
     MOST_FEATURES,
     MOST_INPUTS,
-    Foretold,
+    MaskGain,
     _most_correlated,
     choose_sides,
     decide_themselves,
-    foretell,
     gain_by_model,
     gain_of_threshold,
     log_mask_given_others,
+    predict_masks,
     standard_errors,
 )
 from gnr_sklearn.nn.adaptive import WeightedSamples, adaptive_importance_sampling
@@ -174,49 +174,49 @@ FIRST_TWO = np.array([0, 1])
     # What is imputed there is of the wrong sign, and the other mask mends it.
     [("above", [1, 1], 0.9), ("below", [-1, -1], 0.9), ("mixed", [1, -1], 0.65)],
 )
-def test_where_values_decide_an_estimate_foretells_the_mask_as_well_as_the_row(kind, signs, part):
-    foretold, sides, of_threshold = foretell(*with_losses(kind), FIRST_TWO, seed=0)
+def test_where_values_decide_an_estimate_predicts_the_mask_as_well_as_the_row(kind, signs, part):
+    predicted, sides, of_threshold = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
     np.testing.assert_array_equal(np.sign(sides[:2]), signs)
-    by_value, by_all = (gain[:, :2].sum(axis=0) for gain in foretold)
+    by_value, by_all = (gain[:, :2].sum(axis=0) for gain in predicted)
     assert (by_value > 100).all()
     assert (by_value >= part * by_all).all()
     assert (by_value <= 1.02 * by_all).all()
-    chosen = choose_sides(foretold, sides, of_threshold)
+    chosen = choose_sides(predicted, sides, of_threshold)
     np.testing.assert_array_equal(chosen[:2], signs)
-    assert decide_themselves(foretold, foretold, 1.0)
+    assert decide_themselves(predicted, predicted, 1.0)
 
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
-    foretold, *_ = foretell(*with_losses(kind), FIRST_TWO, seed=0)
-    assert foretold.standard_errors < FORETOLD or foretold.part < 0.3
-    assert not decide_themselves(foretold, foretold, 1.0)
-    assert foretold.by_all.sum() > 100 or kind != "at random"
+    predicted, *_ = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
+    assert predicted.standard_errors < LEAST_STANDARD_ERRORS or predicted.part < 0.3
+    assert not decide_themselves(predicted, predicted, 1.0)
+    assert predicted.by_all.sum() > 100 or kind != "at random"
 
 
 def test_one_other_feature_says_the_same_as_the_estimate_that_is_made_of_it():
     X = correlated_rows(n_features=2)
     X[losses("above", X)[:, 0], 0] = np.nan
-    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
-    by_value, by_all = (gain.sum() for gain in foretold)
+    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
+    by_value, by_all = (gain.sum() for gain in predicted)
     assert by_value > 50
     assert by_value == pytest.approx(by_all, rel=0.01)
     assert sides[0] > 0 == sides[1]
 
 
-def test_what_is_foretold_of_the_mask_is_its_likelihood_against_the_fraction_missing():
+def test_what_is_predicted_of_the_mask_is_its_likelihood_against_the_fraction_missing():
     X = correlated_rows(n_features=2, n_rows=4000)
     missing = losses("above", X)[:, 0]
     holed = X.copy()
     holed[missing, 0] = np.nan
-    foretold, *_ = foretell(holed, np.nan_to_num(holed), np.array([0]), seed=0)
+    predicted, *_ = predict_masks(holed, np.nan_to_num(holed), np.array([0]), seed=0)
     # x_0 given x_1 has half its value as the mean, and three quarters for a variance.
     chance = ndtr(2.0 * X[:, 1] / 2 / np.sqrt(1 + 4 * 0.75))
     fraction = missing.mean()
     exact = np.where(missing, np.log(chance / fraction), np.log((1 - chance) / (1 - fraction)))
     assert exact.sum() > 100
-    assert foretold.by_all.sum() == pytest.approx(exact.sum(), rel=0.05)
-    assert np.corrcoef(foretold.by_all[:, 0], exact)[0, 1] > 0.99
+    assert predicted.by_all.sum() == pytest.approx(exact.sum(), rel=0.05)
+    assert np.corrcoef(predicted.by_all[:, 0], exact)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize(
@@ -225,26 +225,26 @@ def test_what_is_foretold_of_the_mask_is_its_likelihood_against_the_fraction_mis
 def test_features_that_say_too_little_are_passed_over(n_missing):
     X = correlated_rows(200)
     X[np.argsort(-X[:, 0])[:n_missing], 0] = np.nan
-    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
+    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
     looked_at = n_missing in (LEAST_OF_EACH, 200 - LEAST_OF_EACH)
-    for gain in foretold:
+    for gain in predicted:
         assert gain[:, 0].any() == looked_at
         assert not gain[:, 1:].any()
     assert bool(sides[0]) == looked_at
 
 
 def test_a_feature_whose_observed_values_are_the_same_is_passed_over():
-    """As of two codes one is lost: rounding errors of its estimate would foretell the mask."""
+    """As of two codes one is lost: rounding errors of its estimate would predict the mask."""
     X = correlated_rows(442, n_features=3)
     X[:, 0] = np.where(X[:, 0] > 0.1, np.nan, 1.0)
     X[X[:, 1] > 0.5, 1] = np.nan
     completed = MICEImputer().fit_transform(X)
-    foretold, sides, of_threshold = foretell(X, completed, np.array([0, 1]), seed=0)
-    assert not foretold.by_value[:, 0].any()
-    assert not foretold.by_all[:, 0].any()
+    predicted, sides, of_threshold = predict_masks(X, completed, np.array([0, 1]), seed=0)
+    assert not predicted.by_value[:, 0].any()
+    assert not predicted.by_all[:, 0].any()
     assert sides[0] == 0 < sides[1]
     assert of_threshold[0] == 0 < of_threshold[1]
-    np.testing.assert_array_equal(choose_sides(foretold, sides, of_threshold), np.ones(3))
+    np.testing.assert_array_equal(choose_sides(predicted, sides, of_threshold), np.ones(3))
 
 
 @pytest.mark.filterwarnings("error")
@@ -254,26 +254,26 @@ def test_features_that_hardly_vary_give_no_warning():
     X[:, 2] = 1.0 + 1e-12 * X[:, 2]
     X[::3, 0] = np.nan
     X[::4, 2] = np.nan
-    foretold, sides, *_ = foretell(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
-    assert all(np.isfinite(gain).all() for gain in foretold)
+    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
+    assert all(np.isfinite(gain).all() for gain in predicted)
     assert np.isfinite(sides).all()
 
 
 def test_a_single_feature_tells_nothing():
     X = correlated_rows(200, n_features=1)
     X[X > 0] = np.nan
-    foretold, *of_features = foretell(X, np.nan_to_num(X), np.array([0]), seed=0)
+    predicted, *of_features = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
     assert not np.any(of_features)
-    assert not choose_sides(foretold, *of_features).any()
+    assert not choose_sides(predicted, *of_features).any()
 
 
 def test_wide_tables_are_looked_at_in_part():
     X = correlated_rows(300, n_features=2 * MOST_FEATURES)
     missing = np.quantile(X, 0.7, axis=0) < X
     holed = np.where(missing, np.nan, X)
-    foretold, sides, *_ = foretell(holed, X, np.arange(X.shape[1]), seed=0)
-    assert (sides > 0).sum() == np.any(foretold.by_all, axis=0).sum() == MOST_FEATURES
-    again, other = (foretell(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
+    predicted, sides, *_ = predict_masks(holed, X, np.arange(X.shape[1]), seed=0)
+    assert (sides > 0).sum() == np.any(predicted.by_all, axis=0).sum() == MOST_FEATURES
+    again, other = (predict_masks(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
     np.testing.assert_array_equal(again, sides)
     assert (np.flatnonzero(other) != np.flatnonzero(sides)).any()
 
@@ -294,10 +294,12 @@ def test_of_many_inputs_those_that_matter_are_kept():
 
 
 def test_outliers_do_not_rule():
-    """Of the values, and of what they are foretold by."""
+    """Of the values, and of what they are predicted by."""
     holed, completed = with_losses("above")
-    plain, *_ = foretell(holed, completed, FIRST_TWO, seed=0)
-    stretched, sides, *_ = foretell(np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0)
+    plain, *_ = predict_masks(holed, completed, FIRST_TWO, seed=0)
+    stretched, sides, *_ = predict_masks(
+        np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0
+    )
     np.testing.assert_allclose(stretched.by_value, plain.by_value, atol=0.1)
     assert (sides[:2] > 0).all()
 
@@ -327,16 +329,16 @@ def gains(sums, n_errors=10.0, n_rows=100):
     ],
 )
 def test_sides_of_features(by_value, by_all, sides, signs):
-    foretold = Foretold(gains(by_value), gains(by_all))
+    predicted = MaskGain(gains(by_value), gains(by_all))
     no_matter = np.zeros(len(sides))
-    np.testing.assert_array_equal(choose_sides(foretold, np.array(sides), no_matter), signs)
+    np.testing.assert_array_equal(choose_sides(predicted, np.array(sides), no_matter), signs)
 
 
 def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
-    for n_errors, sign in ((FORETOLD - 0.01, 1), (FORETOLD + 0.01, -1)):
+    for n_errors, sign in ((LEAST_STANDARD_ERRORS - 0.01, 1), (LEAST_STANDARD_ERRORS + 0.01, -1)):
         by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
-        foretold = Foretold(by_value, gains([300.0, 30.0]))
-        signs = choose_sides(foretold, np.array([0.2, -0.2]), np.zeros(2))
+        predicted = MaskGain(by_value, gains([300.0, 30.0]))
+        signs = choose_sides(predicted, np.array([0.2, -0.2]), np.zeros(2))
         np.testing.assert_array_equal(signs, [1, sign])
 
 
@@ -347,7 +349,7 @@ def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
         ([50, 2.4], [50, 2.4], [100, 50], [1, 0]),
         ([50, -5], [50, -9], [100, 50], [1, 0]),
         ([50, 2.6], [50, 2.6], [100, 50], [1, 1]),
-        # Something else foretells it.
+        # Something else predicts it.
         ([50, 2.4], [50, 2.6], [100, 50], [1, 1]),
         # Too little is expected to be told from nothing.
         ([50, 0], [50, 0], [100, 35.9], [1, 1]),
@@ -360,16 +362,16 @@ def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
         ([60, 1], [150, 1], [50, 50], [1, 0]),
     ],
 )
-def test_features_of_which_nothing_is_foretold_have_no_side(by_value, by_all, of_threshold, signs):
+def test_features_of_which_nothing_is_predicted_have_no_side(by_value, by_all, of_threshold, signs):
     by_value = np.hstack([gains(by_value[:1]), gains(by_value[1:], n_errors=1.0)])
-    foretold = Foretold(by_value, gains(by_all))
-    chosen = choose_sides(foretold, np.array([0.2, 0.1]), np.array(of_threshold, dtype=float))
+    predicted = MaskGain(by_value, gains(by_all))
+    chosen = choose_sides(predicted, np.array([0.2, 0.1]), np.array(of_threshold, dtype=float))
     np.testing.assert_array_equal(chosen, signs)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8, 1.0, -0.2])
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
-def test_what_an_estimate_foretells_of_a_threshold(fraction, correlation):
+def test_what_an_estimate_predicts_of_a_threshold(fraction, correlation):
     gain = gain_of_threshold(fraction, correlation)
     of_all = -fraction * np.log(fraction) - (1 - fraction) * np.log(1 - fraction)
     if correlation <= 0:
@@ -387,8 +389,8 @@ def test_what_an_estimate_foretells_of_a_threshold(fraction, correlation):
     ("by_value", "by_all", "part"),
     [(50, 100, 0.5), (100, 50, 1.0), (50, -10, 1.0), (-10, 50, 0.0), (-10, -50, 0.0), (0, 0, 0.0)],
 )
-def test_parts_of_what_is_foretold(by_value, by_all, part):
-    assert Foretold(gains([by_value]), gains([by_all])).part == pytest.approx(part)
+def test_parts_of_what_is_predicted(by_value, by_all, part):
+    assert MaskGain(gains([by_value]), gains([by_all])).part == pytest.approx(part)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +398,7 @@ def test_parts_of_what_is_foretold(by_value, by_all, part):
     [((1.0, 0.31), True), ((1.0, 0.29), False), ((0.29, 1.0), False), ((0.66, 0.66), True)],
 )
 def test_both_ways_to_measure_count(parts, answer):
-    by_regressions, by_models = (Foretold(gains([p * 100]), gains([100])) for p in parts)
+    by_regressions, by_models = (MaskGain(gains([p * 100]), gains([100])) for p in parts)
     assert decide_themselves(by_regressions, by_models, 1e-6) is answer
     # What depends on z alone says more of the data.
     assert not decide_themselves(by_regressions, by_models, -1e-6)
@@ -407,7 +409,7 @@ def test_both_ways_to_measure_count(parts, answer):
     [((2.9, 2.9), False), ((3.1, 3.1), True), ((1.0, 4.9), False), ((1.0, 5.1), True)],
 )
 def test_both_together_take_three_standard_errors(n_errors, answer):
-    by_regressions, by_models = (Foretold(gains([30], each), gains([30])) for each in n_errors)
+    by_regressions, by_models = (MaskGain(gains([30], each), gains([30])) for each in n_errors)
     assert by_regressions.standard_errors == pytest.approx(n_errors[0])
     assert decide_themselves(by_regressions, by_models, 1e-6) is answer
 
@@ -465,13 +467,13 @@ def fail(*args, **kwargs):
     ],
 )
 def test_nothing_is_weighed_where_all_is_told(told, expected, monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
     imputer = GNRImputer(**QUICK, missing_direction=told).fit(make_data())
     assert imputer.missing_direction_.tolist() == expected
 
 
 def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
     X = np.nan_to_num(make_data())
     imputer = GNRImputer(**QUICK).fit(X)
     assert imputer.missing_direction_.tolist() == [None] * 3
@@ -482,7 +484,7 @@ def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
 
 def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
     """What is not trained must not move what is imputed."""
-    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
     X = make_data()
     untold, told = (
         GNRImputer(**QUICK, alpha=0.0, missing_direction=direction).fit(X)
@@ -493,7 +495,7 @@ def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
 
 
 def test_nothing_is_weighed_or_described_where_the_mask_depends_on_z(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.foretell", fail)
+    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
     imputer = GNRImputer(**QUICK, mask_model="latent").fit(make_data())
     names = ("direction", "threshold", "slope", "floor", "ceiling")
     assert all(getattr(imputer, f"missing_{name}_") is None for name in names)
@@ -535,7 +537,7 @@ def test_candidates_are_linear_models_of_two_kinds(weighed):
 
 
 def test_no_values_decide_where_none_is_fitted_to(weighed):
-    """Where values foretell nothing of their masks, a model in which they decide is spared."""
+    """Where values predict nothing of their masks, a model in which they decide is spared."""
     X = correlated_rows(300, n_features=3)
     X[np.random.RandomState(0).uniform(size=300) < 0.4, 0] = np.nan
     imputer = GNRImputer(**QUICK).fit(X)
@@ -570,9 +572,9 @@ def test_rows_in_which_a_column_has_no_value(monkeypatch):
 
     def recorded(values, *args):
         seen.append(values)
-        return foretell(values, *args)
+        return predict_masks(values, *args)
 
-    monkeypatch.setattr("gnr_sklearn.gnr.foretell", recorded)
+    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", recorded)
     X = make_data(400)
     X[:, 2] = np.nan
     X[7, 2], X[9, 2] = 1.0, 2.0

@@ -1,9 +1,9 @@
 """Importance sampling whose proposal adapts to each row.
 
-The encoder does not see the mask, and its Gaussian has a diagonal covariance: where features
-depend on one another, or alpha is large, most of its samples have next to no weight. The second
-round draws from what the posterior would be if what decoders say were affine in z, and later ones
-from Gaussians fitted to the weighted samples so far.
+The encoder's Gaussian has a diagonal covariance, and in most models it does not see the mask: where
+features depend on one another, or alpha is large, most of its samples have next to no weight. The
+second round draws from what the posterior would be if what decoders say were affine in z, and later
+ones from Gaussians fitted to the weighted samples so far.
 """
 
 from __future__ import annotations
