@@ -41,6 +41,7 @@ MODELS = ("models", "model_parts", "selection_models", "layers", "categories", "
 TARGETS = (
     Target("nn/bounds.py", ("bounds", "adaptive")),
     Target("nn/models.py", MODELS),
+    Target("nn/selection.py", MODELS),
     Target("metrics.py", ("metrics", "frames")),
     Target(
         "_base.py",

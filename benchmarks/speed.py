@@ -30,12 +30,8 @@ from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import map_samples
 from gnr_sklearn.nn.bounds import quasi_normal
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.training import (
-    MaskedRows,
-    NegativeBound,
-    RandomBatches,
-    keep_freed_memory,
-)
+from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
+from gnr_sklearn.nn.training import NegativeBound, keep_freed_memory
 
 BATCH_SIZE, N_ROWS, N_FEATURES, HIDDEN = 128, 4898, 11, 128
 LATENT_DIM = N_FEATURES - 1

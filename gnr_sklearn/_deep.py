@@ -32,7 +32,8 @@ from gnr_sklearn.nn.checkpoint import (
     read_checkpoint,
 )
 from gnr_sklearn.nn.forks import use_one_thread_if_forked
-from gnr_sklearn.nn.training import MaskedRows, ProgressBar, RandomBatches, StepwiseNet
+from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
+from gnr_sklearn.nn.training import ProgressBar, StepwiseNet
 
 __all__ = ["EARLY_STOPPING", "LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
 

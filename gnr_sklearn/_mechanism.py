@@ -19,7 +19,7 @@ from gnr_sklearn._base import FloatArray
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.rows import MaskedRows
 
 if TYPE_CHECKING:
     from gnr_sklearn.gnr import GNRImputer

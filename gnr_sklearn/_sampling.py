@@ -21,7 +21,7 @@ from gnr_sklearn._validation import check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
-from gnr_sklearn.nn.training import MaskedRows, whole_chunk
+from gnr_sklearn.nn.rows import MaskedRows, whole_chunk
 
 __all__ = ["SamplingImputer", "expectation"]
 

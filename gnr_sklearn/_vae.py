@@ -24,14 +24,8 @@ from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.parallel import Shard, current_shard, is_same_for_all
-from gnr_sklearn.nn.training import (
-    HoldOut,
-    ImputationNet,
-    MaskedRows,
-    RatingNoise,
-    SequentialBatches,
-    StepwiseNet,
-)
+from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
+from gnr_sklearn.nn.training import ImputationNet, RatingNoise, StepwiseNet
 
 __all__ = ["VAEImputer"]
 

@@ -15,7 +15,8 @@ from gnr_sklearn._base import FloatArray, Interval, fit_context
 from gnr_sklearn._deep import DeepImputer, masked_rows
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.adversarial import AdversarialNet, generate
-from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
+from gnr_sklearn.nn.rows import MaskedRows
+from gnr_sklearn.nn.training import StepwiseNet
 
 __all__ = ["GAINImputer"]
 

@@ -25,11 +25,11 @@ _OURS = (
     "missingness.Compose", "missingness.Logistic", "missingness.MAR", "missingness.MCAR",
     "missingness.SelfMasking", "missingness.TailMasking", "nn.adversarial.AdversarialNet",
     "nn.adversarial.Discriminator", "nn.adversarial.Generator", "nn.adversarial.GeneratorLoss",
-    "nn.categories.DiscreteFeature", "nn.models.GNR", "nn.models.MIWAE", "nn.models.NotMIWAE",
-    "nn.models.PSMVAE", "nn.models.ValueGNR", "nn.parallel.Shard",
-    "nn.training.HoldOut", "nn.training.ImputationNet", "nn.training.NegativeBound",
-    "nn.training.ProgressBar", "nn.training.RandomBatches", "nn.training.RatingNoise",
-    "nn.training.SequentialBatches", "vae.MIWAEImputer",
+    "nn.categories.DiscreteFeature", "nn.models.GNR", "nn.models.MIWAE", "nn.selection.NotMIWAE",
+    "nn.selection.PSMVAE", "nn.models.ValueGNR", "nn.parallel.Shard",
+    "nn.rows.HoldOut", "nn.training.ImputationNet", "nn.training.NegativeBound",
+    "nn.training.ProgressBar", "nn.rows.RandomBatches", "nn.training.RatingNoise",
+    "nn.rows.SequentialBatches", "vae.MIWAEImputer",
     "vae.NotMIWAEImputer", "vae.PSMVAEImputer",
 )  # fmt: skip
 

@@ -12,7 +12,8 @@ from torch import nn
 from gnr_sklearn._base import FloatArray, Interval, StrOptions
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, feature_directions
-from gnr_sklearn.nn.models import MIWAE, PSMVAE, NotMIWAE
+from gnr_sklearn.nn.models import MIWAE
+from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
 
 __all__ = ["MIWAEImputer", "NotMIWAEImputer", "PSMVAEImputer"]
 

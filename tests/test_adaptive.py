@@ -22,7 +22,7 @@ from gnr_sklearn.nn.bounds import (
 from gnr_sklearn.nn.likelihoods import standard_normal_log_density
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MINIMUM_SCALE
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.rows import MaskedRows
 from tests.small_models import make_model, make_rows
 
 N_ROWS, N_FEATURES, LATENT_DIM = 12, 6, 3

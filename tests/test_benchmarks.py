@@ -54,7 +54,8 @@ from gnr_sklearn import GNRImputer, MeanImputer, NotMIWAEImputer
 from gnr_sklearn.missingness import ampute
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.training import MaskedRows, NegativeBound
+from gnr_sklearn.nn.rows import MaskedRows
+from gnr_sklearn.nn.training import NegativeBound
 
 KEY = {
     "protocol": "field",

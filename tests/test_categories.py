@@ -12,7 +12,8 @@ from torch.distributions import Categorical, Normal
 from gnr_sklearn.nn.bounds import log_weights
 from gnr_sklearn.nn.categories import CategoricalHead, CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.likelihoods import Gaussian, Mixed
-from gnr_sklearn.nn.models import GNR, MIWAE, PSMVAE, NotMIWAE, ValueGNR
+from gnr_sklearn.nn.models import GNR, MIWAE, ValueGNR
+from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
 
 # Of five features the second and the fourth are levels: three without an order, and two with one.
 DISCRETE = [

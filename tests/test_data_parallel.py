@@ -12,7 +12,7 @@ import torch
 
 from gnr_sklearn import GNRImputer, MIWAEImputer
 from gnr_sklearn.nn.parallel import Shard
-from gnr_sklearn.nn.training import MaskedRows, RandomBatches
+from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
 
 distributed = pytest.importorskip("torch.distributed")
 if not distributed.is_available() or not distributed.is_gloo_available():

@@ -26,7 +26,7 @@ from gnr_sklearn.nn.adversarial import (
     draw_hint,
     reconstruction_loss,
 )
-from gnr_sklearn.nn.training import MaskedRows, RandomBatches
+from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
 from tests.small_models import record_compiled
 
 QUICK = {"max_iter": 40, "random_state": 0}

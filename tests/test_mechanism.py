@@ -28,7 +28,7 @@ from gnr_sklearn._mechanism import (
 from gnr_sklearn.nn.adaptive import WeightedSamples, adaptive_importance_sampling
 from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR, ValueGNR
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.rows import MaskedRows
 from tests.contract import TINY_NET
 from tests.small_models import make_model, terms_at
 

@@ -8,8 +8,9 @@ import torch
 
 from gnr_sklearn.nn.categories import DiscreteFeature
 from gnr_sklearn.nn.likelihoods import StudentT
-from gnr_sklearn.nn.models import GNR, MIWAE, PSMVAE, NotMIWAE, Terms, ValueGNR
+from gnr_sklearn.nn.models import GNR, MIWAE, Terms, ValueGNR
 from gnr_sklearn.nn.networks import PermutationInvariantEncoder, ZeroFillEncoder
+from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
 from tests.small_models import make_rows
 
 N_FEATURES = 4

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gnr_sklearn import GAINImputer, MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
-from gnr_sklearn.nn.training import MaskedRows, map_chunks
+from gnr_sklearn.nn.rows import MaskedRows, map_chunks
 from tests.contract import make_data, paper_gnr
 
 NET = {"hidden_dims": 8, "max_iter": 20, "random_state": 0}

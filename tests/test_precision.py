@@ -12,7 +12,7 @@ from gnr_sklearn._sampling import expectation
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import adaptive_importance_sampling
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.rows import MaskedRows
 from tests.contract import paper_gnr
 
 # What the documentation of ``precision`` states, in standard deviations.

@@ -8,9 +8,9 @@ from scipy.stats import norm
 
 from gnr_sklearn.nn.adaptive import adaptive_importance_sampling
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights, quasi_normal
-from gnr_sklearn.nn.models import PSMVAE, NotMIWAE
 from gnr_sklearn.nn.processes import MissingProcess
-from gnr_sklearn.nn.training import MaskedRows
+from gnr_sklearn.nn.rows import MaskedRows
+from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
 from tests.small_models import bound_of, make_model, terms_at
 
 PROCESSES = ("self_masking", "self_masking_known", "linear", "nonlinear")

@@ -10,14 +10,8 @@ from tqdm import tqdm
 
 from gnr_sklearn import MIWAEImputer
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.training import (
-    HoldOut,
-    ImputationNet,
-    MaskedRows,
-    RandomBatches,
-    SequentialBatches,
-    map_chunks,
-)
+from gnr_sklearn.nn.rows import HoldOut, MaskedRows, RandomBatches, SequentialBatches, map_chunks
+from gnr_sklearn.nn.training import ImputationNet
 
 
 @pytest.fixture

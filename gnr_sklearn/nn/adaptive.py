@@ -25,7 +25,7 @@ from gnr_sklearn.nn.likelihoods import (
     standard_normal_log_density,
 )
 from gnr_sklearn.nn.models import LatentVariableModel, Terms
-from gnr_sklearn.nn.training import MaskedRows, map_chunks
+from gnr_sklearn.nn.rows import MaskedRows, map_chunks
 
 __all__ = [
     "WeightedSamples",

@@ -14,7 +14,8 @@ from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnr_sklearn.nn.training import Batch, MaskedRows, StepwiseNet, map_chunks
+from gnr_sklearn.nn.rows import Batch, MaskedRows, map_chunks
+from gnr_sklearn.nn.training import StepwiseNet
 
 __all__ = [
     "NOISE_LIMIT",

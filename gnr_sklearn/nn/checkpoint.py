@@ -17,8 +17,9 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.history import History
 
+from gnr_sklearn.nn.rows import MaskedRows
 from gnr_sklearn.nn.state import Arrays, describe_weights, keep, kept, restore_weights
-from gnr_sklearn.nn.training import MaskedRows, StepwiseNet
+from gnr_sklearn.nn.training import StepwiseNet
 
 __all__ = ["TrainingCheckpoint", "check_belongs", "digest_of_rows", "read_checkpoint"]
 
