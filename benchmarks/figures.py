@@ -103,7 +103,7 @@ def draw_fits(datasets: Sequence[str], data_dir: Path | None, folder: Path) -> N
         task, imputer, _ = fitted[LATENT]
         X = task.X
         if imputer.latent_dim_ > 1:
-            LatentSpaceDisplay.from_estimator(imputer, X, ax=ax, style={"s": 2})
+            LatentSpaceDisplay.from_estimator(imputer, X, ax=ax, scatter_kwargs={"s": 2})
         else:
             # One dimension has no second: the paper's density alone remains.
             for count in np.unique(np.isnan(X).sum(axis=1)):

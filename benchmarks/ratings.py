@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import ndcg_score
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.datasets import load_coat
 
 COAT, R3_SHAPED = "coat", "r3-shaped"

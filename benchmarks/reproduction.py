@@ -43,7 +43,7 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.metrics import mask_accuracy, mask_auc
 
 SEEDS = 3

@@ -27,7 +27,7 @@ from benchmarks.ratings import R3_SHAPED, SONGS, USERS, draw_r3_shaped
 from benchmarks.records import RecordFile
 from benchmarks.table4 import BOUNDS, SAMPLES, VAE
 from gnr_sklearn import GNRImputer, MFImputer
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.missingness import MCAR, ampute
 
 N_FEATURES = 20

@@ -42,8 +42,8 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
-from gnr_sklearn._base import FloatArray
 from gnr_sklearn._propensities import NaiveBayesPropensity
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.factorization import WITHOUT_PROPENSITIES
 from gnr_sklearn.plotting import RatingDistributionDisplay

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 
 __all__ = ["Factors", "LeastSquares", "MFMethod", "Ratings", "predicted"]
 

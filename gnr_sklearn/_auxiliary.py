@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
 from gnr_sklearn._validation import seed_random_states
 

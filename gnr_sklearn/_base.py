@@ -27,6 +27,7 @@ from gnr_sklearn import __version__
 from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
 from gnr_sklearn._columns import ColumnKind, Columns, as_frame, as_native, as_objects
 from gnr_sklearn._discrete import DiscreteFeatures
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import feature_limits, without_pandas_na
 
 # These are scikit-learn's own means of checking parameters, and of telling which container a user
@@ -44,7 +45,6 @@ from sklearn.utils._set_output import _get_output_config  # isort: skip
 __all__ = [
     "BaseImputer",
     "BoundedImputer",
-    "FloatArray",
     "HasMethods",
     "Interval",
     "MixedImputer",
@@ -58,9 +58,6 @@ _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or"
 
 # Variances of larger numbers overflow, and with them all that rests on these.
 LARGEST_NUMBER = 1e150
-
-FloatArray = NDArray[np.floating[Any]]
-BoolArray = NDArray[np.bool_]
 
 
 class Interval(_Interval):

@@ -18,9 +18,9 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from torch import Tensor
 
-from gnr_sklearn._base import FloatArray
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import seed_random_states
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
 from gnr_sklearn.nn.processes import ValueProcess

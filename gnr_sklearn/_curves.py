@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-__all__ = ["CURVED", "Curves"]
+from gnr_sklearn._types import FloatArray
 
-FloatArray = NDArray[np.floating[Any]]
+__all__ = ["CURVED", "Curves"]
 
 # Distributions of values that are normal on a curve.
 CURVED = ("log_normal", "bounded", "count")

@@ -21,9 +21,10 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
 from gnr_sklearn import __version__
-from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions
+from gnr_sklearn._base import BoundedImputer, Interval, StrOptions
 from gnr_sklearn._epochs import EpochTasks
 from gnr_sklearn._identity import identity_of
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.checkpoint import (
     TrainingCheckpoint,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiscreteFeatures"]
+from gnr_sklearn._types import FloatArray
 
-FloatArray = NDArray[np.floating[Any]]
+__all__ = ["DiscreteFeatures"]
 
 
 class DiscreteFeatures:

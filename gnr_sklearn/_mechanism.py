@@ -15,7 +15,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian

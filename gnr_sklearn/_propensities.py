@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import nearest_level
 
 __all__ = [

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.nn.likelihoods import Continuous, SelectedGaussian, StudentT
 
 __all__ = ["points_of"]
-
-FloatArray = NDArray[np.floating[Any]]
 
 # Of a standard normal distribution; the few are for what is left beside a truncated one.
 POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(16)

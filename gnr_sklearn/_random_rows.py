@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 
 __all__ = ["RandomRows"]
 

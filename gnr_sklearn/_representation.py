@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._auxiliary import check_feature_info
-from gnr_sklearn._base import FloatArray, MixedImputer, StrOptions
+from gnr_sklearn._base import MixedImputer, StrOptions
 from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
 from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import DeepImputer
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import ALIKE, Units, fit_units
 from gnr_sklearn.nn.categories import DiscreteFeature
 

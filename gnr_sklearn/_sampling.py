@@ -14,9 +14,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from gnr_sklearn._base import FloatArray, Interval
+from gnr_sklearn._base import Interval
 from gnr_sklearn._deep import masked_rows
 from gnr_sklearn._representation import RepresentingImputer
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ __all__ = [
     "fit_clone",
     "standard_draws",
     "tilt",
-    "with_nan",
 ]
 
 # Imputers that work in other units give observed values back up to rounding, of float32 at worst.
@@ -135,14 +133,6 @@ def tilt(
         step[data.missing[:, j], j] = data.scale[j] * (weights * draws).sum(axis=0)
         effective.append(1.0 / (weights**2).sum(axis=0))
     return step, float(np.mean(np.concatenate(effective))) if effective else np.nan
-
-
-def with_nan(values: NDArray[np.floating], marker: object) -> FloatArray:
-    """Put NaN in place of a marker of missing values."""
-    missing = np.isnan(values)
-    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
-        missing |= values == values.dtype.type(marker)
-    return np.where(missing, np.nan, values).astype(np.float64)
 
 
 def copy_of(X: Any) -> Any:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import FloatArray
 from gnr_sklearn._curves import Curves
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._quadrature import points_of
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn.nn.likelihoods import Continuous
 
 __all__ = ["ALIKE", "Scaling", "Units", "fit_units"]

@@ -19,9 +19,10 @@ from torch import nn
 from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
-from gnr_sklearn._base import FloatArray, Interval, StrOptions, fit_context
+from gnr_sklearn._base import Interval, StrOptions, fit_context
 from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.parallel import Shard, current_shard, is_same_for_all
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches

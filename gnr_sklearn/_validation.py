@@ -61,6 +61,14 @@ def without_pandas_na(X: Any) -> Any:
     return X
 
 
+def with_nan(values: NDArray[np.floating], marker: object) -> NDArray[np.float64]:
+    """Put NaN in place of a marker of missing values."""
+    missing = np.isnan(values)
+    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
+        missing |= values == values.dtype.type(marker)
+    return np.where(missing, np.nan, values).astype(np.float64)
+
+
 def check_matrix(X: object, name: str) -> NDArray[np.floating]:
     """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
     try:

@@ -15,7 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, MixedImputer, StrOptions
+from gnr_sklearn._base import BoundedImputer, Interval, MixedImputer, StrOptions
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import draw_seed
 
 try:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gnr_sklearn._als import Factors, LeastSquares, MFMethod, Ratings, predicted
 from gnr_sklearn._auxiliary import check_side_info
-from gnr_sklearn._base import BoundedImputer, FloatArray, Interval, StrOptions, fit_context
+from gnr_sklearn._base import BoundedImputer, Interval, StrOptions, fit_context
 from gnr_sklearn._propensities import (
     BySideInformation,
     MarginalPropensity,
@@ -21,6 +21,7 @@ from gnr_sklearn._propensities import (
     check_mar_sample,
     check_propensity,
 )
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import draw_seed
 
 __all__ = ["MFImputer"]

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from gnr_sklearn._base import FloatArray, Interval, fit_context
+from gnr_sklearn._base import Interval, fit_context
 from gnr_sklearn._deep import DeepImputer, masked_rows
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.adversarial import AdversarialNet, generate
 from gnr_sklearn.nn.rows import MaskedRows

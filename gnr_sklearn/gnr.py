@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from sklearn.base import is_classifier
 from torch import nn
 
-from gnr_sklearn._base import FloatArray, HasMethods, Interval, StrOptions
+from gnr_sklearn._base import HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._mechanism import (
@@ -27,6 +27,7 @@ from gnr_sklearn._mechanism import (
     removal_error,
 )
 from gnr_sklearn._random_rows import RandomRows
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
 from gnr_sklearn.nn.models import GNR, ValueGNR

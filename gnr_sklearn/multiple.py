@@ -58,6 +58,7 @@ from gnr_sklearn._validation import (
     input_names,
     read_table,
     seed_random_states,
+    with_nan,
 )
 
 __all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
@@ -408,10 +409,7 @@ def _fit_and_sample(
 
 def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Mark cells of which each column must keep one, for the imputer to give the same columns."""
-    missing = np.isnan(values)
-    marker = getattr(imputer, "missing_values", np.nan)
-    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
-        missing |= values == values.dtype.type(marker)
+    missing = np.isnan(with_nan(values, getattr(imputer, "missing_values", np.nan)))
     required = ~missing[:, ~missing.all(axis=0)]
     if getattr(imputer, "add_indicator", False):
         required = np.hstack([required, missing[:, missing.any(axis=0)]])

@@ -29,7 +29,6 @@ from gnr_sklearn._sensitivity import (
     fit_clone,
     standard_draws,
     tilt,
-    with_nan,
 )
 from gnr_sklearn._validation import (
     DataFrameLike,
@@ -41,6 +40,7 @@ from gnr_sklearn._validation import (
     check_number,
     input_names,
     seed_random_states,
+    with_nan,
 )
 
 # scikit-learn's own message for what is not installed; private there.

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from gnr_sklearn._base import FloatArray, Interval, StrOptions
+from gnr_sklearn._base import Interval, StrOptions
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, feature_directions
 from gnr_sklearn.nn.models import MIWAE

@@ -47,7 +47,7 @@ def test_pictures_need_matplotlib(X, draw, monkeypatch):
 def test_two_dimensions_are_shown_as_they_are():
     z = np.random.default_rng(0).normal(size=(40, 2))
     groups = np.where(z[:, 0] > 0, "right", "left")
-    display = LatentSpaceDisplay.from_predictions(z, groups, style={"s": 3})
+    display = LatentSpaceDisplay.from_predictions(z, groups, scatter_kwargs={"s": 3})
     np.testing.assert_array_equal(display.points, z)
     points = [c for c in display.ax_.collections if len(c.get_offsets()) > 1]
     drawn = {c.get_label(): c.get_offsets() for c in points if c.get_label() in ("left", "right")}
@@ -92,7 +92,7 @@ def test_wrong_arguments_of_a_latent_space(X):
 def test_training_is_shown_term_by_term(X):
     net = {"hidden_dims": 4, "random_state": 0, "n_importance_samples": 3}
     imputer = GNRImputer(**net, mask_model="latent", prior=None, max_iter=250).fit(X)
-    display = TrainingDisplay.from_estimator(imputer, style={"marker": "."})
+    display = TrainingDisplay.from_estimator(imputer, line_kwargs={"marker": "."})
     assert list(display.losses) == ["training"]
     assert list(display.losses["training"]) == imputer.history_[:, "train_loss"]
     assert set(display.terms) == {"observed values", "mask", "latent variable"}
@@ -131,7 +131,7 @@ def test_spread_of_draws_is_in_parts_of_what_is_observed(X):
     missing = np.isnan(X)
     scale = np.nanstd(X, axis=0)
     draws = np.where(missing, 0.5 * scale * noise, X)
-    display = DrawSpreadDisplay.from_predictions(X, draws, style={"showfliers": False})
+    display = DrawSpreadDisplay.from_predictions(X, draws, box_kwargs={"showfliers": False})
     shown = np.flatnonzero(missing.any(axis=0))
     assert display.feature_names == [f"x{j}" for j in shown]
     for spread, j in zip(display.spreads, shown, strict=True):

@@ -383,7 +383,7 @@ def test_imputed_values_stand_beside_observed_ones(X, kind):
         for bars in display.axes_[0].containers:
             assert sum(p.get_height() * p.get_width() for p in bars) == pytest.approx(1)
     axes = plt.subplots(1, 2)[1]
-    again = display.plot(axes, kind=kind, style={"alpha": 0.1})
+    again = display.plot(axes, kind=kind, artist_kwargs={"alpha": 0.1})
     assert_array_equal(again.axes_, axes)
     drawn = axes[0].collections or axes[0].patches
     assert drawn[0].get_alpha() == 0.1

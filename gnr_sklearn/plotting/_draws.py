@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
 from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
 
@@ -55,14 +55,14 @@ class DrawSpreadDisplay:
         self.spreads = spreads
         self.feature_names = feature_names
 
-    def plot(self, ax: Any = None, *, style: dict[str, Any] | None = None) -> Self:
+    def plot(self, ax: Any = None, *, box_kwargs: dict[str, Any] | None = None) -> Self:
         """Draw a box for each feature.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             Where to draw; None for a new figure.
-        style : dict or None, default=None
+        box_kwargs : dict or None, default=None
             Keywords for matplotlib's ``boxplot``, such as ``{"showfliers": False}``.
 
         Returns
@@ -77,7 +77,7 @@ class DrawSpreadDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         ax = new_axes(ax)
-        ax.boxplot(list(self.spreads), **style or {})
+        ax.boxplot(list(self.spreads), **box_kwargs or {})
         ax.set_xticks(np.arange(1, len(self.spreads) + 1), self.feature_names, rotation=90)
         ax.set(ylabel="Spread of draws / spread of observed values", ylim=(0, None))
         self.ax_, self.figure_ = ax, ax.figure
@@ -90,7 +90,7 @@ class DrawSpreadDisplay:
         draws: ArrayLike,
         *,
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        box_kwargs: dict[str, Any] | None = None,
     ) -> DrawSpreadDisplay:
         """Show the spread of draws.
 
@@ -100,7 +100,7 @@ class DrawSpreadDisplay:
             A table of numbers with NaN where values are missing.
         draws : array-like of shape (n_draws, n_samples, n_features)
             Completed tables, at least two.
-        ax, style
+        ax, box_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -133,7 +133,7 @@ class DrawSpreadDisplay:
         display = cls(
             [of_draws[missing[:, j], k] for k, j in enumerate(shown)], [names[j] for j in shown]
         )
-        return display.plot(ax, style=style)
+        return display.plot(ax, box_kwargs=box_kwargs)
 
     @classmethod
     def from_estimator(
@@ -144,7 +144,7 @@ class DrawSpreadDisplay:
         *,
         random_state: int | np.random.RandomState | None = None,
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        box_kwargs: dict[str, Any] | None = None,
     ) -> DrawSpreadDisplay:
         """Show how far the draws of a fitted imputer lie apart.
 
@@ -158,7 +158,7 @@ class DrawSpreadDisplay:
             Number of draws, at least 2.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
-        ax, style
+        ax, box_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -180,4 +180,4 @@ class DrawSpreadDisplay:
         require_method(imputer, "sample")
         incomplete(check_matrix(X, "X"))
         draws = imputer.sample(X, n_draws, random_state=random_state)
-        return cls.from_predictions(X, draws, ax=ax, style=style)
+        return cls.from_predictions(X, draws, ax=ax, box_kwargs=box_kwargs)

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gnr_sklearn._base import FloatArray
 from gnr_sklearn._columns import read_columns
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names, read_table
 from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
 
@@ -78,7 +78,7 @@ class ImputedValuesDisplay:
         self.categories = categories
 
     def plot(
-        self, ax: Any = None, *, kind: Kind = "density", style: dict[str, Any] | None = None
+        self, ax: Any = None, *, kind: Kind = "density", artist_kwargs: dict[str, Any] | None = None
     ) -> Self:
         """Draw a picture for each feature.
 
@@ -88,7 +88,7 @@ class ImputedValuesDisplay:
             One for each feature; None for a new figure.
         kind : {"density", "strip"}, default="density"
             Histograms whose areas are 1, with bins in common, or a point for each value.
-        style : dict or None, default=None
+        artist_kwargs : dict or None, default=None
             Keywords for matplotlib's ``hist`` or ``scatter``, such as ``{"alpha": 0.3}``.
 
         Returns
@@ -112,7 +112,7 @@ class ImputedValuesDisplay:
             axes, self.observed, self.imputed, self.feature_names, strict=True
         ):
             levels = self.categories.get(name, ())
-            draw(each, {"observed": observed, "imputed": imputed}, style or {}, len(levels))
+            draw(each, {"observed": observed, "imputed": imputed}, artist_kwargs or {}, len(levels))
             each.set(xlabel=name)
             if len(levels):
                 each.set_xticks(range(len(levels)), [str(level) for level in levels])
@@ -128,7 +128,7 @@ class ImputedValuesDisplay:
         *,
         kind: Kind = "density",
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        artist_kwargs: dict[str, Any] | None = None,
     ) -> ImputedValuesDisplay:
         """Compare the values of a table with those that were put into its gaps.
 
@@ -138,7 +138,7 @@ class ImputedValuesDisplay:
             A table with NaN where values are missing, or a data frame with gaps.
         X_imputed : array-like or DataFrame of shape (n_samples, n_features)
             The same without gaps, such as an imputation or one of several draws.
-        kind, ax, style
+        kind, ax, artist_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -181,7 +181,7 @@ class ImputedValuesDisplay:
             [names[j] for j in shown],
             categories,
         )
-        return display.plot(ax, kind=kind, style=style)
+        return display.plot(ax, kind=kind, artist_kwargs=artist_kwargs)
 
     @classmethod
     def from_estimator(
@@ -191,7 +191,7 @@ class ImputedValuesDisplay:
         *,
         kind: Kind = "density",
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        artist_kwargs: dict[str, Any] | None = None,
     ) -> ImputedValuesDisplay:
         """Compare the values of a table with those that a fitted imputer puts into its gaps.
 
@@ -201,7 +201,7 @@ class ImputedValuesDisplay:
             It must give every column back.
         X : array-like or DataFrame of shape (n_samples, n_features)
             A table with NaN where values are missing.
-        kind, ax, style
+        kind, ax, artist_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -220,7 +220,7 @@ class ImputedValuesDisplay:
         values = read_table(X, "X")
         incomplete(values)
         filled = completed(imputer, X, values.shape)
-        return cls.from_predictions(X, filled, kind=kind, ax=ax, style=style)
+        return cls.from_predictions(X, filled, kind=kind, ax=ax, artist_kwargs=artist_kwargs)
 
     def _axes(self, ax: Any) -> Any:
         import matplotlib.pyplot as plt
@@ -238,7 +238,7 @@ class ImputedValuesDisplay:
 
     @staticmethod
     def _draw_density(
-        ax: Any, groups: dict[str, FloatArray], style: dict[str, Any], n_levels: int
+        ax: Any, groups: dict[str, FloatArray], artist_kwargs: dict[str, Any], n_levels: int
     ) -> None:
         together = np.concatenate(list(groups.values()))
         # As numpy counts them, for the smaller group must not be lost in wide bins.
@@ -249,16 +249,18 @@ class ImputedValuesDisplay:
         for name, values in groups.items():
             settings = {"alpha": 0.5, "color": COLOURS[name], "label": name}
             if len(values):
-                ax.hist(values, edges, density=True, **settings | style)
+                ax.hist(values, edges, density=True, **settings | artist_kwargs)
         ax.set_yticks([])
 
     @staticmethod
     def _draw_strip(
-        ax: Any, groups: dict[str, FloatArray], style: dict[str, Any], n_levels: int
+        ax: Any, groups: dict[str, FloatArray], artist_kwargs: dict[str, Any], n_levels: int
     ) -> None:
         for height, (name, values) in enumerate(groups.items()):
             settings = {"s": 8, "alpha": 0.5, "color": COLOURS[name], "label": name}
             ax.scatter(
-                values, height + JITTER * (spread_out(len(values)) - 0.5), **settings | style
+                values,
+                height + JITTER * (spread_out(len(values)) - 0.5),
+                **settings | artist_kwargs,
             )
         ax.set_yticks(range(len(groups)), list(groups))

@@ -10,7 +10,7 @@ from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 from sklearn.utils import check_array, column_or_1d
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, read_table
 from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
 
@@ -68,14 +68,14 @@ class LatentSpaceDisplay:
         self.groups = groups
         self.axis_labels = axis_labels
 
-    def plot(self, ax: Any = None, *, style: dict[str, Any] | None = None) -> Self:
+    def plot(self, ax: Any = None, *, scatter_kwargs: dict[str, Any] | None = None) -> Self:
         """Draw a point for each row, and lines of equal density for each group.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             Where to draw; None for a new figure.
-        style : dict or None, default=None
+        scatter_kwargs : dict or None, default=None
             Keywords for matplotlib's ``scatter``, such as ``{"s": 4}``.
 
         Returns
@@ -96,7 +96,7 @@ class LatentSpaceDisplay:
             points = self.points[self.groups == group]
             colour = f"C{number % MOST_GROUPS}"
             settings = {"s": 8, "alpha": 0.5, "color": colour, "label": str(group)}
-            ax.scatter(*points.T, **settings | (style or {}))
+            ax.scatter(*points.T, **settings | (scatter_kwargs or {}))
             if len(points) >= LEAST_POINTS and np.linalg.matrix_rank(np.cov(points.T)) == 2:
                 density = gaussian_kde(points.T)(np.stack(grid).reshape(2, -1))
                 ax.contour(*grid, density.reshape(GRID, GRID), 4, colors=colour, linewidths=0.8)
@@ -112,7 +112,7 @@ class LatentSpaceDisplay:
         groups: ArrayLike,
         *,
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        scatter_kwargs: dict[str, Any] | None = None,
     ) -> LatentSpaceDisplay:
         """Show places in a latent space.
 
@@ -122,7 +122,7 @@ class LatentSpaceDisplay:
             What ``encode`` returns.
         groups : array-like of shape (n_samples,)
             What each row is drawn as, with at most ten different values.
-        ax, style
+        ax, scatter_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -158,7 +158,7 @@ class LatentSpaceDisplay:
                 f"component 2, {shares[1]:.0%} of the variance",
             )
             places = np.asarray(component.set_output(transform="default").transform(places))
-        return cls(places, kinds, labels).plot(ax, style=style)
+        return cls(places, kinds, labels).plot(ax, scatter_kwargs=scatter_kwargs)
 
     @classmethod
     def from_estimator(
@@ -168,7 +168,7 @@ class LatentSpaceDisplay:
         groups: ArrayLike | None = None,
         *,
         ax: Any = None,
-        style: dict[str, Any] | None = None,
+        scatter_kwargs: dict[str, Any] | None = None,
     ) -> LatentSpaceDisplay:
         """Show where a fitted imputer puts rows.
 
@@ -181,7 +181,7 @@ class LatentSpaceDisplay:
         groups : array-like of shape (n_samples,) or None, default=None
             What each row is drawn as, with at most ten different values; None for whether more
             of it is missing than of the median row.
-        ax, style
+        ax, scatter_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -205,4 +205,4 @@ class LatentSpaceDisplay:
             median = int(np.median(n_missing))
             more, less = f"more than {median} missing", f"at most {median} missing"
             groups = np.where(n_missing > median, more, less)
-        return cls.from_predictions(imputer.encode(X), groups, ax=ax, style=style)
+        return cls.from_predictions(imputer.encode(X), groups, ax=ax, scatter_kwargs=scatter_kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnr_sklearn._base import FloatArray
+from gnr_sklearn._types import FloatArray
 
 __all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
 

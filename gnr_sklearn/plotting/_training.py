@@ -64,14 +64,14 @@ class TrainingDisplay:
         self.losses = losses
         self.terms = terms
 
-    def plot(self, ax: Any = None, *, style: dict[str, Any] | None = None) -> Self:
+    def plot(self, ax: Any = None, *, line_kwargs: dict[str, Any] | None = None) -> Self:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, array-like of them or None, default=None
             One for the losses and one for the terms, if there are some; None for a new figure.
-        style : dict or None, default=None
+        line_kwargs : dict or None, default=None
             Keywords for matplotlib's ``plot``, such as ``{"marker": "."}``.
 
         Returns
@@ -98,7 +98,9 @@ class TrainingDisplay:
         axes = as_many_axes(ax, len(pictures))
         for each, (label, curves) in zip(axes, pictures, strict=True):
             for name, values in curves.items():
-                each.plot(np.arange(1, len(values) + 1), values, **{"label": name} | (style or {}))
+                each.plot(
+                    np.arange(1, len(values) + 1), values, **{"label": name} | (line_kwargs or {})
+                )
             each.set(xlabel="Epoch", ylabel=label)
             each.legend()
         self.axes_, self.figure_ = axes, axes[0].figure
@@ -106,7 +108,7 @@ class TrainingDisplay:
 
     @classmethod
     def from_estimator(
-        cls, imputer: Any, *, ax: Any = None, style: dict[str, Any] | None = None
+        cls, imputer: Any, *, ax: Any = None, line_kwargs: dict[str, Any] | None = None
     ) -> TrainingDisplay:
         """Show how a fitted imputer was trained.
 
@@ -114,7 +116,7 @@ class TrainingDisplay:
         ----------
         imputer : fitted imputer with ``history_``
             Such as :class:`~gnr_sklearn.GNRImputer`.
-        ax, style
+        ax, line_kwargs
             As in :meth:`plot`.
 
         Returns
@@ -144,4 +146,4 @@ class TrainingDisplay:
                 if all(name in epoch for epoch in history)
             }
 
-        return cls(curves(LOSSES), curves(TERMS)).plot(ax, style=style)
+        return cls(curves(LOSSES), curves(TERMS)).plot(ax, line_kwargs=line_kwargs)
