@@ -58,7 +58,8 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             Whether to centre and scale each feature by the mean and standard deviation
             of its observed values, or to take the data as they are. The starting point
             of the encoder is 0 in place of what is missing, so that None suits data
-            where 0 is a sensible value. "shared" says that all features are measured in the same
+            where 0 is a sensible value. With "observed" a feature of which all observed values are
+            the same is imputed by that value. "shared" says that all features are measured in the same
             way, as ratings of items by users are: they have one mean and one standard deviation,
             a process by which values go missing that is the same for all, and weights in the
             decoders that deviate, under `loading_penalty`, from what is common to them.
@@ -71,6 +72,13 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             in the decoders, and embeddings in the permutation-invariant encoder, are linear
             functions of them and a deviation under `loading_penalty`.
         """
+
+    def _find_constants(self, values: FloatArray) -> None:
+        """Find features of one observed value, which have no unit and nothing to learn."""
+        least, largest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        found = np.flatnonzero((least == largest) & ~self._discrete.is_discrete)
+        is_own_unit = self.scaling == "observed"
+        self._constants = {int(j): float(least[j]) for j in found} if is_own_unit else {}
 
     def _fit_units(self, values: FloatArray) -> None:
         """Learn the units of the observed values; the user's bounds are known."""
@@ -178,7 +186,9 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         return np.hstack([clipped, wide[:, len(numbers) :]])
 
     def _finished(self, values: FloatArray) -> FloatArray:
-        """Round what can be no other number, in place: codes and counts."""
+        """Put in place what can be no other number: constants, codes and counts."""
+        for feature, value in self._constants.items():
+            values[..., feature] = np.clip(value, self._lowest[feature], self._highest[feature])
         curves = self._units.curves
         for feature, kind in (curves.kinds if curves is not None else {}).items():
             if kind == "count":

@@ -353,6 +353,7 @@ class VAEImputer(SamplingImputer):
         n_rows, n_held_out = len(values), 0
         if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
             n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
+        self._find_constants(values)
         net = self._new_net(values, side, seeds, n_held_out)
         self._train(net, self._rows(values, side))
         losses = [
@@ -368,6 +369,8 @@ class VAEImputer(SamplingImputer):
 
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         net = self._net_to_go_on()
+        # Later rows may have other values.
+        self._constants = {}
         if net is None:
             side = check_side_info(side_info, len(values))
         else:

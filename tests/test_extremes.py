@@ -122,3 +122,19 @@ def test_the_order_of_columns_hardly_matters(imputer):
         imputed = each.fit_transform(table[:, columns])
         rmse.append(np.sqrt(np.mean((imputed - complete[:, columns])[holes[:, columns]] ** 2)))
     assert abs(rmse[1] / rmse[0] - 1) < 0.1
+
+
+def test_constant_columns_are_imputed_by_the_constant(imputer):
+    if isinstance(imputer, MFImputer):
+        pytest.skip("its columns are ratings in the same units")
+    table = make_data()
+    table[:, 1] = np.where(np.arange(len(table)) % 3, 7.0, np.nan)
+    assert_array_equal(clone(imputer).fit_transform(table)[:, 1], 7.0)
+    if not isinstance(imputer, VAEImputer):
+        return
+    fitted = clone(imputer).fit(table)
+    assert_array_equal(fitted.sample(table, 2, random_state=0)[..., 1], 7.0)
+    bounded = clone(imputer).set_params(max_value=6.0).fit_transform(table)
+    assert (bounded[np.isnan(table[:, 1]), 1] == 6.0).all()
+    # Further rows may have other values.
+    assert len(np.unique(fitted.partial_fit(np.nan_to_num(table)).transform(table)[:, 1])) > 2
