@@ -12,7 +12,7 @@ from scipy.stats import gmean
 from benchmarks.protocols import PAPER_MODEL, Method, cells_of, find_data_dir, run_cells
 from benchmarks.records import Record, RecordFile
 from gnr_sklearn import GNRImputer
-from gnr_sklearn.gnr import ALPHAS
+from gnr_sklearn._choices import ALPHAS
 
 AUTO = "auto"
 CLOSE = 1.03

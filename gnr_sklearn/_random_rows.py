@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnr_sklearn._types import FloatArray
 
-__all__ = ["RandomRows"]
+__all__ = ["RandomRows", "some_rows"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,10 @@ class RandomRows:
         # In the order in which they came.
         lowest = np.sort(np.argsort(keys)[: self.most])
         return RandomRows(self.most, keys[lowest], tuple(table[lowest] for table in tables))
+
+
+def some_rows(n_rows: int, most: int, seed: int) -> slice | NDArray[np.intp]:
+    """Choose rows at random where there are too many."""
+    if n_rows <= most:
+        return slice(None)
+    return np.sort(np.random.RandomState(seed).choice(n_rows, most, replace=False))

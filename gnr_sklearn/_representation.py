@@ -55,18 +55,17 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
             the median.
         scaling : {"observed", "shared", "ratings"} or None, default="observed"
-            Whether to centre and scale each feature by the mean and standard deviation
-            of its observed values, or to take the data as they are. The starting point
-            of the encoder is 0 in place of what is missing, so that None suits data
-            where 0 is a sensible value. With "observed" a feature of which all observed values are
-            the same is imputed by that value. "shared" says that all features are measured in the same
-            way, as ratings of items by users are: they have one mean and one standard deviation,
-            a process by which values go missing that is the same for all, and weights in the
-            decoders that deviate, under `loading_penalty`, from what is common to them.
-            "ratings" says that as well, and curves the scale by eq. 21 of Chen et al. (2023), with
-            noise in training and a mean of x given z that lies within the curve, from 0 to 1, on
-            which the highest rating is 1. The lowest and the highest are `min_value` and
-            `max_value`, or the ones observed.
+            Whether to centre and scale each feature by the mean and standard deviation of its
+            observed values, or to take the data as they are. The starting point of the encoder is 0
+            in place of what is missing, so that None suits data where 0 is a sensible value. With
+            "observed" a feature of which all observed values are the same is imputed by that value.
+            "shared" says that all features are measured in the same way, as ratings of items by
+            users are: they have one mean and one standard deviation, a process by which values go
+            missing that is the same for all, and weights in the decoders that deviate, under
+            `loading_penalty`, from what is common to them. "ratings" says that as well, and curves
+            the scale by eq. 21 of Chen et al. (2023), with noise in training and a mean of x given
+            z that lies within the curve, from 0 to 1, on which the highest rating is 1. The lowest
+            and the highest are `min_value` and `max_value`, or the ones observed.
         feature_info : array-like of shape (n_features, n_info) or None, default=None
             Complete numbers that are known of each feature, such as the kind of an item: weights
             in the decoders, and embeddings in the permutation-invariant encoder, are linear

@@ -9,55 +9,29 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import ndtr
 from sklearn.base import is_classifier
 from torch import nn
 
 from gnr_sklearn._base import HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
+from gnr_sklearn._choices import NAMES, choose_alpha, choose_directions
 from gnr_sklearn._deep import LARGEST_VALUE
-from gnr_sklearn._mechanism import (
-    MaskGain,
-    choose_sides,
-    decide_themselves,
-    gain_by_model,
-    mask_odds,
-    predict_masks,
-    removal_error,
-)
-from gnr_sklearn._random_rows import RandomRows
+from gnr_sklearn._random_rows import RandomRows, some_rows
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
+from gnr_sklearn._validation import OPTIONAL_DIRECTIONS
 from gnr_sklearn.nn.models import GNR, ValueGNR
 
 __all__ = ["GNRImputer"]
 
-# What is learned beside the net is learned from this many rows at most, so that a fit to many takes
-# no longer: the direction of a mechanism, the weight of the mask, and regressions.
-ROWS_FOR_CHOICES = 3000
+# Regressions are learned from this many rows at most, so that a fit to many takes no longer.
 ROWS_FOR_REGRESSIONS = 10_000
 
 # Forests see so many columns at most, and of wider tables fewer rows, so that what they take grows
 # with the number of columns and not with its square.
 MOST_PREDICTORS = 20
 LEAST_ROWS_FOR_FORESTS = 2000
-
-# Linear models, from which a mechanism's direction is told, have settled after this many steps,
-# and others differ enough to compare weights of the mask.
-STEPS_FOR_CHOICES = 750
-LEAST_LATENT_DIM = 10
-
-# Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
-# noise of x given z explain the mask.
-ALPHAS = {"latent": (1.0, 0.01, 100.0), "value": (1.0, 0.1, 0.01)}
-
-# Rows to compare them on: this part, and no more than so many. With fewer than the least, and for
-# a table of which nothing is missing, there is nothing to tell them by.
-HELD_OUT_FOR_ALPHA = 0.25
-MOST_ROWS_FOR_ALPHA = 500
-LEAST_ROWS_FOR_ALPHA = 5
 
 # The log-odds of ceilings are taken to differ between features by some 0.2.
 CEILING_PRECISION = 20.0
@@ -67,8 +41,6 @@ TIED = 0.25
 
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
-
-NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -353,7 +325,7 @@ class GNRImputer(VAEImputer):
         if self.mask_model == "value":
             # A wrong callback, before those nets are trained that a direction is chosen by.
             self._user_callbacks()
-            self._directions = self._choose_directions(values, seed)
+            self._directions = choose_directions(self, values, seed)
 
     def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
         self._describe_process()
@@ -369,7 +341,7 @@ class GNRImputer(VAEImputer):
             kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
             self._kept_rows = kept.joined_by((values, side), seed)
             values, side = self._kept_rows.tables
-            rows = _some_rows(len(values), most_rows, seed)
+            rows = some_rows(len(values), most_rows, seed)
             seen = values[rows]
             _, by_z = self._expectations_in_both_units(seen, side[rows])
             completed = self._completed_for_net(seen, by_z)
@@ -386,131 +358,7 @@ class GNRImputer(VAEImputer):
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":
             return float(self.alpha)
-        return self._choose_alpha(values, side, seed)
-
-    def _choose_alpha(self, values: FloatArray, side: FloatArray, seed: int) -> float:
-        """Return the alpha that imputes removed values best, or 1 where nothing can be told."""
-        alphas = ALPHAS[self.mask_model]
-        n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MOST_ROWS_FOR_ALPHA)
-        without_effect = self.mask_model == "value" and not self._directions.any()
-        if without_effect or n_held_out < LEAST_ROWS_FOR_ALPHA or not np.isnan(values).any():
-            return alphas[0]
-        order = np.random.RandomState(seed).permutation(len(values))
-        held_out, rows = np.split(order[: n_held_out + ROWS_FOR_CHOICES], [n_held_out])
-        values, owner = self._numeric_view(values)
-        known = ~np.isnan(values[rows]).all(axis=0)
-        if not known.any():
-            return alphas[0]
-        table, of_rows, of_held_out = values[:, known], None, None
-        if side.shape[1]:
-            of_rows, of_held_out = side[rows], side[held_out]
-        settings: dict[str, Any] = {
-            "prior": self.prior if self._regressor is None else None,
-            "feature_info": self._info_of(owner[known]),
-        }
-        if self.mask_model == "value":
-            signs = self._directions[owner[known]]
-            settings["missing_direction"] = [NAMES[sign] for sign in signs]
-        candidates = [
-            self._candidate(seed, alpha=alpha, **settings).fit(table[rows], side_info=of_rows)
-            for alpha in alphas
-        ]
-        removed_from = table[held_out], of_held_out
-        odds = mask_odds(candidates[0], *removed_from)
-        errors = [removal_error(each, *removed_from, odds) for each in candidates]
-        return alphas[int(np.argmin(errors))]
-
-    def _info_of(self, features: NDArray[np.intp]) -> FloatArray | None:
-        """Return what is known of some of the modelled features."""
-        return None if self._feature_info is None else self._feature_info[features]
-
-    def _candidate(self, seed: int, **settings: Any) -> GNRImputer:
-        """Make an imputer that is fitted to choose something by, with other settings than own."""
-        # What is said of callbacks has no meaning without them.
-        net_params = {
-            name: value
-            for name, value in (self.net_params or {}).items()
-            if not name.startswith("callbacks__")
-        }
-        plain = {
-            "early_stopping": False, "max_iter": min(self.max_iter, STEPS_FOR_CHOICES),
-            "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,
-            "add_indicator": False, "keep_empty_features": False, "likelihood": "auto",
-            "random_state": seed, "net_params": net_params,
-        }  # fmt: skip
-        if self.scaling != "ratings":  # whose levels they are
-            plain |= {"min_value": None, "max_value": None}
-        # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
-        candidate = type(self)(**self.get_params(deep=False) | plain | settings)
-        candidate._warns = False
-        return candidate
-
-    def _choose_directions(self, values: FloatArray, seed: int) -> FloatArray:
-        """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
-        given = feature_directions(self.missing_direction, self.n_features_in_, optional=True)
-        directions = given[~self._is_empty_feature]
-        # A feature without missing values tells nothing of how they would be lost.
-        directions[~np.isnan(values).any(axis=0)] = 0
-        # Of categories without an order, none is above another.
-        directions[self._discrete.unordered] = 0
-        if self.alpha == 0:
-            # The process is not trained, and must not move what is imputed.
-            directions[:] = 0
-        if not np.isnan(directions).any():
-            return directions
-        view, owner = self._numeric_view(values)
-        first = np.unique(owner, return_index=True)[1]
-        return self._chosen_directions(view, directions[owner], owner, seed)[first]
-
-    def _chosen_directions(
-        self, values: FloatArray, directions: FloatArray, owner: NDArray[np.intp], seed: int
-    ) -> FloatArray:
-        """Return 1, -1 or 0 for each column of a table of numbers, where it is NaN so far."""
-        is_open = np.isnan(directions)
-        rows = values[_some_rows(len(values), ROWS_FOR_CHOICES, seed)]
-        in_rows = ~np.isnan(rows).all(axis=0)
-        if not in_rows.any():
-            return np.where(is_open, 0, directions)
-        rows, is_open = rows[:, in_rows], is_open[in_rows]
-        info = self._info_of(owner[in_rows])
-        at_random = self._side_candidate(seed, "latent", np.ones(len(is_open)), info).fit(rows)
-        # A frame where scikit-learn has been configured so.
-        completed = np.asarray(at_random.transform(rows))
-        by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_open), seed)
-        signs = choose_sides(by_regressions, *of_features)
-        if signs.any():
-            signs = np.where(is_open, signs, directions[in_rows])
-            by_values = self._side_candidate(seed, "value", signs, info).fit(rows)
-            by_models = MaskGain(
-                *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
-            )
-            # The ones and zeros of a category go missing together, and other columns that are not
-            # asked about may: that a mask depends on z explains, and no side could.
-            is_closed = ~is_open & (directions[in_rows] == 0)
-            bound_gain = np.inf
-            if not np.isnan(rows[:, is_closed]).any():
-                bound_gain = by_values.score(rows) - at_random.score(rows)
-            signs *= decide_themselves(by_regressions, by_models, bound_gain)
-        chosen = np.zeros(len(directions))
-        chosen[in_rows] = signs
-        return np.where(np.isnan(directions), chosen, directions)
-
-    def _side_candidate(
-        self, seed: int, mask_model: str, signs: FloatArray, info: FloatArray | None
-    ) -> GNRImputer:
-        """Make a linear model of values that are lost on given sides, or as z says."""
-        # With fewer dimensions z may be as narrow as an estimate of one value is.
-        latent_dim = min(max(self.latent_dim_, LEAST_LATENT_DIM), max(len(signs) - 1, 1))
-        return self._candidate(
-            seed,
-            alpha=1.0,
-            latent_dim=latent_dim,
-            feature_info=info,
-            prior=None,
-            decoder="linear",
-            mask_model=mask_model,
-            missing_direction=[NAMES[sign] for sign in signs],
-        )
+        return choose_alpha(self, values, side, seed)
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""
@@ -624,10 +472,3 @@ def _rows_for_forests(n_features: int) -> int:
     """Return how many rows forests are fitted to at most."""
     of_wide = ROWS_FOR_REGRESSIONS * MOST_PREDICTORS // n_features
     return min(ROWS_FOR_REGRESSIONS, max(of_wide, LEAST_ROWS_FOR_FORESTS))
-
-
-def _some_rows(n_rows: int, most: int, seed: int) -> slice | NDArray[np.intp]:
-    """Choose rows at random where there are too many."""
-    if n_rows <= most:
-        return slice(None)
-    return np.sort(np.random.RandomState(seed).choice(n_rows, most, replace=False))

@@ -119,7 +119,7 @@ def state_of(imputer):
 def choose_side(monkeypatch, choice):
     """Have GNR, told nothing, take values to be lost from above (1), from below (-1) or neither."""
     monkeypatch.setattr(
-        "gnr_sklearn.gnr.choose_sides",
+        "gnr_sklearn._choices.choose_sides",
         lambda predicted, sides, of_threshold: np.full(len(sides), float(choice)),
     )
-    monkeypatch.setattr("gnr_sklearn.gnr.decide_themselves", lambda *predicted: True)
+    monkeypatch.setattr("gnr_sklearn._choices.decide_themselves", lambda *predicted: True)

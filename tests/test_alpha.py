@@ -7,9 +7,9 @@ from scipy.special import logit, ndtr
 from scipy.stats import norm
 
 from gnr_sklearn import GNRImputer
+from gnr_sklearn._choices import ALPHAS
 from gnr_sklearn._mechanism import LARGEST_ODDS, LEAST_ODDS, mask_odds, removal_error
 from gnr_sklearn._units import Units
-from gnr_sklearn.gnr import ALPHAS
 from tests.contract import TINY_NET, paper_gnr
 
 
@@ -116,13 +116,13 @@ def judged(monkeypatch):
         calls.append((imputer, values, side, odds))
         return errors[imputer.alpha]
 
-    monkeypatch.setattr("gnr_sklearn.gnr.removal_error", judge)
+    monkeypatch.setattr("gnr_sklearn._choices.removal_error", judge)
     return errors, calls
 
 
 @pytest.mark.parametrize("mask_model", ["latent", "value"])
 @pytest.mark.parametrize("best", [0, 1, 2])
-def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged):
+def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged, monkeypatch):
     errors, calls = judged
     alphas = ALPHAS[mask_model]
     errors |= {alpha: 2.0 for alpha in alphas} | {alphas[best]: 1.0}
@@ -133,12 +133,12 @@ def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged)
         mask_model=mask_model,
         missing_direction=["above", "neither", None],
     )
-    imputer._choose_directions = lambda values, seed: np.array([1.0, 0.0, 0.0])
+    signs = np.array([1.0, 0.0, 0.0])
+    monkeypatch.setattr("gnr_sklearn.gnr.choose_directions", lambda *args: signs.copy())
     imputer.fit(X)
     assert imputer.alpha_ == alphas[best]
     assert imputer.alpha == "auto"
     plain = GNRImputer(**imputer.get_params() | {"alpha": alphas[best]})
-    plain._choose_directions = imputer._choose_directions
     np.testing.assert_array_equal(plain.fit(X).transform(X), imputer.transform(X))
     assert [call[0].alpha for call in calls] == list(alphas)
     expected_odds = mask_odds(calls[0][0], *calls[0][1:3])
@@ -181,7 +181,7 @@ def fail(*args, **kwargs):
 
 @pytest.mark.parametrize("case", ["complete", "few rows", "no direction"])
 def test_nothing_is_compared_where_nothing_can_be_told(case, monkeypatch):
-    monkeypatch.setattr(GNRImputer, "_candidate", fail)
+    monkeypatch.setattr("gnr_sklearn._choices._candidate", fail)
     X = make_data()
     if case == "complete":
         X = np.nan_to_num(X)
@@ -221,3 +221,21 @@ def test_values_that_decide_have_full_weight():
         for each in (imputer, GNRImputer(**params, missing_direction="neither"))
     )
     assert error < 0.9 * without
+
+
+def test_candidates_have_the_levels_of_ratings(monkeypatch):
+    levels = []
+    fit = GNRImputer.fit
+
+    def recorded(self, X, y=None, side_info=None):
+        fitted = fit(self, X, y, side_info)
+        levels.append(fitted._units.levels)
+        return fitted
+
+    monkeypatch.setattr(GNRImputer, "fit", recorded)
+    rng = np.random.RandomState(0)
+    X = rng.randint(2, 5, size=(80, 3)).astype(float)
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    bounds = {"min_value": [1.0] * 3, "max_value": [5.0] * 3}
+    GNRImputer(**TINY_NET, alpha="auto", mask_model="latent", scaling="ratings", **bounds).fit(X)
+    assert levels == [(1.0, 5.0)] * 4

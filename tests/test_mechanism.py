@@ -467,13 +467,13 @@ def fail(*args, **kwargs):
     ],
 )
 def test_nothing_is_weighed_where_all_is_told(told, expected, monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
+    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
     imputer = GNRImputer(**QUICK, missing_direction=told).fit(make_data())
     assert imputer.missing_direction_.tolist() == expected
 
 
 def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
+    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
     X = np.nan_to_num(make_data())
     imputer = GNRImputer(**QUICK).fit(X)
     assert imputer.missing_direction_.tolist() == [None] * 3
@@ -484,7 +484,7 @@ def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
 
 def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
     """What is not trained must not move what is imputed."""
-    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
+    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
     X = make_data()
     untold, told = (
         GNRImputer(**QUICK, alpha=0.0, missing_direction=direction).fit(X)
@@ -495,7 +495,7 @@ def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
 
 
 def test_nothing_is_weighed_or_described_where_the_mask_depends_on_z(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", fail)
+    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
     imputer = GNRImputer(**QUICK, mask_model="latent").fit(make_data())
     names = ("direction", "threshold", "slope", "floor", "ceiling")
     assert all(getattr(imputer, f"missing_{name}_") is None for name in names)
@@ -510,7 +510,7 @@ def weighed(monkeypatch):
         calls.append((imputer, values.copy()))
         return gain_by_model(imputer, values)
 
-    monkeypatch.setattr("gnr_sklearn.gnr.gain_by_model", recorded)
+    monkeypatch.setattr("gnr_sklearn._choices.gain_by_model", recorded)
     return calls
 
 
@@ -547,8 +547,8 @@ def test_no_values_decide_where_none_is_fitted_to(weighed):
 
 def test_candidates_see_a_part_of_many_rows(weighed, monkeypatch):
     X = np.hstack([above_rows(1000), np.arange(1000)[:, np.newaxis]])
-    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 400)
-    monkeypatch.setattr("gnr_sklearn.gnr.STEPS_FOR_CHOICES", 2)
+    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_CHOICES", 400)
+    monkeypatch.setattr("gnr_sklearn._choices.STEPS_FOR_CHOICES", 2)
     imputer = GNRImputer(**QUICK).fit(X)
     first = weighed[0][1]
     assert first.shape == (400, 4)
@@ -574,11 +574,11 @@ def test_rows_in_which_a_column_has_no_value(monkeypatch):
         seen.append(values)
         return predict_masks(values, *args)
 
-    monkeypatch.setattr("gnr_sklearn.gnr.predict_masks", recorded)
+    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", recorded)
     X = make_data(400)
     X[:, 2] = np.nan
     X[7, 2], X[9, 2] = 1.0, 2.0
-    monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_CHOICES", 20)
+    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_CHOICES", 20)
     imputer = GNRImputer(**QUICK).fit(X)
     assert seen[0].shape == (20, 2)
     assert np.isfinite(imputer.transform(X)).all()

@@ -1,0 +1,181 @@
+"""What a GNRImputer is not told and chooses by the data: directions, and the weight of the mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnr_sklearn._mechanism import (
+    MaskGain,
+    choose_sides,
+    decide_themselves,
+    gain_by_model,
+    mask_odds,
+    predict_masks,
+    removal_error,
+)
+from gnr_sklearn._random_rows import some_rows
+from gnr_sklearn._types import FloatArray
+from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
+
+if TYPE_CHECKING:
+    from gnr_sklearn.gnr import GNRImputer
+
+__all__ = ["ALPHAS", "NAMES", "choose_alpha", "choose_directions"]
+
+# So many rows at most are looked at, so that a fit to many takes no longer.
+ROWS_FOR_CHOICES = 3000
+
+# Linear models, from which a mechanism's direction is told, have settled after this many steps,
+# and others differ enough to compare weights of the mask.
+STEPS_FOR_CHOICES = 750
+LEAST_LATENT_DIM = 10
+
+# Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
+# noise of x given z explain the mask.
+ALPHAS = {"latent": (1.0, 0.01, 100.0), "value": (1.0, 0.1, 0.01)}
+
+# Rows to compare them on: this part, and no more than so many. With fewer than the least, and for
+# a table of which nothing is missing, there is nothing to tell them by.
+HELD_OUT_FOR_ALPHA = 0.25
+MOST_ROWS_FOR_ALPHA = 500
+LEAST_ROWS_FOR_ALPHA = 5
+
+NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
+
+
+def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
+    """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
+    given = feature_directions(imputer.missing_direction, imputer.n_features_in_, optional=True)
+    directions = given[~imputer._is_empty_feature]
+    # A feature without missing values tells nothing of how they would be lost.
+    directions[~np.isnan(values).any(axis=0)] = 0
+    # Of categories without an order, none is above another.
+    directions[imputer._discrete.unordered] = 0
+    if imputer.alpha == 0:
+        # The process is not trained, and must not move what is imputed.
+        directions[:] = 0
+    if not np.isnan(directions).any():
+        return directions
+    view, owner = imputer._numeric_view(values)
+    first = np.unique(owner, return_index=True)[1]
+    return _chosen_directions(imputer, view, directions[owner], owner, seed)[first]
+
+
+def _chosen_directions(
+    imputer: GNRImputer,
+    values: FloatArray,
+    directions: FloatArray,
+    owner: NDArray[np.intp],
+    seed: int,
+) -> FloatArray:
+    """Return 1, -1 or 0 for each column of a table of numbers, where it is NaN so far."""
+    is_open = np.isnan(directions)
+    rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
+    in_rows = ~np.isnan(rows).all(axis=0)
+    if not in_rows.any():
+        return np.where(is_open, 0, directions)
+    rows, is_open = rows[:, in_rows], is_open[in_rows]
+    info = _info_of(imputer, owner[in_rows])
+    at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
+    # A frame where scikit-learn has been configured so.
+    completed = np.asarray(at_random.transform(rows))
+    by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_open), seed)
+    signs = choose_sides(by_regressions, *of_features)
+    if signs.any():
+        signs = np.where(is_open, signs, directions[in_rows])
+        by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
+        by_models = MaskGain(
+            *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
+        )
+        # The ones and zeros of a category go missing together, and other columns that are not
+        # asked about may: that a mask depends on z explains, and no side could.
+        is_closed = ~is_open & (directions[in_rows] == 0)
+        bound_gain = np.inf
+        if not np.isnan(rows[:, is_closed]).any():
+            bound_gain = by_values.score(rows) - at_random.score(rows)
+        signs *= decide_themselves(by_regressions, by_models, bound_gain)
+    chosen = np.zeros(len(directions))
+    chosen[in_rows] = signs
+    return np.where(np.isnan(directions), chosen, directions)
+
+
+def _side_candidate(
+    imputer: GNRImputer, seed: int, mask_model: str, signs: FloatArray, info: FloatArray | None
+) -> GNRImputer:
+    """Make a linear model of values that are lost on given sides, or as z says."""
+    # With fewer dimensions z may be as narrow as an estimate of one value is.
+    latent_dim = min(max(imputer.latent_dim_, LEAST_LATENT_DIM), max(len(signs) - 1, 1))
+    return _candidate(
+        imputer,
+        seed,
+        alpha=1.0,
+        latent_dim=latent_dim,
+        feature_info=info,
+        prior=None,
+        decoder="linear",
+        mask_model=mask_model,
+        missing_direction=[NAMES[sign] for sign in signs],
+    )
+
+
+def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed: int) -> float:
+    """Return the alpha that imputes removed values best, or 1 where nothing can be told."""
+    alphas = ALPHAS[imputer.mask_model]
+    n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MOST_ROWS_FOR_ALPHA)
+    without_effect = imputer.mask_model == "value" and not imputer._directions.any()
+    if without_effect or n_held_out < LEAST_ROWS_FOR_ALPHA or not np.isnan(values).any():
+        return alphas[0]
+    order = np.random.RandomState(seed).permutation(len(values))
+    held_out, rows = np.split(order[: n_held_out + ROWS_FOR_CHOICES], [n_held_out])
+    values, owner = imputer._numeric_view(values)
+    known = ~np.isnan(values[rows]).all(axis=0)
+    if not known.any():
+        return alphas[0]
+    table, of_rows, of_held_out = values[:, known], None, None
+    if side.shape[1]:
+        of_rows, of_held_out = side[rows], side[held_out]
+    settings: dict[str, Any] = {
+        "prior": imputer.prior if imputer._regressor is None else None,
+        "feature_info": _info_of(imputer, owner[known]),
+    }
+    if imputer.mask_model == "value":
+        signs = imputer._directions[owner[known]]
+        settings["missing_direction"] = [NAMES[sign] for sign in signs]
+    candidates = [
+        _candidate(imputer, seed, alpha=alpha, **settings).fit(table[rows], side_info=of_rows)
+        for alpha in alphas
+    ]
+    removed_from = table[held_out], of_held_out
+    odds = mask_odds(candidates[0], *removed_from)
+    errors = [removal_error(each, *removed_from, odds) for each in candidates]
+    return alphas[int(np.argmin(errors))]
+
+
+def _candidate(imputer: GNRImputer, seed: int, **settings: Any) -> GNRImputer:
+    """Make an imputer that is fitted to choose something by, with other settings than own."""
+    # What is said of callbacks has no meaning without them.
+    net_params = {
+        name: value
+        for name, value in (imputer.net_params or {}).items()
+        if not str(name).startswith("callbacks__")
+    }
+    # Bounds count for ratings only, whose levels they are.
+    lowest, highest = imputer._units.levels or (None, None)
+    plain = {
+        "early_stopping": False, "max_iter": min(imputer.max_iter, STEPS_FOR_CHOICES),
+        "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,
+        "add_indicator": False, "keep_empty_features": False, "likelihood": "auto",
+        "min_value": lowest, "max_value": highest, "random_state": seed, "net_params": net_params,
+    }  # fmt: skip
+    # Not by clone, which copies callbacks and all that they refer to, such as this imputer.
+    candidate = type(imputer)(**imputer.get_params(deep=False) | plain | settings)
+    candidate._warns = False
+    return candidate
+
+
+def _info_of(imputer: GNRImputer, features: NDArray[np.intp]) -> FloatArray | None:
+    """Return what is known of some of the modelled features."""
+    return None if imputer._feature_info is None else imputer._feature_info[features]
