@@ -213,7 +213,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         -------
         X_imputed : ndarray of shape (n_samples, n_features_out)
             X with its observed values unchanged and no missing ones; float32 for float32
-            input, else float64.
+            input, else float64. Of a data frame with categories, an array of objects, or where
+            ``set_output`` asks for one a frame, in which whole numbers are rounded.
         """
         check_is_fitted(self)
         table = self._validate_data(X, reset=False)
