@@ -29,6 +29,7 @@ from benchmarks import (
     table3,
     table4,
 )
+from benchmarks.__main__ import narrow
 from benchmarks.plain import train
 from benchmarks.protocols import (
     AND_AT_RANDOM,
@@ -659,3 +660,34 @@ def test_ratings_are_tuned_on_train_and_recorded(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "coat.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(table4, "run", None)
     table4.main(options)
+
+
+def test_a_quick_run_is_a_small_part():
+    options = options_of(name="field", seeds=None, datasets=None, rates=None)
+    narrow(options)
+    assert (options.seeds, options.datasets, options.rates) == (1, ["concrete"], [0.8])
+    named = options_of(name="table2", seeds=2, datasets=["yeast"], rates=[1.0])
+    narrow(named)
+    assert (named.seeds, named.datasets, named.rates) == (2, ["yeast"], [1.0])
+    other = options_of(name="mixed", seeds=None, datasets=None, rates=None)
+    narrow(other)
+    assert (other.seeds, other.datasets, other.rates) == (1, None, None)
+
+
+def test_a_folder_without_tables_is_an_error(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="--data-dir must be a folder with uci/ or coat/"):
+        find_data_dir(tmp_path)
+    (tmp_path / "coat").mkdir()
+    assert find_data_dir(tmp_path) == tmp_path
+    monkeypatch.setenv("GNR_DATA_DIR", str(tmp_path))
+    assert find_data_dir(None) == tmp_path
+
+
+def test_records_forget_on_disk(tmp_path):
+    records = RecordFile("some", tmp_path)
+    key = {
+        "protocol": "paper", "dataset": "a", "setting": "b", "method": "c", "metric": "rmse",
+    }  # fmt: skip
+    records.add(key, "", 0, 1.0, 1.0, None)
+    records.discard(key)
+    assert RecordFile("some", tmp_path).records == []

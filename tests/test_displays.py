@@ -156,3 +156,10 @@ def test_spread_of_an_imputers_draws(X):
         DrawSpreadDisplay.from_predictions(X, draws[0])
     with pytest.raises(ValueError, match="X must have a missing value, got none"):
         DrawSpreadDisplay.from_estimator(imputer, draws[0])
+
+
+def test_many_dimensions_are_reduced_in_the_same_way_each_time():
+    """Not by a solver that draws numbers, as PCA takes by itself for so many."""
+    z = np.random.RandomState(0).normal(size=(600, 100))
+    first, second = (LatentSpaceDisplay.from_predictions(z, np.zeros(600)) for _ in range(2))
+    np.testing.assert_array_equal(first.points, second.points)

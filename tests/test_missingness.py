@@ -392,6 +392,7 @@ def test_own_mechanism_must_give_probabilities(probability: object) -> None:
         (lambda: MAR(slope=np.inf), ValueError, "slope must be a finite number, got inf"),
         (lambda: MAR(slope=None), TypeError, "slope must be a number"),
         (lambda: MCAR(features="half"), ValueError, "features must be None, .*, got 'half'"),
+        (lambda: MCAR(features=np.array([], dtype=int)), ValueError, "features must be None, "),
         (lambda: MCAR(features=0), TypeError, "features must be"),
         (lambda: MCAR(features=[]), TypeError, "features must be"),
         (lambda: MCAR(features=[0.5]), TypeError, "features must be"),
