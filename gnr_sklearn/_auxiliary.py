@@ -126,8 +126,6 @@ def _complete_matrix(
 
 def _prepared(imputer: Any, seed: int) -> Any:
     """Clone an imputer, so that it takes NaN, returns all columns and is seeded."""
-    if isinstance(imputer, type):
-        raise TypeError(f"prior must be an instance of an imputer, got the class {imputer!r}.")
     prepared = seed_random_states(clone(imputer), lambda: seed)
     wanted = {"missing_values": np.nan, "add_indicator": False, "keep_empty_features": True}
     params = prepared.get_params()

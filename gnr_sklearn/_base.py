@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 import re
 import warnings
 from abc import ABC, abstractmethod
@@ -28,7 +27,7 @@ from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_
 from gnr_sklearn._columns import ColumnKind, Columns, as_frame, as_native, as_objects
 from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
-from gnr_sklearn._validation import feature_limits, without_pandas_na
+from gnr_sklearn._validation import feature_limits, is_nan_marker, without_pandas_na
 
 # These are scikit-learn's own means of checking parameters, and of telling which container a user
 # wants. They are private there and used nowhere else in this package; tests/test_base.py notices
@@ -328,9 +327,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     @property
     def _marker_is_nan(self) -> bool:
-        # pandas.NA is no number; pandas hands its values over as NaN.
-        marker = self.missing_values
-        return not isinstance(marker, numbers.Real) or bool(np.isnan(marker))
+        return is_nan_marker(self.missing_values)
 
     def _asked_kinds(self, names: list[Any]) -> Mapping[int, ColumnKind]:
         """Return the kinds of columns that the user gives, by their places."""
@@ -347,8 +344,6 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         frame = as_frame(X, of_floats=of_floats)
         if frame is None or not (reset or self._columns):
             return self._validate_numbers(X, reset=reset)
-        size = np.empty(frame.shape)
-        check_array(size, ensure_all_finite=False, input_name="X", estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         is_marker = None if self._marker_is_nan else self._is_marker
         if reset:

@@ -188,10 +188,10 @@ class ChainedRegressions:
                     columns = self.discrete.columns_of(feature)
                     seen = completed[np.ix_(rows, regression.columns)]
                     prediction = _bounded(regression.regressor.predict(seen))
-                    expectation = self._expectation(regression, prediction)
-                    completed[np.ix_(rows, columns)] = expectation.reshape(-1, len(columns))
-                    if feature not in self.discrete.levels:
-                        lost[feature] = self._distribution(regression, prediction[:, np.newaxis])
+                    expectation, distribution = self._lost_values(regression, prediction)
+                    completed[np.ix_(rows, columns)] = expectation
+                    if distribution is not None:
+                        lost[feature] = distribution
         return completed, lost
 
     def _predictors_of(
@@ -226,8 +226,8 @@ class ChainedRegressions:
         if is_number:
             self._calibrate(regression, prediction, target, observed)
         missing = ~observed
-        expectation = self._expectation(regression, prediction[missing])
-        completed[np.ix_(missing, columns)] = expectation.reshape(-1, len(columns))
+        expectation, _ = self._lost_values(regression, prediction[missing])
+        completed[np.ix_(missing, columns)] = expectation
         return regression
 
     def _out_of_sample(self, others: FloatArray, target: FloatArray) -> tuple[Any, FloatArray]:
@@ -274,19 +274,19 @@ class ChainedRegressions:
             regression.offset, regression.slope = float(found[0]), float(found[1])
             regression.scale = float(np.exp(found[2]) + LEAST_SCALE)
 
-    def _expectation(self, regression: Calibrated, prediction: FloatArray) -> FloatArray:
-        """Return the expectation of missing values, or the probabilities of levels."""
-        if regression.feature in self.discrete.levels:
-            return self._chances(regression.feature, prediction)
-        return _bounded(self._distribution(regression, prediction).mean)
-
-    def _distribution(
+    def _lost_values(
         self, regression: Calibrated, prediction: FloatArray
-    ) -> SelectedGaussian | Gaussian:
-        """Return the distributions of missing values."""
-        mean = torch.from_numpy(regression.offset + regression.slope * prediction)
+    ) -> tuple[FloatArray, SelectedGaussian | Gaussian | None]:
+        """Return the expectations of missing values, with their distributions, (n_missing, 1).
+
+        Of levels, the probabilities, (n_missing, n_levels), and None.
+        """
+        if regression.feature in self.discrete.levels:
+            return self._chances(regression.feature, prediction), None
+        mean = torch.from_numpy(regression.offset + regression.slope * prediction[:, np.newaxis])
         scale = torch.tensor(regression.scale, dtype=torch.float64)
-        return self._lost(regression.feature, mean, scale)
+        lost = self._lost(regression.feature, mean, scale)
+        return _bounded(lost.mean), lost
 
     def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
         """Return the probabilities of levels that are missing."""

@@ -15,6 +15,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
+from gnr_sklearn._quadrature import normal_points
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
@@ -61,8 +62,7 @@ LEAST_ODDS = 1e-3
 
 # Points and weights by which a function of a standard normal variable is averaged, and how close to
 # a value its estimate may be for these to see where it changes.
-POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
+POINTS, WEIGHTS = normal_points(60)
 LARGEST_CORRELATION = 0.98
 
 

@@ -10,13 +10,18 @@ from scipy.special import stdtrit
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn.nn.likelihoods import Continuous, SelectedGaussian, StudentT
 
-__all__ = ["points_of"]
+__all__ = ["normal_points", "points_of"]
 
-# Of a standard normal distribution; the few are for what is left beside a truncated one.
-POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
-FEW_POINTS, FEW_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-FEW_WEIGHTS = FEW_WEIGHTS / FEW_WEIGHTS.sum()
+
+def normal_points(n_points: int) -> tuple[FloatArray, FloatArray]:
+    """Return points of a standard normal distribution, and weights that add up to 1."""
+    points, weights = np.polynomial.hermite_e.hermegauss(n_points)
+    return points, weights / weights.sum()
+
+
+# The few are for what is left beside a truncated distribution.
+POINTS, WEIGHTS = normal_points(16)
+FEW_POINTS, FEW_WEIGHTS = normal_points(7)
 
 # Of an interval from 0 to 1.
 _KNOTS, _SHARES = np.polynomial.legendre.leggauss(16)

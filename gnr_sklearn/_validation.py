@@ -61,10 +61,16 @@ def without_pandas_na(X: Any) -> Any:
     return X
 
 
-def with_nan(values: NDArray[np.floating], marker: object) -> NDArray[np.float64]:
+def is_nan_marker(marker: object) -> bool:
+    """Tell whether NaN is the marker of missing values, as it is where pandas.NA is."""
+    # pandas.NA is no number; pandas hands its values over as NaN.
+    return not isinstance(marker, Real) or math.isnan(marker)
+
+
+def with_nan(values: NDArray[np.floating], marker: Any) -> NDArray[np.float64]:
     """Put NaN in place of a marker of missing values."""
     missing = np.isnan(values)
-    if isinstance(marker, Real):  # pandas.NA is none, and marks what NaN does.
+    if not is_nan_marker(marker):
         missing |= values == values.dtype.type(marker)
     return np.where(missing, np.nan, values).astype(np.float64)
 

@@ -308,7 +308,8 @@ class GNRImputer(VAEImputer):
 
     @property
     def _prior_imputer(self) -> Any | None:
-        return None if hasattr(self.prior, "predict") or isinstance(self.prior, str) else self.prior
+        is_other = isinstance(self.prior, str | type) or hasattr(self.prior, "predict")
+        return None if is_other else self.prior
 
     @property
     def _regressor(self) -> Any | None:
@@ -319,7 +320,9 @@ class GNRImputer(VAEImputer):
     def _before_training(self, values: FloatArray, seed: int) -> None:
         has_tags = hasattr(self.prior, "__sklearn_tags__")
         if isinstance(self.prior, type) or (has_tags and is_classifier(self.prior)):
-            raise TypeError(f"prior must be a regressor or an imputer, got {self.prior!r}.")
+            raise TypeError(
+                f"prior must be an instance of a regressor or an imputer, got {self.prior!r}."
+            )
         self.prior_: Any = None
         self._kept_rows: RandomRows | None = None
         if self.mask_model == "value":

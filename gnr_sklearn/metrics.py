@@ -26,6 +26,7 @@ from gnr_sklearn._validation import (
     check_matrix,
     check_number,
     feature_indices,
+    is_nan_marker,
     observed_mean_and_std,
     replace_cells,
 )
@@ -357,7 +358,7 @@ class _MaskedCellScorer:
         values: NDArray[np.float64],
     ) -> float:
         marker = getattr(estimator, "missing_values", np.nan)
-        if isinstance(marker, Real) and not np.isnan(float(marker)):
+        if not is_nan_marker(marker):
             raise ValueError(
                 "estimator.missing_values must be NaN for a data frame with categories, or true "
                 f"and false, got {marker!r}."

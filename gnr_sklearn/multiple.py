@@ -13,7 +13,6 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -56,6 +55,7 @@ from gnr_sklearn._validation import (
     check_flag,
     check_matrix,
     input_names,
+    is_nan_marker,
     read_table,
     seed_random_states,
     with_nan,
@@ -314,8 +314,9 @@ def fit_pooled(
         known = _numeric_targets(targets, estimator, imputer)
         n_known = known.shape[1]
         of_y = [f"y{k}" for k in range(n_known)]
-        has_names = all(isinstance(name, str) for name in getattr(X, "columns", [0]))
-        if has_levels or (has_names and as_frame(X, of_floats=True) is not None):
+        frame = as_frame(X, of_floats=True)
+        has_names = frame is not None and all(isinstance(name, str) for name in frame.columns)
+        if has_levels or has_names:
             of_y = [name + "_" * (name in names) for name in of_y]
             table = with_first_columns(X, known, of_y)
         else:
@@ -333,9 +334,7 @@ def fit_pooled(
                 f"{values.shape[1]}, got {completed_tables.shape[2]}."
             )
         marker = getattr(imputer, "missing_values", np.nan)
-        is_marker = None
-        if isinstance(marker, Real) and not np.isnan(float(marker)):
-            is_marker = partial(operator.eq, marker)
+        is_marker = None if is_nan_marker(marker) else partial(operator.eq, marker)
         completed_tables = [with_values(X, each, is_marker) for each in completed_tables]
     else:
         completed_tables = completed_tables.astype(np.float64)
