@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
-from gnr_sklearn._validation import seed_random_states
+from gnr_sklearn._validation import check_side_info, seed_random_states
 
-__all__ = ["AuxiliaryVariable", "check_feature_info", "check_side_info"]
+__all__ = ["AuxiliaryVariable"]
 
 
 class AuxiliaryVariable:
@@ -74,54 +73,6 @@ class AuxiliaryVariable:
         if self.imputer is not None:
             parts.append(units.transform(_complete(self.imputer, values)))
         return np.hstack(parts) if parts else None
-
-
-def check_side_info(
-    side_info: ArrayLike | None, n_rows: int, n_side_features: int | None = None
-) -> FloatArray:
-    """Return side information as a matrix, which has no columns where there is none.
-
-    Parameters
-    ----------
-    side_info : array-like of shape (n_rows, n_side_features) or None
-        As the user gave it.
-    n_rows : int
-        Number of rows of X.
-    n_side_features : int or None, default=None
-        Number of columns in fit; None where any number will do.
-    """
-    if side_info is None:
-        return np.empty((n_rows, 0))
-    side = _complete_matrix(side_info, "side_info", "(n_samples, n_side_features)")
-    expected = (n_rows, side.shape[1] if n_side_features is None else n_side_features)
-    if side.shape != expected:
-        raise ValueError(
-            f"side_info must have {n_rows} rows, as X has, and {expected[1]} columns, as in fit, "
-            f"got shape {side.shape}."
-        )
-    return side
-
-
-def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
-    """Return what is known of features as a matrix, (n_features, n_info)."""
-    info = _complete_matrix(feature_info, "feature_info", "(n_features, n_info)", least_columns=0)
-    if len(info) != n_features:
-        raise ValueError(
-            f"feature_info must have {n_features} rows, one for each feature of X, got {len(info)}."
-        )
-    return info
-
-
-def _complete_matrix(
-    given: ArrayLike, name: str, shape: str, *, least_columns: int = 1
-) -> FloatArray:
-    try:
-        return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"{name} must be a complete numeric {shape} matrix ({str(error).splitlines()[0]})."
-        ) from error
 
 
 def _prepared(imputer: Any, seed: int) -> Any:

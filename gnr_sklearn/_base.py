@@ -24,32 +24,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gnr_sklearn import __version__
 from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
-from gnr_sklearn._columns import ColumnKind, Columns, as_frame, as_native, as_objects
+from gnr_sklearn._columns import ColumnKind, Columns
 from gnr_sklearn._discrete import DiscreteFeatures
+from gnr_sklearn._frames import as_frame, as_native, as_objects
+from gnr_sklearn._sklearn import Interval, MissingValues, StrOptions, fit_context, get_output_config
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import feature_limits, is_nan_marker, without_pandas_na
-
-# These are scikit-learn's own means of checking parameters, and of telling which container a user
-# wants. They are private there and used nowhere else in this package; tests/test_base.py notices
-# when they change.
-from sklearn.base import _fit_context as fit_context  # isort: skip
-from sklearn.utils._param_validation import (  # isort: skip
-    HasMethods as HasMethods,
-    Interval as _Interval,
-    MissingValues,
-    StrOptions as StrOptions,
-)
-from sklearn.utils._set_output import _get_output_config  # isort: skip
 
 __all__ = [
     "BaseImputer",
     "BoundedImputer",
-    "HasMethods",
-    "Interval",
     "MixedImputer",
-    "StrOptions",
     "Table",
-    "fit_context",
 ]
 
 # Of numpy and pandas, for strings, dates and other objects; scikit-learn passes them on.
@@ -57,14 +43,6 @@ _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or"
 
 # Variances of larger numbers overflow, and with them all that rests on these.
 LARGEST_NUMBER = 1e150
-
-
-class Interval(_Interval):
-    """scikit-learn's constraint, for which True and False are no numbers."""
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether a value is allowed."""
-        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
 
 
 @dataclass(frozen=True)
@@ -127,13 +105,13 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             Whether to append a column of zeros and ones for each feature that had
             missing values in `fit`, 1 marking the missing ones.
         keep_empty_features : bool, default=False
-            Whether a feature without any observed value in `fit` is kept, and its
-            missing values are set to 0, or dropped.
+            Whether to keep features that have no observed value in `fit`, with 0 in place
+            of their missing values, or to drop them.
         random_state : int, RandomState instance or None, default=None
-            Seed of all randomness. None gives other numbers each time. No global random
-            state is read or changed.
+            Controls all randomness. Pass an int for reproducible results; with None each
+            fit draws fresh entropy. Global random states are neither read nor changed.
         verbose : int, default=0
-            Whether to report on progress; the higher, the more.
+            Verbosity; 0 is silent.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -150,7 +128,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         super().__init_subclass__(**kwargs)
         for attribute in ("_parameter_docs", "_attribute_docs"):
             pieces = [vars(base)[attribute] for base in cls.__mro__ if attribute in vars(base)]
-            text = _join_entries(pieces)
+            text = _join_entries(cls, pieces)
             marker = "{" + attribute.strip("_") + "}"
             if cls.__doc__ and marker in cls.__doc__:
                 cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(marker, text)
@@ -196,7 +174,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         Raises
         ------
         ValueError
-            If X has infinite values, nothing observed, or is no numeric table.
+            If X has infinite values, has no observed value, or is not a numeric table.
         """
         return self._learn(X, self._fit)
 
@@ -212,8 +190,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         -------
         X_imputed : ndarray of shape (n_samples, n_features_out)
             X with its observed values unchanged and no missing ones; float32 for float32
-            input, else float64. Of a data frame with categories, an array of objects, or where
-            ``set_output`` asks for one a frame, in which whole numbers are rounded.
+            input, else float64. For a data frame with categories, an array of objects, or a data
+            frame if ``set_output`` asks for one, with integers rounded.
         """
         check_is_fitted(self)
         table = self._validate_data(X, reset=False)
@@ -459,7 +437,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
                 completed = completed.astype(table.given.dtype)
             return np.hstack([completed[:, kept], indicators.astype(completed.dtype)])
         columns = self._columns.select(kept)
-        container = "default" if as_array else _get_output_config("transform", self)["dense"]
+        container = "default" if as_array else get_output_config("transform", self)["dense"]
         if container == "default" and columns.has_numbers_only:
             completed = np.where(observed, table.numbers, imputed)[:, kept]
             return np.hstack([completed, indicators])
@@ -499,12 +477,17 @@ def _documentation() -> str:
     return dict(entry.split(", ", 1) for entry in entries).get("Documentation", "")
 
 
-def _join_entries(pieces: list[str]) -> str:
-    """Join what classes say of names; what a class says takes the place of what its bases do."""
+def _join_entries(cls: type, pieces: list[str]) -> str:
+    """Join what classes say of names; what a class says takes the place of what its bases do.
+
+    ``{default}`` stands for the default that the parameter has in `cls`.
+    """
     entries: dict[str, str] = {}
     for piece in pieces:
         for entry in re.split(r"\n(?=\S)", inspect.cleandoc(piece)):
-            entries.setdefault(entry.partition(" : ")[0], entry)
+            name = entry.partition(" : ")[0]
+            default = repr(getattr(cls, name, None)).replace("'", '"')
+            entries.setdefault(name, entry.replace("{default}", default))
     return "\n".join(entries.values())
 
 

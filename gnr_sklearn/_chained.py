@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import seed_random_states
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
 from gnr_sklearn.nn.processes import ValueProcess
@@ -131,7 +131,7 @@ class ChainedRegressions:
             parts = torch.stack(process.parameters_of_features())
             self._process = parts.detach().double().cpu().numpy()
 
-    def fit(self, completed: FloatArray, observed: NDArray[np.bool_]) -> ChainedRegressions:
+    def fit(self, completed: FloatArray, observed: BoolArray) -> ChainedRegressions:
         """Learn from rows that something else has completed.
 
         Parameters
@@ -162,7 +162,7 @@ class ChainedRegressions:
         return self
 
     def impute(
-        self, completed: FloatArray, observed: NDArray[np.bool_]
+        self, completed: FloatArray, observed: BoolArray
     ) -> tuple[FloatArray, dict[int, SelectedGaussian | Gaussian]]:
         """Complete rows anew, from values that something else has completed them with.
 
@@ -195,7 +195,7 @@ class ChainedRegressions:
         return completed, lost
 
     def _predictors_of(
-        self, feature: int, completed: FloatArray, observed: NDArray[np.bool_]
+        self, feature: int, completed: FloatArray, observed: BoolArray
     ) -> NDArray[np.intp]:
         """Choose the columns of the wide form that the regression of a feature sees."""
         own = self.discrete.columns_of(feature)
@@ -215,7 +215,7 @@ class ChainedRegressions:
         feature: int,
         predictors: NDArray[np.intp],
         completed: FloatArray,
-        observed: NDArray[np.bool_],
+        observed: BoolArray,
     ) -> Calibrated:
         """Fit the regression of a feature, and put what it imputes into the rows."""
         columns = self.discrete.columns_of(feature)
@@ -249,13 +249,13 @@ class ChainedRegressions:
         regression: Calibrated,
         prediction: FloatArray,
         values: FloatArray,
-        observed: NDArray[np.bool_],
+        observed: BoolArray,
     ) -> None:
         """Choose offset, slope and scale by maximum likelihood."""
         seen, is_seen = torch.from_numpy(values[observed]), torch.from_numpy(observed)
         inputs = torch.from_numpy(prediction)
 
-        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
             theta = torch.from_numpy(parameters).requires_grad_()
             scale = theta[2].exp() + LEAST_SCALE
             mean = theta[0] + theta[1] * inputs

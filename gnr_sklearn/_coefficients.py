@@ -11,10 +11,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
-from gnr_sklearn._pooling import FloatArray
-
-# scikit-learn's own way of taking rows of arrays and of any kind of frame; private there.
-from sklearn.utils import _safe_indexing as take_rows  # isort: skip
+from gnr_sklearn._sklearn import take_rows
+from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = [
     "bootstrap_variances",
@@ -115,9 +113,7 @@ def bootstrap_variances(
     return coefs.var(axis=0, ddof=1), None if intercepts is None else intercepts.var(axis=0, ddof=1)
 
 
-def resample_rows(
-    required: NDArray[np.bool_], rng: np.random.Generator, demand: str
-) -> NDArray[np.int64]:
+def resample_rows(required: BoolArray, rng: np.random.Generator, demand: str) -> NDArray[np.int64]:
     """Draw rows with replacement, again until each column of ``required`` has one that is True."""
     for _ in range(MAX_RESAMPLES):
         rows = rng.integers(len(required), size=len(required))
@@ -126,7 +122,7 @@ def resample_rows(
     raise ValueError(f"{demand}, but {MAX_RESAMPLES} resamples in a row had not.")
 
 
-def mark_classes(y: NDArray[Any]) -> NDArray[np.bool_]:
+def mark_classes(y: NDArray[Any]) -> BoolArray:
     """Give a column for each class of y (of each of its columns), True in the rows of that."""
     columns = y.reshape(len(y), -1).T
     return np.hstack([column[:, None] == np.unique(column) for column in columns])

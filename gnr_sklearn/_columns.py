@@ -5,26 +5,25 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnr_sklearn._curves import CURVED
+from gnr_sklearn._frames import as_frame, fill_gaps, observed_in, present_in
+from gnr_sklearn._types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
 
 __all__ = [
     "KINDS",
     "Column",
     "ColumnKind",
     "Columns",
-    "as_frame",
-    "as_native",
-    "as_objects",
     "distributions_of_columns",
     "read_columns",
-    "with_first_columns",
-    "with_values",
-    "without_cells",
 ]
 
 ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical"]
@@ -63,37 +62,6 @@ def distributions_of_columns(likelihood: Any, names: list[Any]) -> dict[int, str
     return given
 
 
-def as_frame(X: Any, *, of_floats: bool = False) -> Any | None:
-    """Return a pandas or polars data frame as one of narwhals, and None for anything else.
-
-    None as well for a frame all of whose columns are floats, which is a matrix, unless it is asked
-    for, and without narwhals, which scikit-learn brings along from its release 1.9 on.
-    """
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
-        return None
-    try:
-        import narwhals.stable.v2 as nw
-    except ImportError:
-        return None
-    frame = nw.from_native(_dense(X), eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
-        return None
-    is_matrix = all(dtype.is_float() for dtype in frame.schema.values())
-    return frame if of_floats or not is_matrix else None
-
-
-def _dense(X: Any) -> Any:
-    """Return a frame of pandas without sparse columns, which values cannot be put into."""
-    if not hasattr(X, "astype") or not hasattr(X.dtypes, "items"):
-        return X
-    dense = {
-        name: dtype.subtype
-        for name, dtype in X.dtypes.items()
-        if hasattr(dtype, "subtype") and hasattr(dtype, "fill_value")
-    }
-    return X.astype(dense) if dense else X
-
-
 @dataclass(frozen=True)
 class Column:
     """What is known of a column since fit.
@@ -121,7 +89,9 @@ class Column:
         """Whether its values are the numbers that stand for them, as those of true and false."""
         return self.categories is None or self.categories == (False, True)
 
-    def encode(self, values: Sequence[Any], unseen: Literal["error", "missing"]) -> NDArray[Any]:
+    def encode(
+        self, values: Sequence[Any] | NDArray[Any], unseen: Literal["error", "missing"]
+    ) -> NDArray[Any]:
         """Return numbers for values none of which is missing; NaN for a level unseen in fit."""
         if self.categories is None:
             return np.asarray(values, dtype=np.float64)
@@ -173,7 +143,7 @@ class Columns:
     @classmethod
     def of_frame(
         cls,
-        frame: Any,
+        frame: nw.DataFrame[Any],
         asked: Mapping[int, ColumnKind],
         is_marker: Callable[[Any], Any] | None,
         unseen: Literal["error", "missing"],
@@ -192,9 +162,9 @@ class Columns:
         columns = []
         for place, name in enumerate(frame.columns):
             series = frame.get_column(name)
-            there = _observed(series, is_marker)
+            there = observed_in(series, is_marker)
             kind = asked.get(place) or _kind_by_type(series, there)
-            values = _present(series, there).to_list() if kind in DISCRETE else []
+            values = present_in(series, there).to_list() if kind in DISCRETE else []
             declared = getattr(series.dtype, "categories", None)
             columns.append(_column(name, kind, values, declared))
         return cls(columns, unseen)
@@ -203,7 +173,7 @@ class Columns:
     def of_array(
         cls,
         table: NDArray[Any],
-        observed: NDArray[np.bool_],
+        observed: BoolArray,
         asked: Mapping[int, ColumnKind],
         unseen: Literal["error", "missing"],
         names: Sequence[Any],
@@ -216,19 +186,19 @@ class Columns:
         return cls(columns, unseen, from_frame=False)
 
     def encode_frame(
-        self, frame: Any, is_marker: Callable[[Any], Any] | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        self, frame: nw.DataFrame[Any], is_marker: Callable[[Any], Any] | None
+    ) -> tuple[FloatArray, BoolArray]:
         """Return a frame as numbers, and where it is observed; a new category is NaN there."""
         table = np.full(frame.shape, np.nan)
         observed = np.zeros(frame.shape, dtype=bool)
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
             series = frame.get_column(name)
-            there = observed[:, place] = _observed(series, is_marker)
+            there = observed[:, place] = observed_in(series, is_marker)
             if series.dtype.is_temporal():
                 raise TypeError(
                     f"X must hold in column {name!r} what it held in fit, got {series.dtype}."
                 )
-            present = _present(series, there)
+            present = present_in(series, there)
             is_number = column.categories is None
             try:
                 values = present.to_numpy() if is_number else present.to_list()
@@ -241,7 +211,7 @@ class Columns:
                 ) from None
         return table, observed
 
-    def encode(self, X: Any) -> NDArray[np.float64]:
+    def encode(self, X: Any) -> FloatArray:
         """Return a frame, or an array of objects, as numbers; NaN where there is none."""
         frame = as_frame(X)
         if frame is not None and frame.shape[1] == len(self.columns):
@@ -256,7 +226,7 @@ class Columns:
             encoded[there, place] = column.encode(values[there].tolist(), self.unseen)
         return encoded
 
-    def encode_array(self, table: NDArray[Any], observed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def encode_array(self, table: NDArray[Any], observed: BoolArray) -> FloatArray:
         """Return an array of numbers with codes in the columns that have categories."""
         encoded = table.astype(np.float64)
         for place, column in enumerate(self.columns):
@@ -272,7 +242,7 @@ class Columns:
         return encoded
 
     def decode_array(
-        self, codes: NDArray[Any], table: NDArray[Any], observed: NDArray[np.bool_]
+        self, codes: NDArray[Any], table: NDArray[Any], observed: BoolArray
     ) -> NDArray[Any]:
         """Return a table of codes as numbers, with what is observed as it came."""
         decoded = np.where(observed, table, codes)
@@ -282,30 +252,26 @@ class Columns:
                 decoded[gaps, place] = column.decode(codes[gaps, place])
         return decoded
 
-    def decode_frame(self, codes: NDArray[Any], frame: Any, observed: NDArray[np.bool_]) -> Any:
+    def decode_frame(
+        self, codes: NDArray[Any], frame: nw.DataFrame[Any], observed: BoolArray
+    ) -> nw.DataFrame[Any]:
         """Return a frame with what is observed as it came, and the types that it came with."""
         filled = []
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
             gaps = np.flatnonzero(~observed[:, place])
             values = column.decode(codes[gaps, place])
-            filled.append(_filled(frame.get_column(name), gaps, values).alias(name))
+            filled.append(fill_gaps(frame.get_column(name), gaps, values).alias(name))
         return frame.with_columns(*filled)
 
     def extended_by(self, X: Any) -> Columns:
         """Return the columns with further levels, those of a table with the same columns."""
-        frame = as_frame(X)
-        table = np.asarray(X, dtype=object) if frame is None else frame
-        if table.shape[1:] != (len(self.columns),):
+        of_columns = _values_of_columns(X)
+        if len(of_columns) != len(self.columns):
             return self
         extended = []
-        for place, column in enumerate(self.columns):
+        for column, values in zip(self.columns, of_columns, strict=True):
             if column.categories is not None:
-                values = table[:, place]
-                if frame is not None:
-                    present = _present(values, _observed(values, None)).to_list()
-                else:
-                    present = values[_is_there(values)].tolist()
-                levels = tuple(dict.fromkeys((*column.categories, *present)))
+                levels = tuple(dict.fromkeys((*column.categories, *values)))
                 column = replace(column, categories=levels)
             extended.append(column)
         return Columns(extended, self.unseen, self.from_frame)
@@ -320,13 +286,13 @@ class Columns:
         """Whether all columns hold numbers, or true and false."""
         return all(column.is_its_code for column in self.columns)
 
-    def select(self, kept: NDArray[np.bool_]) -> Columns:
+    def select(self, kept: BoolArray) -> Columns:
         """Return some of the columns."""
         columns = [column for column, is_kept in zip(self.columns, kept, strict=True) if is_kept]
         return Columns(columns, self.unseen, self.from_frame)
 
 
-def read_columns(X: Any) -> tuple[Columns, NDArray[np.float64]] | None:
+def read_columns(X: Any) -> tuple[Columns, FloatArray] | None:
     """Return the columns of a data frame with several types, and it as numbers; else None."""
     frame = as_frame(X)
     if frame is None:
@@ -335,106 +301,22 @@ def read_columns(X: Any) -> tuple[Columns, NDArray[np.float64]] | None:
     return columns, columns.encode_frame(frame, None)[0]
 
 
-def with_values(X: Any, table: NDArray[Any], is_marker: Callable[[Any], Any] | None) -> Any:
-    """Return a data frame with the values of a table of objects in its gaps."""
+def _values_of_columns(X: Any) -> list[list[Any]]:
+    """Return what is not missing in each column of a frame, or of an array of objects."""
     frame = as_frame(X)
-    assert frame is not None
-    filled = []
-    for place, name in enumerate(frame.columns):
-        series = frame.get_column(name)
-        gaps = np.flatnonzero(~_observed(series, is_marker))
-        filled.append(_filled(series, gaps, table[gaps, place].tolist()).alias(name))
-    return frame.with_columns(*filled).to_native()
+    if frame is not None:
+        columns = map(frame.get_column, frame.columns)
+        return [present_in(column, observed_in(column, None)).to_list() for column in columns]
+    table = np.asarray(X, dtype=object)
+    return [column[_is_there(column)].tolist() for column in table.T] if table.ndim == 2 else []
 
 
-def without_cells(X: Any, removed: NDArray[np.bool_]) -> Any:
-    """Return a data frame with further gaps."""
-    import narwhals.stable.v2 as nw
-
-    frame = as_frame(X)
-    assert frame is not None
-    kept = []
-    for name, gaps in zip(frame.columns, removed.T, strict=True):
-        if gaps.any():
-            keep = nw.new_series(str(name), ~gaps, backend=frame.implementation)
-            kept.append(nw.when(keep).then(nw.col(name)).otherwise(None).alias(name))
-    return frame.with_columns(*kept).to_native()
-
-
-def with_first_columns(X: Any, table: NDArray[np.float64], names: Sequence[str]) -> Any:
-    """Return a data frame with columns of numbers before its own."""
-    frame = as_frame(X, of_floats=True)
-    assert frame is not None
-    return _with_columns(frame, table, names).select(*names, *frame.columns).to_native()
-
-
-def as_objects(frame: Any, further: NDArray[Any]) -> NDArray[Any]:
-    """Return a frame without holes as an array of objects, with further columns."""
-    objects = np.empty((frame.shape[0], frame.shape[1] + further.shape[1]), dtype=object)
-    for place, name in enumerate(frame.columns):
-        objects[:, place] = frame.get_column(name).to_list()
-    objects[:, frame.shape[1] :] = further
-    return objects
-
-
-def as_native(frame: Any, further: NDArray[Any], names: Sequence[str], container: str) -> Any:
-    """Return a frame, with further columns, whose names are the last ones, in a container."""
-    import narwhals.stable.v2 as nw
-
-    native = _with_columns(frame, further, names[frame.shape[1] :]).to_native()
-    if frame.implementation.is_pandas_like() == (container == "pandas"):
-        return native
-    other = nw.from_native(native, eager_only=True)
-    return other.to_pandas() if container == "pandas" else other.to_polars()
-
-
-def _with_columns(frame: Any, table: NDArray[Any], names: Sequence[str]) -> Any:
-    """Return a frame with columns of numbers after its own."""
-    import narwhals.stable.v2 as nw
-
-    fresh = [
-        nw.new_series(name, values, backend=frame.implementation)
-        for name, values in zip(names, table.T.copy(), strict=True)
-    ]
-    return frame.with_columns(*fresh)
-
-
-def _filled(series: Any, gaps: NDArray[np.intp], values: list[Any]) -> Any:
-    """Return a column with values in its gaps, as far as it goes in its own type."""
-    import narwhals.stable.v2 as nw
-
-    if not len(gaps):
-        return series
-    if len(gaps) == len(series) and not _has_room(series.dtype, values):
-        # Of a column without any value a library knows no type, or takes it to be one of floats.
-        return nw.new_series(series.name, values, backend=series.implementation)
-    series = _accepting(series, values)
-    return series.scatter(gaps, _fitting(series, values))
-
-
-def _observed(series: Any, is_marker: Callable[[Any], Any] | None) -> NDArray[np.bool_]:
-    """Return where a column has values."""
-    missing = series.is_null().to_numpy()
-    if series.dtype.is_float():
-        missing = missing | series.is_nan().fill_null(value=True).to_numpy()
-    if is_marker is not None:
-        if missing.any():
-            raise ValueError("Input X contains NaN, which is not what missing_values says.")
-        missing = np.array([is_marker(value) for value in series.to_list()], dtype=bool)
-    return ~missing
-
-
-def _is_there(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _is_there(values: NDArray[Any]) -> BoolArray:
     """Return which of an array of objects are neither None nor NaN."""
     return np.array([value is not None and value == value for value in values], dtype=bool)
 
 
-def _present(series: Any, observed: NDArray[np.bool_]) -> Any:
-    """Return the part of a column that has values."""
-    return series.filter(observed.tolist()) if len(observed) else series
-
-
-def _kind_by_type(series: Any, observed: NDArray[np.bool_]) -> ColumnKind:
+def _kind_by_type(series: nw.Series[Any], observed: BoolArray) -> ColumnKind:
     import narwhals.stable.v2 as nw
 
     dtype = series.dtype
@@ -450,7 +332,7 @@ def _kind_by_type(series: Any, observed: NDArray[np.bool_]) -> ColumnKind:
         return "ordinal" if is_pandas else "categorical"
     if dtype in (nw.String, nw.Categorical):
         return "categorical"
-    kinds = {_kind_of_value(value) for value in _present(series, observed).to_list()}
+    kinds = {_kind_of_value(value) for value in present_in(series, observed).to_list()}
     if kinds <= {"boolean", "number", "categorical"} and len(kinds) <= 1:
         return kinds.pop() if kinds else "number"
     raise TypeError(
@@ -491,46 +373,3 @@ def _column(
     except TypeError:
         in_order = sorted(levels, key=str)
     return Column(name, kind, tuple(in_order))
-
-
-def _has_room(dtype: Any, values: Sequence[Any]) -> bool:
-    """Return whether a column of a type can hold values."""
-    import narwhals.stable.v2 as nw
-
-    if dtype.is_numeric():
-        return all(isinstance(value, numbers.Real | np.bool_) for value in values)
-    return dtype != nw.Unknown
-
-
-def _fitting(series: Any, values: list[Any]) -> Any:
-    """Return numbers in the type of a column."""
-    import narwhals.stable.v2 as nw
-
-    if series.dtype.is_integer():
-        return [round(value) for value in values]
-    if series.dtype == nw.Boolean:
-        return [bool(value) for value in values]
-    if series.dtype.is_float():
-        return np.asarray(values, dtype=np.float32 if series.dtype == nw.Float32 else np.float64)
-    return values
-
-
-def _accepting(series: Any, values: Sequence[Any]) -> Any:
-    """Return a column that can hold the values.
-
-    Categories of pandas may be others than in fit, and integers larger than a narrow type's.
-    """
-    import narwhals.stable.v2 as nw
-
-    if series.dtype.is_integer():
-        # The type's name is that of numpy's.
-        limits = np.iinfo(str(series.dtype).lower())
-        is_within = all(limits.min <= round(value) <= limits.max for value in values)
-        return series if is_within else series.cast(nw.Int64)
-    native = series.to_native()
-    if not series.implementation.is_pandas_like() or not hasattr(native, "cat"):
-        return series
-    new = [value for value in dict.fromkeys(values) if value not in native.cat.categories]
-    if not new:
-        return series
-    return nw.from_native(native.cat.add_categories(new), series_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -15,16 +14,17 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
 from gnr_sklearn import __version__
-from gnr_sklearn._base import BoundedImputer, Interval, StrOptions
+from gnr_sklearn._base import BoundedImputer
 from gnr_sklearn._epochs import EpochTasks
 from gnr_sklearn._identity import identity_of
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._sklearn import Interval, StrOptions
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import draw_seed
 from gnr_sklearn.nn.checkpoint import (
     TrainingCheckpoint,
@@ -42,6 +42,9 @@ STEPS_PER_EPOCH = 100
 
 # What the step size does not fall below where rows go on to come, in parts of the highest.
 LEAST_STEP_SIZE = 0.01
+
+# Seeds of a part: of the order of rows, of noise, and of what else is learned from them.
+N_PART_SEEDS = 3
 
 # Names of the imputers' own callbacks.
 SCHEDULE = "learning_rate_schedule"
@@ -111,28 +114,35 @@ class DeepImputer(BoundedImputer):
     _parameter_docs: ClassVar[str] = """
         batch_size : int, default=128
             Rows in one optimisation step.
-        learning_rate : float, default=3e-3
-            Step size of Adam, at first.
+        learning_rate : float, default={default}
+            Initial learning rate of Adam.
         learning_rate_schedule : {"cosine", "constant"}, default="cosine"
-            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
-            or stays what it is. Falling, it gets as far in half the steps. An LRScheduler among
-            the callbacks takes its place.
+            Whether the learning rate decays to 0 at `max_iter`, along half a period of a cosine,
+            or stays constant. With decay, about half the steps suffice. An LRScheduler in
+            `callbacks` replaces the schedule.
         device : {"cpu", "cuda", "auto"}, default="cpu"
             Where to train; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
             Called during training; an epoch is 100 optimisation steps. As in skorch they are
             not copied, and hold what they have learned.
         checkpoint : str, path or None, default=None
-            A file that the state of training is written to every 100 steps, and from which the
-            same fit goes on that was killed: on the same machine, with the same threads, to the
-            same bits. It takes an int as `random_state`, and is for one fit at a time, not for
-            those of a search. The file is deleted when the fit is done. Reading one runs no code.
-            Of callbacks, skorch's EarlyStopping and LRScheduler go on as well; others begin anew.
+            File to which the state of training is written every 100 steps, so that a fit that was
+            killed can be resumed: on the same machine with the same number of threads, the result
+            is bit for bit that of an uninterrupted fit. Requires an int as `random_state`. A file
+            serves one fit at a time, not a search; it is deleted when the fit completes. Reading it
+            executes no code. Of the callbacks, skorch's EarlyStopping and LRScheduler resume;
+            others start afresh.
         net_params : dict or None, default=None
             Further parameters of the skorch net, such as
-            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. What the
-            imputer's own parameters decide cannot be set here.
+            ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01}``. Parameters
+            that the imputer sets itself cannot be given here.
+        verbose : int, default=0
+            Verbosity; 0 is silent, 1 shows a progress bar over the optimisation steps, and 2 or
+            more also prints skorch's table of losses.
         """
+
+    # Class of the skorch net; a subclass sets it.
+    _net_class: ClassVar[type[StepwiseNet]]
 
     _attribute_docs: ClassVar[str] = """
         net_ : skorch.NeuralNet
@@ -183,11 +193,6 @@ class DeepImputer(BoundedImputer):
             "version of gnr_sklearn": __version__,
             "settings": repr((type(self).__name__, settings)),
         }
-
-    @property
-    @abstractmethod
-    def _net_class(self) -> type[StepwiseNet]:
-        """Class of the skorch net."""
 
     def _make_net(
         self, params: dict[str, Any], order_seed: int, callbacks: list[Any]
@@ -289,16 +294,13 @@ class DeepImputer(BoundedImputer):
             ]
         return net
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
-        """Train a net for one pass over rows, after those it has been trained on, and keep it.
-
-        Returns a seed for what else is learned from them.
-        """
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> None:
+        """Train a net for one pass over rows, after those it has been trained on, and keep it."""
         self._n_parts += 1
         taken = getattr(self, "n_iter_", 0)
         batch_size = net.get_params()["batch_size"]
         n_steps = -(-len(rows) // batch_size)
-        order_seed, noise_seed, other_seed = self._draw_seeds(3, part=self._n_parts)
+        order_seed, noise_seed, *_ = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
         net.set_params(max_epochs=-(-n_steps // STEPS_PER_EPOCH), seed=noise_seed, train_split=None)
         # skorch's set_params refuses parameters of iterators once a net is initialised.
         net.iterator_train__n_steps, net.iterator_train__seed = n_steps, order_seed
@@ -314,7 +316,6 @@ class DeepImputer(BoundedImputer):
         self.net_ = net
         self.n_iter_ = taken + net.n_steps
         self.history_ = net.history
-        return other_seed
 
     @property
     def _n_fit_tasks(self) -> int:
@@ -388,9 +389,7 @@ def _callback_of(item: Any) -> Any:
     return item[1] if isinstance(item, tuple) and len(item) == 2 else item
 
 
-def masked_rows(
-    scaled: FloatArray, observed: NDArray[np.bool_], u: FloatArray | None = None
-) -> MaskedRows:
+def masked_rows(scaled: FloatArray, observed: BoolArray, u: FloatArray | None = None) -> MaskedRows:
     """Turn values in the units of a net into its rows, with 0 for NaN; they are overwritten."""
     use_one_thread_if_forked()
     x = np.nan_to_num(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled), copy=False)

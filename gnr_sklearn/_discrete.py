@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = ["DiscreteFeatures"]
 
@@ -50,7 +50,7 @@ class DiscreteFeatures:
         return [feature for feature in self.levels if feature not in self.ordered]
 
     @property
-    def is_discrete(self) -> NDArray[np.bool_]:
+    def is_discrete(self) -> BoolArray:
         """Whether each feature is discrete."""
         return np.isin(np.arange(self.n_features), list(self.levels))
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gnr_sklearn._columns import as_frame
+from gnr_sklearn._frames import as_frame
+from gnr_sklearn._types import FloatArray
+from gnr_sklearn._validation import next_seed
 
-__all__ = ["next_seed", "sample_checked"]
-
-
-def next_seed(rng: np.random.Generator) -> int:
-    """Draw a seed."""
-    return int(rng.integers(2**31 - 1))
+__all__ = ["sample_checked"]
 
 
 def sample_checked(
     imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator
-) -> NDArray[np.floating]:
+) -> FloatArray:
     """Draw completed data sets, (n_draws, n, d_out), and refuse what is none.
 
     Of data frames with categories they are objects.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gnr_sklearn._quadrature import normal_points
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
@@ -211,9 +211,7 @@ def _correlation(estimate: FloatArray, target: FloatArray) -> float:
     return float(np.corrcoef(estimate, target)[0, 1])
 
 
-def _estimate(
-    inputs: FloatArray, target: FloatArray, seen: NDArray[np.bool_], seed: int
-) -> FloatArray:
+def _estimate(inputs: FloatArray, target: FloatArray, seen: BoolArray, seed: int) -> FloatArray:
     """Estimate values, of which some are seen, for all rows, each by regression on other rows."""
     regression = RidgeCV(np.logspace(-1, 4, 8))
     folds = KFold(FOLDS, shuffle=True, random_state=seed)
@@ -223,9 +221,7 @@ def _estimate(
     return estimate
 
 
-def _log_chance(
-    lost: NDArray[np.bool_], inputs: FloatArray, folds: StratifiedKFold
-) -> NDArray[np.float64]:
+def _log_chance(lost: BoolArray, inputs: FloatArray, folds: StratifiedKFold) -> FloatArray:
     """Log-probability of a feature's mask by logistic regression, each row's by other rows."""
     regression = LogisticRegression(solver="newton-cholesky")
     chance = cross_val_predict(regression, inputs, lost, cv=folds, method="predict_proba")[:, 1]
@@ -234,7 +230,7 @@ def _log_chance(
 
 
 def _most_correlated(
-    inputs: FloatArray, lost: NDArray[np.bool_], seen: NDArray[np.bool_], target: FloatArray
+    inputs: FloatArray, lost: BoolArray, seen: BoolArray, target: FloatArray
 ) -> FloatArray:
     """Keep the inputs that tell most of a mask, or of values."""
     if inputs.shape[1] <= MOST_INPUTS:
@@ -258,7 +254,7 @@ def _standardised(table: FloatArray) -> FloatArray:
     return StandardScaler().set_output(transform="default").fit_transform(table)
 
 
-def _by_chance(missing: NDArray[np.bool_]) -> FloatArray:
+def _by_chance(missing: BoolArray) -> FloatArray:
     """Log-probability of a mask by each feature's fraction of missing values."""
     fraction = np.clip(missing.mean(axis=0), 1e-12, 1 - 1e-12)
     return missing * np.log(fraction) + ~missing * np.log1p(-fraction)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import check_number
 
-__all__ = ["FloatArray", "PooledEstimate", "as_floats", "check_degrees_of_freedom", "pool"]
+__all__ = ["PooledEstimate", "as_floats", "check_degrees_of_freedom", "pool"]
 
-FloatArray = NDArray[np.float64]
 Estimate = float | FloatArray
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import nearest_level
+from gnr_sklearn._validation import named_in_errors, nearest_level
 
 __all__ = [
     "BySideInformation",
@@ -129,13 +129,8 @@ class BySideInformation:
 
 def check_propensity(propensity: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     """Return given propensities as a matrix of a known shape."""
-    try:
+    with named_in_errors("propensity must be a complete numeric matrix"):
         matrix = check_array(propensity, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"propensity must be a complete numeric matrix ({str(error).splitlines()[0]})."
-        ) from error
     if matrix.shape != shape:
         raise ValueError(f"propensity must have the shape of X, {shape}, got {matrix.shape}.")
     if (matrix <= 0).any() or (matrix > 1).any():
@@ -146,9 +141,9 @@ def check_propensity(propensity: ArrayLike, shape: tuple[int, int]) -> FloatArra
     return matrix
 
 
-def check_mar_sample(mar_sample: ArrayLike) -> NDArray[np.float64]:
+def check_mar_sample(mar_sample: ArrayLike) -> FloatArray:
     """Return the ratings in a sample of cells, of whatever shape it comes in."""
-    try:
+    with named_in_errors("mar_sample must hold ratings, and NaN elsewhere"):
         sample = check_array(
             mar_sample,
             dtype=np.float64,
@@ -156,11 +151,6 @@ def check_mar_sample(mar_sample: ArrayLike) -> NDArray[np.float64]:
             ensure_all_finite="allow-nan",
             ensure_min_samples=0,
         )
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"mar_sample must hold ratings, and NaN elsewhere ({str(error).splitlines()[0]})."
-        ) from error
     ratings = sample[~np.isnan(sample)]
     if not ratings.size:
         raise ValueError("mar_sample must hold one rating at least, got none.")

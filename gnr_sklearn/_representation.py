@@ -10,16 +10,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._auxiliary import check_feature_info
-from gnr_sklearn._base import MixedImputer, StrOptions
+from gnr_sklearn._base import MixedImputer
 from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
 from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import DeepImputer
+from gnr_sklearn._sklearn import StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import ALIKE, Units, fit_units
+from gnr_sklearn._validation import check_feature_info
 from gnr_sklearn.nn.categories import DiscreteFeature
 
-__all__ = ["RepresentingImputer"]
+__all__ = ["LIKELIHOOD_OF_COLUMNS", "RepresentingImputer"]
+
+
+# What is documented of `likelihood` in all imputers that take it.
+LIKELIHOOD_OF_COLUMNS = """\
+            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
+            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
+            with a probability each; ordered categories of pandas are "ordinal", by an
+            adjacent-category logit model. A dict sets it for single columns, by their names or
+            places: ``{"country": "categorical", 3: "ordinal"}``. In a dict, numbers may also be
+            normal after a transformation: "log_normal" (positive), by the logarithm; "count"
+            (non-negative integers), by log(1 + x), with imputed values rounded; "bounded", by the
+            logit of their position between the column's `min_value` and `max_value`, which must
+            be given.
+            Numbers are imputed by their expectation, categories by the most probable one, and
+            ordered categories by the median."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -41,20 +57,10 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         "feature_info": ["array-like", None],
     }
 
-    _parameter_docs: ClassVar[str] = """
+    _parameter_docs: ClassVar[str] = f"""
         likelihood : "auto" or dict, default="auto"
-            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
-            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
-            with a probability each; ordered categories of pandas are "ordinal", with probabilities
-            of which one number decides, by a model of adjacent categories. A dict says so of
-            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
-            There, numbers may be normal on a curve: "log_normal", positive ones, by their
-            logarithm; "count", whole ones from 0 on, by that of the number plus one, and imputed
-            rounded; "bounded", by the logit of their place between the column's `min_value` and
-            `max_value`, which have to be given.
-            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
-            the median.
-        scaling : {"observed", "shared", "ratings"} or None, default="observed"
+{LIKELIHOOD_OF_COLUMNS}
+        scaling : {{"observed", "shared", "ratings"}} or None, default="observed"
             Whether to centre and scale each feature by the mean and standard deviation of its
             observed values, or to take the data as they are. The starting point of the encoder is 0
             in place of what is missing, so that None suits data where 0 is a sensible value. With

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from gnr_sklearn._base import Interval
 from gnr_sklearn._deep import masked_rows
 from gnr_sklearn._representation import RepresentingImputer
+from gnr_sklearn._sklearn import Interval
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
@@ -40,11 +42,6 @@ MOST_ROWS = {"cpu": 128, "cuda": 2**16}
 
 # In the encoder a row takes a code for each of its features.
 ENCODED_ROWS = 4096
-
-
-def models_mask(imputer: SamplingImputer) -> bool:
-    """Tell whether an imputer models which values are missing."""
-    return imputer._models_mask
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -85,8 +82,8 @@ class SamplingImputer(RepresentingImputer):
         -------
         X_imputed : ndarray of shape (n_samples, n_features_out)
             X with its observed values unchanged and no missing ones; float32 for float32
-            input, else float64. Of a data frame with categories, an array of objects, or where
-            ``set_output`` asks for one a frame, in which whole numbers are rounded.
+            input, else float64. For a data frame with categories, an array of objects, or a data
+            frame if ``set_output`` asks for one, with integers rounded.
         """
         check_is_fitted(self)
         table = self._validate_data(X, reset=False)
@@ -175,7 +172,7 @@ class SamplingImputer(RepresentingImputer):
         """
         return float(self.score_samples(X, side_info).mean())
 
-    @available_if(models_mask)
+    @available_if(attrgetter("_models_mask"))
     def predict_mask_proba(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
         """Probability that each value is observed, given the row and its mask.
 
@@ -384,8 +381,7 @@ class SamplingImputer(RepresentingImputer):
         rows = self._masked_rows(values, None)
         z = np.empty((len(rows), self.latent_dim_))
         with torch.inference_mode():
-            for start in range(0, len(rows), ENCODED_ROWS):
-                chunk = slice(start, start + ENCODED_ROWS)
+            for chunk in gen_batches(len(rows), ENCODED_ROWS):
                 batch, _ = rows[chunk]
                 mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
                 z[chunk] = mean.cpu().numpy()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import clone
 
-from gnr_sklearn._pooling import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     OPTIONAL_DIRECTIONS,
     check_number,
@@ -40,7 +40,7 @@ class CompletedData:
     """The columns of X that the imputer returns, as it completes them."""
 
     values: FloatArray
-    missing: NDArray[np.bool_]
+    missing: BoolArray
     observed_std: FloatArray
     names: NDArray[Any]
     kept: NDArray[np.intp]
@@ -106,7 +106,7 @@ def complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> Comple
     )
 
 
-def standard_draws(draws: NDArray[np.floating], data: CompletedData) -> dict[int, FloatArray]:
+def standard_draws(draws: FloatArray, data: CompletedData) -> dict[int, FloatArray]:
     """Give the draws of the missing cells of each column that varies, centred and in its sd."""
     if draws.shape[2] < len(data.names):
         raise ValueError(

@@ -65,7 +65,7 @@ class Units:
         scaled /= self.scale
         return scaled
 
-    def inverse_transform(self, scaled: NDArray[np.floating]) -> FloatArray:
+    def inverse_transform(self, scaled: FloatArray) -> FloatArray:
         """Return numbers of the net in the units of the data; ratings between the levels."""
         on_curve = scaled.astype(np.float64) * self.scale + self.center
         if self.curves is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,13 +17,14 @@ from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.quasirandom import SobolEngine
 
-from gnr_sklearn._auxiliary import AuxiliaryVariable, check_side_info
-from gnr_sklearn._base import Interval, StrOptions, fit_context
-from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
+from gnr_sklearn._auxiliary import AuxiliaryVariable
+from gnr_sklearn._data_parallel import check_same_rows, own_shard
+from gnr_sklearn._deep import EARLY_STOPPING, N_PART_SEEDS, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
+from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import layer_widths
-from gnr_sklearn.nn.parallel import Shard, current_shard, is_same_for_all
+from gnr_sklearn._validation import check_side_info, layer_widths
+from gnr_sklearn.nn.parallel import Shard
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
 from gnr_sklearn.nn.training import ImputationNet, RatingNoise, StepwiseNet
 
@@ -127,7 +127,8 @@ class VAEImputer(SamplingImputer):
     _parameter_docs: ClassVar[str] = """
         latent_dim : int or None, default=None
             Size of the latent variable z; None for the number of features less one, at least 1 and
-            at most 20: more are hardly ever told apart, and take more samples to average over.
+            at most 20: further dimensions are hardly ever identified, and need more samples to
+            integrate over.
         hidden_dims : int or sequence of int, default=(128, 128)
             Widths of the hidden layers of the encoder and of each decoder.
         encoder : {"zero", "permutation_invariant"}, default="zero"
@@ -137,23 +138,23 @@ class VAEImputer(SamplingImputer):
             Size of the embedding of a feature in the permutation-invariant encoder.
         code_dim : int, default=50
             Size of the code of a row in that encoder.
-        decoder : {"mlp", "linear", "curved"}, default="mlp"
+        decoder : {"mlp", "linear", "curved"}, default={default}
             Whether the decoders have hidden layers, are affine in z, or affine plus a network with
             one hidden layer, of the first of the widths, whose output has a penalty: affine where
             there are no data, and curved where data ask for it. With a linear decoder the data
             model is factor analysis.
-        observation_scale : {"shared", "feature", "heteroscedastic"}, default="shared"
+        observation_scale : {"shared", "feature", "heteroscedastic"}, default={default}
             Scale of x given z, the standard deviation of a Gaussian: one number, one for each
             feature, or a network's function of z.
-        n_importance_samples : int, default=20
+        n_importance_samples : int, default={default}
             Samples of z for each row in training.
-        max_iter : int, default=1000
+        max_iter : int, default={default}
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows.
-        early_stopping : bool, default=True
-            Whether to hold rows out, to stop when their bound no longer rises, and to
-            keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
-            none are held out.
+        early_stopping : bool, default={default}
+            Whether to hold out rows, stop when their bound no longer improves, and keep the
+            parameters with the best bound, up to `tol`. With fewer than 20 rows none are held
+            out.
         validation_fraction : float, default=0.1
             Fraction of the rows to hold out, at most 1000 rows.
         n_iter_no_change : int, default=500
@@ -161,20 +162,19 @@ class VAEImputer(SamplingImputer):
         tol : float, default=1e-3
             Least improvement of the held-out bound that counts, in nats for one row.
         learning_rate_schedule : {"cosine", "constant"}, default="cosine"
-            Whether the step size falls to 0 at `max_iter`, along half a period of a cosine,
-            or stays what it is. Falling, it gets as far in half the steps. With the
-            permutation-invariant encoder it rises in the first 50 steps. An LRScheduler among the
-            callbacks takes its place.
+            Whether the learning rate decays to 0 at `max_iter`, along half a period of a cosine,
+            or stays constant. With decay, about half the steps suffice. With the
+            permutation-invariant encoder it warms up over the first 50 steps. An LRScheduler in
+            `callbacks` replaces the schedule.
         loading_penalty : float, default=1000.0
             Precision of the normal distribution, around what is common to features, of the weights
             that a feature has in the decoders. Where features have nothing in common, because
             `scaling` is "observed" or None and there is no `feature_info`, it has no effect.
         precision : {"auto", "float32", "bfloat16"}, default="auto"
-            Numbers that the decoders compute with in training; parameters, the encoder,
-            log-densities and all of imputation are in float32, where the same weights impute
-            within 1e-4 standard deviations of what they do in float64. "auto" takes bfloat16 on a
-            GPU that has matrix units for it, and on a processor that has (AMX) where decoders are
-            large enough to gain by it.
+            Floating-point format of the decoders in training. Parameters, the encoder,
+            log-densities and all of imputation use float32, whose imputations are within 1e-4
+            standard deviations of those in float64. "auto" uses bfloat16 on a GPU that has matrix
+            units for it, and on a processor with AMX if the decoders are large enough to benefit.
         data_parallel : bool, default=False
             Whether the processes of torch's default process group, which ``torchrun`` starts and
             ``torch.distributed.init_process_group`` joins, train together: each takes its part of
@@ -195,6 +195,8 @@ class VAEImputer(SamplingImputer):
             `score`.
         """
 
+    _net_class = ImputationNet
+
     # Not where a fit is a part of another. Without a type, which would make it a parameter.
     _warns = True
 
@@ -202,10 +204,6 @@ class VAEImputer(SamplingImputer):
     @abstractmethod
     def _module_class(self) -> type[nn.Module]:
         """Class of the torch module."""
-
-    @property
-    def _net_class(self) -> type[ImputationNet]:
-        return ImputationNet
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         """Parameters of the torch module that not all models have."""
@@ -238,7 +236,7 @@ class VAEImputer(SamplingImputer):
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         """Choose the weight of the mask term, alpha in eq. 18."""
-        return 1.0
+        return float(self._models_mask)
 
     # A prior is checked as well, which its user configured.
     @fit_context(prefer_skip_nested_validation=False)
@@ -266,8 +264,8 @@ class VAEImputer(SamplingImputer):
         Raises
         ------
         ValueError
-            If X has infinite values, nothing observed, or is no numeric table, if side_info has
-            missing values or another number of rows, or if the training diverges.
+            If X has infinite values, has no observed value, or is not a numeric table, if side_info
+            has missing values or another number of rows, or if the training diverges.
         """
         return self._learn(X, lambda values: self._fit(values, side_info))
 
@@ -282,11 +280,11 @@ class VAEImputer(SamplingImputer):
         rows are held out, and scikit-learn's callbacks are told nothing; skorch's see each call as
         a training.
 
-        The first call decides what is not trained, so that its rows have to be like all others:
-        draw them at random. It has the units that the net sees values in, the categories, which
-        features are dropped because they are empty, what a prior that is an imputer has learned,
-        the direction of a mechanism that is not known, and the alpha that "auto" chooses; later
-        changes of parameters of the net have no effect. Regressions (``prior="forest"``) are fitted
+        The first call fixes everything that is not trained, so its rows must be representative:
+        draw them at random. It fixes the units of the net, the categories, which features are
+        dropped as empty, what a prior that is an imputer has learned, the direction of a mechanism
+        that is not known, and the alpha that "auto" chooses; later changes of parameters of the
+        net have no effect. Regressions (``prior="forest"``) are fitted
         again in each call, to 10,000 rows at most, drawn from those of all calls, which the imputer
         keeps. After `fit` training goes on from what was fitted. Penalties are those of a table
         with as many rows as the first call.
@@ -349,7 +347,9 @@ class VAEImputer(SamplingImputer):
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         seeds = self._fit_seeds()
         side = check_side_info(side_info, len(values))
-        self._check_shared(values, side)
+        shard = self._shard()
+        if shard is not None:
+            check_same_rows(shard, values, side)
         n_rows, n_held_out = len(values), 0
         if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
             n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
@@ -375,11 +375,14 @@ class VAEImputer(SamplingImputer):
             side = check_side_info(side_info, len(values))
         else:
             side = self._auxiliary.check(side_info, len(values))
-        self._check_shared(values, side)
+        shard = self._shard()
+        if shard is not None:
+            check_same_rows(shard, values, side)
         if net is None:
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
-        after_seed = self._train_part(net, self._rows(values, side))
+        self._train_part(net, self._rows(values, side))
         self.lower_bound_ = -self.history_[-1]["train_loss"]
+        *_, after_seed = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
         self._after_training(values, side, after_seed)
 
     def _fit_seeds(self) -> Seeds:
@@ -470,56 +473,21 @@ class VAEImputer(SamplingImputer):
             )
         if self._posterior_means(values[looked_at]).var(axis=0).max() < LEAST_VARIANCE:
             warnings.warn(
-                "The latent variable is nearly the same for all rows (encode), so that values are "
-                "imputed without regard to the others of their row: either columns have nothing to "
-                "do with one another, or training failed; raise max_iter or lower learning_rate.",
+                "The latent variable is nearly the same for all rows (posterior collapse, see "
+                "encode), so that values are imputed without regard to the others of their row: "
+                "either columns have nothing to do with one another, or training failed; raise "
+                "max_iter or lower learning_rate.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
 
     def _shard(self) -> Shard | None:
         """Return the part of each batch that is trained on in this process."""
-        if not self.data_parallel:
-            return None
-        shard = current_shard()
-        if shard is None:
-            raise ValueError(
-                "data_parallel must be False where there is no process group; "
-                "torch.distributed.init_process_group makes one."
-            )
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(
-                "random_state must be an int with data_parallel, for all processes to draw the "
-                f"same numbers, got {self.random_state!r}."
-            )
-        if self.batch_size % shard.count:
-            raise ValueError(
-                "batch_size must be a multiple of the number of processes with data_parallel, "
-                f"{shard.count}, got {self.batch_size}."
-            )
-        return shard
+        return own_shard(self.batch_size, self.random_state) if self.data_parallel else None
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> None:
         net.set_params(shard=self._shard())
-        return super()._train_part(net, rows)
-
-    def _check_shared(self, values: FloatArray, side: FloatArray) -> None:
-        """Refuse to train with others on other rows, or on too few."""
-        shard = self._shard()
-        if shard is None:
-            return
-        digest = hashlib.sha256(f"{values.shape} {side.shape}".encode())
-        for table in (values, side):
-            digest.update(np.ascontiguousarray(table).data)
-        if not is_same_for_all(digest.hexdigest()):
-            raise ValueError(
-                "X and side_info must be the same in all processes with data_parallel."
-            )
-        if len(values) < shard.count:
-            raise ValueError(
-                f"X must have a row for each of the {shard.count} processes with data_parallel, "
-                f"got {len(values)}."
-            )
+        super()._train_part(net, rows)
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         if not early_stopping:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state
 
 from gnr_sklearn._columns import read_columns
+from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = [
     "DIRECTIONS",
@@ -22,21 +24,27 @@ __all__ = [
     "RandomStateLike",
     "as_generator",
     "check_count",
+    "check_feature_info",
     "check_features",
     "check_flag",
     "check_matrix",
     "check_number",
+    "check_side_info",
     "draw_seed",
     "feature_directions",
     "feature_indices",
     "feature_limits",
     "input_names",
+    "is_nan_marker",
     "layer_widths",
+    "named_in_errors",
     "nearest_level",
+    "next_seed",
     "observed_mean_and_std",
     "read_table",
     "replace_cells",
     "seed_random_states",
+    "with_nan",
     "without_pandas_na",
 ]
 
@@ -67,7 +75,7 @@ def is_nan_marker(marker: object) -> bool:
     return not isinstance(marker, Real) or math.isnan(marker)
 
 
-def with_nan(values: NDArray[np.floating], marker: Any) -> NDArray[np.float64]:
+def with_nan(values: FloatArray, marker: Any) -> FloatArray:
     """Put NaN in place of a marker of missing values."""
     missing = np.isnan(values)
     if not is_nan_marker(marker):
@@ -75,7 +83,7 @@ def with_nan(values: NDArray[np.floating], marker: Any) -> NDArray[np.float64]:
     return np.where(missing, np.nan, values).astype(np.float64)
 
 
-def check_matrix(X: object, name: str) -> NDArray[np.floating]:
+def check_matrix(X: object, name: str) -> FloatArray:
     """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
     try:
         matrix = check_array(
@@ -96,6 +104,16 @@ def check_matrix(X: object, name: str) -> NDArray[np.floating]:
     if np.isinf(matrix).any():
         raise ValueError(f"{name} must hold finite numbers or NaN, got infinite values.")
     return matrix
+
+
+@contextmanager
+def named_in_errors(demand: str) -> Iterator[None]:
+    """Begin the message of an error with what an argument must be, and keep its first line."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{demand} ({str(error).splitlines()[0]}).") from error
 
 
 def check_number(value: float, name: str, low: float = -np.inf, high: float = np.inf) -> float:
@@ -123,7 +141,7 @@ def check_flag(value: bool, name: str) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
-def read_table(X: Any, name: str) -> NDArray[np.floating]:
+def read_table(X: Any, name: str) -> FloatArray:
     """Give X as a matrix in which NaN says what is missing; categories of a frame are codes."""
     of_frame = read_columns(X)
     return check_matrix(X, name) if of_frame is None else of_frame[1]
@@ -167,6 +185,49 @@ def feature_indices(features: Features, n_features: int) -> NDArray[np.intp]:
     return indices
 
 
+def check_side_info(
+    side_info: ArrayLike | None, n_rows: int, n_side_features: int | None = None
+) -> FloatArray:
+    """Return side information as a matrix, which has no columns where there is none.
+
+    Parameters
+    ----------
+    side_info : array-like of shape (n_rows, n_side_features) or None
+        As the user gave it.
+    n_rows : int
+        Number of rows of X.
+    n_side_features : int or None, default=None
+        Number of columns in fit; None where any number will do.
+    """
+    if side_info is None:
+        return np.empty((n_rows, 0))
+    side = _complete_matrix(side_info, "side_info", "(n_samples, n_side_features)")
+    expected = (n_rows, side.shape[1] if n_side_features is None else n_side_features)
+    if side.shape != expected:
+        raise ValueError(
+            f"side_info must have {n_rows} rows, as X has, and {expected[1]} columns, as in fit, "
+            f"got shape {side.shape}."
+        )
+    return side
+
+
+def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
+    """Return what is known of features as a matrix, (n_features, n_info)."""
+    info = _complete_matrix(feature_info, "feature_info", "(n_features, n_info)", least_columns=0)
+    if len(info) != n_features:
+        raise ValueError(
+            f"feature_info must have {n_features} rows, one for each feature of X, got {len(info)}."
+        )
+    return info
+
+
+def _complete_matrix(
+    given: ArrayLike, name: str, shape: str, *, least_columns: int = 1
+) -> FloatArray:
+    with named_in_errors(f"{name} must be a complete numeric {shape} matrix"):
+        return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
+
+
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Turn a ``random_state`` into one seed, leaving global random states alone.
 
@@ -186,6 +247,11 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def next_seed(rng: np.random.Generator) -> int:
+    """Draw a seed."""
+    return int(rng.integers(2**31 - 1))
+
+
 def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool = False) -> Any:
     """Seed each ``random_state`` in an estimator that is None, or every one, and return it.
 
@@ -203,7 +269,7 @@ def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool =
 
 def feature_limits(
     min_value: ArrayLike | None, max_value: ArrayLike | None, n_features: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """Turn bounds on imputed values into two numbers for each feature.
 
     Parameters
@@ -253,7 +319,7 @@ OPTIONAL_DIRECTIONS = DIRECTIONS | {"neither": 0.0}
 
 def feature_directions(
     missing_direction: str | Sequence[str | None] | None, n_features: int, *, optional: bool = False
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Turn ``missing_direction`` into 1 for "above" and -1 for "below" of each feature.
 
     Parameters
@@ -300,7 +366,7 @@ def layer_widths(hidden_dims: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(width) for width in widths)
 
 
-def nearest_level(levels: NDArray[np.floating], values: NDArray[np.floating]) -> NDArray[np.intp]:
+def nearest_level(levels: FloatArray, values: FloatArray) -> NDArray[np.intp]:
     """Find the nearest of ascending levels for each value; in the middle, the lower one."""
     return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
 
@@ -322,8 +388,8 @@ def as_generator(random_state: RandomStateLike) -> np.random.Generator:
 
 
 def observed_mean_and_std(
-    X: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    X: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
     """Give each column's mean and population sd over its cells that are not NaN (NaN if none)."""
     observed = ~np.isnan(X)
     count = np.maximum(observed.sum(axis=0), 1)
@@ -337,10 +403,10 @@ def observed_mean_and_std(
 
 def replace_cells(
     X: ArrayLike | DataFrameLike,
-    values: NDArray[np.floating],
-    cells: NDArray[np.bool_],
+    values: FloatArray,
+    cells: BoolArray,
     value: float,
-) -> NDArray[np.floating] | DataFrameLike:
+) -> FloatArray | DataFrameLike:
     """Copy X, whose numbers are ``values``, with ``value`` in ``cells``; pandas stays pandas."""
     if hasattr(X, "iloc"):
         frame = without_pandas_na(X)

@@ -8,15 +8,15 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn._base import BoundedImputer, Interval, MixedImputer, StrOptions
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._base import BoundedImputer, MixedImputer
+from gnr_sklearn._sklearn import Interval, StrOptions
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import draw_seed
 
 try:
@@ -299,7 +299,7 @@ class MissForestImputer(MixedImputer):
         return completed
 
     def _note_changes(
-        self, previous: FloatArray, completed: FloatArray, missing: NDArray[np.bool_]
+        self, previous: FloatArray, completed: FloatArray, missing: BoolArray
     ) -> None:
         is_discrete = self._discrete.is_discrete
         numbers = completed[:, ~is_discrete]

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
+from gnr_sklearn._types import FloatArray
+
 __all__ = ["UCI_DATASETS", "load_coat", "load_uci", "load_yahoo_r3"]
 
 
@@ -139,7 +141,7 @@ def load_coat(data_dir: str | os.PathLike[str]) -> Bunch:
     (290, 300)
     """
     folder = _folder_of("train.ascii", data_dir, "coat", COAT_HOME)
-    tables: dict[str, NDArray[np.float64] | None] = {}
+    tables: dict[str, FloatArray | None] = {}
     for part in ("train", "test"):
         path = folder / f"{part}.ascii"
         if not path.is_file():
@@ -216,7 +218,7 @@ def _folder_of(name: str, data_dir: str | os.PathLike[str], subfolder: str, home
     )
 
 
-def _read_numbers(path: Path, shape: tuple[int | None, int | None]) -> NDArray[np.float64]:
+def _read_numbers(path: Path, shape: tuple[int | None, int | None]) -> FloatArray:
     """Read a table of numbers, whose shape is known at least in part."""
     wanted = " and ".join(
         f"{n} {what}" for n, what in zip(shape, ("rows", "columns"), strict=True) if n is not None
@@ -232,7 +234,7 @@ def _read_numbers(path: Path, shape: tuple[int | None, int | None]) -> NDArray[n
     return table
 
 
-def _check_ratings(table: NDArray[np.float64], allowed: NDArray[np.int64], path: Path) -> None:
+def _check_ratings(table: FloatArray, allowed: NDArray[np.int64], path: Path) -> None:
     if not np.isin(table, allowed).all():
         raise ValueError(
             f"{path.name} must hold whole numbers from {allowed[0]} to {allowed[-1]}, "

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from gnr_sklearn._als import Factors, LeastSquares, MFMethod, Ratings, predicted
-from gnr_sklearn._auxiliary import check_side_info
-from gnr_sklearn._base import BoundedImputer, Interval, StrOptions, fit_context
+from gnr_sklearn._base import BoundedImputer
 from gnr_sklearn._propensities import (
     BySideInformation,
     MarginalPropensity,
@@ -21,8 +20,9 @@ from gnr_sklearn._propensities import (
     check_mar_sample,
     check_propensity,
 )
+from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import draw_seed
+from gnr_sklearn._validation import check_side_info, draw_seed
 
 __all__ = ["MFImputer"]
 

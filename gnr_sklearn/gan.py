@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from gnr_sklearn._base import Interval, fit_context
 from gnr_sklearn._deep import DeepImputer, masked_rows
+from gnr_sklearn._sklearn import Interval, fit_context
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import layer_widths
 from gnr_sklearn.nn.adversarial import AdversarialNet, generate
@@ -137,9 +137,7 @@ class GAINImputer(DeepImputer):
             number of rows.
         """
 
-    @property
-    def _net_class(self) -> type[AdversarialNet]:
-        return AdversarialNet
+    _net_class = AdversarialNet
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: None = None) -> Self:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from scipy.special import ndtr
 from sklearn.base import is_classifier
+from sklearn.utils import gen_batches
 from torch import nn
 
-from gnr_sklearn._base import HasMethods, Interval, StrOptions
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._choices import NAMES, choose_alpha, choose_directions
 from gnr_sklearn._deep import LARGEST_VALUE
 from gnr_sklearn._random_rows import RandomRows, some_rows
+from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import OPTIONAL_DIRECTIONS
@@ -54,13 +55,13 @@ class GNRImputer(VAEImputer):
         p(x, m) = \int p(z) \, p(u \mid z) \, p(x \mid u) \, p(m \mid u) \, dz \, du ,
 
     where m is 1 where a value is observed. By default the joint representation u is the complete
-    row, of which x is what is seen, and each value decides itself whether it is: by a probit step
-    whose place, slope and height are learned. With ``mask_model="latent"`` data and mask are
-    decoded side by side, as in [1]_. An encoder of the observed values is trained with the
-    decoders by maximising the importance-weighted bound of :math:`\log p(x^{obs}, m)`. A missing
-    value is imputed by its expectation given what is observed and which values are missing, so
-    that a mechanism in which a value's being missing depends on the value itself (missing not at
-    random) is taken into account.
+    row, of which x is what is seen, and each value decides itself whether it is seen
+    (self-masking): by a probit step whose place, slope and height are learned. With
+    ``mask_model="latent"`` data and mask are decoded side by side, as in [1]_. An encoder of the
+    observed values is trained with the decoders by maximising the importance-weighted bound of
+    :math:`\log p(x^{obs}, m)`. A missing value is imputed by its expectation given what is observed
+    and which values are missing, so that a mechanism in which a value's being missing depends on
+    the value itself (missing not at random) is taken into account.
 
     Parameters
     ----------
@@ -77,7 +78,8 @@ class GNRImputer(VAEImputer):
     PSMVAEImputer : A mixture of such models.
     MICEImputer : Chained linear regressions; fast, for data missing at random.
     MissForestImputer : Chained random forests; non-linear, for data missing at random.
-    sensitivity : What changes if values are lost in another way than assumed.
+    gnr_sklearn.sensitivity.sensitivity : What changes if values are lost in another way than
+        assumed.
 
     Notes
     -----
@@ -161,7 +163,7 @@ class GNRImputer(VAEImputer):
     deterministic, and a row's imputation depends neither on the other rows nor on their order
     (on a GPU, and with more than one thread, up to rounding).
 
-    No data can tell by themselves whether values are missing at random. The paper scales
+    Whether values are missing at random cannot be determined from the data alone. The paper scales
     the complete data before it removes values, which tells the model the true means; a
     user's means come from what is observed. The paper's own model is
     ``GNRImputer(mask_model="latent", prior=None, decoder="mlp")``.
@@ -218,20 +220,20 @@ class GNRImputer(VAEImputer):
     _parameter_docs: ClassVar[str] = """
         alpha : float or "auto", default=1.0
             Weight of the mask term in the objective and in the importance weights (eq.
-            18). At 1 the objective bounds a likelihood; at 0 the mask is ignored, which
-            suits data missing at random, and what models it is not trained; large values
-            make the model explain the mask first. "auto" chooses among 0.01, 1 and 100 with
-            ``mask_model="latent"``, as the paper does, and else among 0.01, 0.1 and 1, by how
-            well values are imputed that are removed as values go missing (see Notes).
+            18). At 1 the objective bounds a likelihood; at 0 the mask is ignored and its model is
+            not trained, which suits data missing at random; large values make the model explain
+            the mask first. "auto" chooses among 0.01, 1 and 100 with ``mask_model="latent"``, as
+            the paper does, and else among 0.01, 0.1 and 1, by how well it imputes observed values
+            that are removed by the fitted process (see Notes).
         mask_model : {"value", "latent"}, default="value"
             What the mask depends on: each value itself, or the latent variable, which a mask
             decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
             sees the mask too.
         missing_direction : {"above", "below", "neither"}, None or sequence of them, default=None
-            Whether large or small values go missing, for all features or for each one. "neither"
-            says that a value itself has nothing to do with it, and None that it is not known: then
-            it is chosen (see Notes). Used with ``mask_model="value"`` only; what it says of
-            features that have no missing values does no harm.
+            Which values go missing: large ("above") or small ("below"), for all features or one
+            entry each. "neither" says that a feature's values have nothing to do with its being
+            missing; None leaves it to be chosen from the data (see Notes). Used with
+            ``mask_model="value"`` only; entries for features without missing values are ignored.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature: chained regressions that
             share in what is imputed (see Notes). A forest sees the 20 other columns that correlate
@@ -240,29 +242,15 @@ class GNRImputer(VAEImputer):
             "low_sparsity", or an imputer: the auxiliary variable u of eq. 9 to 14, beside
             `side_info`, is the half of the features, rounded down, with the fewest missing
             values, categories left aside, or the row as the imputer completes it. The imputer is
-            cloned and fitted to X as numbers, and must complete a row in the same way each time and
-            whatever the other rows. Where a
-            value is observed the completed row holds it, so that little can be learned of how far
-            to trust the imputer where it is not: what is imputed stays close to the prior's.
+            cloned and fitted to X as numbers, and must complete a row deterministically and
+            independently of other rows. Because a completed row contains the observed values
+            themselves, little can be learned about how far to trust the imputer: imputed values
+            stay close to the prior's.
         decoder : {"mlp", "linear", "curved"}, default="curved"
             Whether the decoders have hidden layers, are affine in z, or affine plus a network with
             one hidden layer, of the first of the widths, whose output has a penalty: affine where
             there are no data, and curved where data ask for it. The mask decoder of
             ``mask_model="latent"`` is affine with "curved".
-        observation_scale : {"shared", "feature", "heteroscedastic"}, default="feature"
-            Scale of x given z, the standard deviation of a Gaussian: one number, one for each
-            feature, or a network's function of z.
-        n_importance_samples : int, default=10
-            Samples of z for each row in training.
-        max_iter : int, default=3000
-            Optimisation steps at most. What a fit costs does not depend on the number of
-            rows.
-        learning_rate : float, default=1e-2
-            Step size of Adam, at first.
-        early_stopping : bool, default=False
-            Whether to hold rows out, to stop when their bound no longer rises, and to
-            keep the parameters that had the highest, up to `tol`. With fewer than 20 rows
-            none are held out.
         """
 
     _attribute_docs: ClassVar[str] = """
@@ -270,7 +258,7 @@ class GNRImputer(VAEImputer):
             The fitted imputer of `prior`, or the regressions.
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
             "above", "below", or None where values are taken to be missing at random: as given, or
-            as chosen. None without ``mask_model="value"``, as are the next.
+            as chosen. None without ``mask_model="value"``, like the four attributes below.
         missing_threshold_ : ndarray of shape (`n_features_in_`,)
             Where the step of P(missing | value) is, in units of the data; NaN for features without
             observed values or direction.
@@ -326,7 +314,7 @@ class GNRImputer(VAEImputer):
         self.prior_: Any = None
         self._kept_rows: RandomRows | None = None
         if self.mask_model == "value":
-            # A wrong callback, before those nets are trained that a direction is chosen by.
+            # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
             self._directions = choose_directions(self, values, seed)
 
@@ -334,29 +322,30 @@ class GNRImputer(VAEImputer):
         self._describe_process()
         self.prior_ = self._auxiliary.imputer
         regressor = self._regressor
-        if regressor is not None:
-            process = self._module.process if self.mask_model == "value" else None
-            most_rows, most_predictors = ROWS_FOR_REGRESSIONS, None
-            if self.prior == "forest":
-                most_predictors = MOST_PREDICTORS
-                most_rows = _rows_for_forests(values.shape[1])
-            # Of all calls of partial_fit; where nothing was kept, of this one.
-            kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
-            self._kept_rows = kept.joined_by((values, side), seed)
-            values, side = self._kept_rows.tables
-            rows = some_rows(len(values), most_rows, seed)
-            seen = values[rows]
-            _, by_z = self._expectations_in_both_units(seen, side[rows])
-            completed = self._completed_for_net(seen, by_z)
-            regressions = ChainedRegressions(
-                regressor,
-                process,
-                seed,
-                self._discrete,
-                self._levels_of_net(),
-                most_predictors=most_predictors,
-            )
-            self.prior_ = regressions.fit(completed, ~np.isnan(seen))
+        if regressor is None:
+            return
+        process = self._module.process if self.mask_model == "value" else None
+        most_rows, most_predictors = ROWS_FOR_REGRESSIONS, None
+        if self.prior == "forest":
+            most_predictors = MOST_PREDICTORS
+            most_rows = _rows_for_forests(values.shape[1])
+        # Of all calls of partial_fit; where nothing was kept, of this one.
+        kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
+        self._kept_rows = kept.joined_by((values, side), seed)
+        values, side = self._kept_rows.tables
+        rows = some_rows(len(values), most_rows, seed)
+        seen = values[rows]
+        _, by_z = self._expectations_in_both_units(seen, side[rows])
+        completed = self._completed_for_net(seen, by_z)
+        regressions = ChainedRegressions(
+            regressor,
+            process,
+            seed,
+            self._discrete,
+            self._levels_of_net(),
+            most_predictors=most_predictors,
+        )
+        self.prior_ = regressions.fit(completed, ~np.isnan(seen))
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":
@@ -409,8 +398,7 @@ class GNRImputer(VAEImputer):
         chained = np.empty_like(by_z)
         numbers = self._discrete.numbers
         curved = np.isin(numbers, self._units.curved)
-        for start in range(0, len(values), COMPLETED_ROWS):
-            chunk = slice(start, start + COMPLETED_ROWS)
+        for chunk in gen_batches(len(values), COMPLETED_ROWS):
             missing = np.isnan(values[chunk])
             completed = self._completed_for_net(values[chunk], by_z[chunk])
             imputed, lost = regressions.impute(completed, ~missing)

@@ -13,11 +13,13 @@ from numbers import Integral, Real
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 
-from gnr_sklearn._columns import Columns, read_columns, without_cells
+from gnr_sklearn._columns import Columns, read_columns
+from gnr_sklearn._frames import without_cells
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
@@ -41,7 +43,7 @@ __all__ = [
     "mask_auc",
 ]
 
-_REDUCTIONS: dict[str, Callable[[NDArray[np.floating]], float]] = {
+_REDUCTIONS: dict[str, Callable[[FloatArray], float]] = {
     "rmse": lambda errors: float(np.sqrt(np.mean(errors**2))),
     "mae": lambda errors: float(np.mean(np.abs(errors))),
 }
@@ -333,9 +335,7 @@ class _MaskedCellScorer:
         imputed = _impute(estimator, amputed, values, observed & ~removed, scale)
         return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
 
-    def _removed(
-        self, values: NDArray[np.floating], observed: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _removed(self, values: FloatArray, observed: BoolArray) -> BoolArray:
         """Choose cells to remove."""
         # Not the stream of the seed itself: where X was amputed with the same seed, that would pick
         # the very cells that are missing already.
@@ -355,7 +355,7 @@ class _MaskedCellScorer:
         estimator: Transformer,
         X: ArrayLike | DataFrameLike,
         columns: Columns,
-        values: NDArray[np.float64],
+        values: FloatArray,
     ) -> float:
         marker = getattr(estimator, "missing_values", np.nan)
         if not is_nan_marker(marker):
@@ -445,7 +445,7 @@ def complete_data_scorer(
 
 def _removed_cell_errors(
     X_true: ArrayLike, X_imputed: ArrayLike, mask: ArrayLike, scale: ArrayLike | None
-) -> NDArray[np.floating]:
+) -> FloatArray:
     """Check the arguments, and give the errors of the cells that mask marks, one by one."""
     truth, imputed = check_matrix(X_true, "X_true"), check_matrix(X_imputed, "X_imputed")
     removed = _check_mask(mask, "mask")
@@ -490,16 +490,14 @@ def _removed_cell_errors(
     return (imputed[removed] - truth[removed]) / per_cell
 
 
-def _check_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
+def _check_mask(mask: ArrayLike, name: str) -> BoolArray:
     array = check_matrix(mask, name)
     if not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name} must hold booleans, or 0 and 1, got other values.")
     return array.astype(bool)
 
 
-def _check_mask_and_proba(
-    observed: ArrayLike, proba: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+def _check_mask_and_proba(observed: ArrayLike, proba: ArrayLike) -> tuple[BoolArray, FloatArray]:
     mask, probability = _check_mask(observed, "observed"), check_matrix(proba, "proba")
     if mask.shape != probability.shape:
         raise ValueError(
@@ -510,9 +508,7 @@ def _check_mask_and_proba(
     return mask, probability
 
 
-def _mark_missing(
-    estimator: Transformer, X: ArrayLike | DataFrameLike
-) -> tuple[NDArray[np.floating], float]:
+def _mark_missing(estimator: Transformer, X: ArrayLike | DataFrameLike) -> tuple[FloatArray, float]:
     """Give X as numbers with NaN in its missing cells, and the estimator's marker of these."""
     if not hasattr(estimator, "transform"):
         raise TypeError(f"estimator must have a transform method, got {estimator!r}.")
@@ -528,10 +524,10 @@ def _mark_missing(
 def _impute(
     estimator: Transformer,
     X: ArrayLike | DataFrameLike,
-    truth: NDArray[np.floating],
-    observed: NDArray[np.bool_],
-    scale: NDArray[np.float64],
-) -> NDArray[np.floating]:
+    truth: FloatArray,
+    observed: BoolArray,
+    scale: FloatArray,
+) -> FloatArray:
     """Have X imputed, in its own units, where ``truth`` holds the values of its observed cells."""
     imputed = check_matrix(estimator.transform(X), "estimator.transform(X)")  # type: ignore[arg-type]
     unchanged = imputed.shape == truth.shape and _agree(imputed, truth, observed, scale)
@@ -556,16 +552,16 @@ def _impute(
 
 
 def _agree(
-    a: NDArray[np.floating],
-    b: NDArray[np.floating],
-    cells: NDArray[np.bool_],
-    scale: NDArray[np.float64],
+    a: FloatArray,
+    b: FloatArray,
+    cells: BoolArray,
+    scale: FloatArray,
 ) -> bool:
     """Say whether a and b are equal in ``cells``, up to the rounding of work done in float32."""
     tolerance = 1e-3 * (np.abs(b) + scale)
     return bool((np.abs(a - b) <= tolerance)[cells].all())
 
 
-def _positive(std: NDArray[np.floating]) -> NDArray[np.float64]:
+def _positive(std: FloatArray) -> FloatArray:
     """Replace an sd of 0, or of a column without observed cells (NaN), by 1."""
     return np.where(std > 0, std, 1.0)

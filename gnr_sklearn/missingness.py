@@ -12,10 +12,11 @@ from functools import partial
 from typing import TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
@@ -52,7 +53,7 @@ class Mechanism(ABC):
     """
 
     @abstractmethod
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give the probability that each cell goes missing.
 
         Parameters
@@ -97,7 +98,7 @@ class MCAR(Mechanism):
     def __post_init__(self) -> None:
         _normalise(self, p=check_number(self.p, "p", 0, 1), features=check_features(self.features))
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         probability = np.zeros(X.shape)
         probability[:, feature_indices(self.features, X.shape[1])] = self.p
@@ -143,7 +144,7 @@ class SelfMasking(Mechanism):
     p: float = 1.0
     features: Features = "first_half"
     direction: str | Sequence[str] = "above"
-    threshold: str | float | Sequence[float] | NDArray[np.floating] = "mean"
+    threshold: str | float | Sequence[float] | FloatArray = "mean"
 
     def __post_init__(self) -> None:
         _normalise(
@@ -154,7 +155,7 @@ class SelfMasking(Mechanism):
             threshold=_check_threshold(self.threshold),
         )
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         columns = feature_indices(self.features, X.shape[1])
         for name, value in (("direction", self.direction), ("threshold", self.threshold)):
@@ -226,7 +227,7 @@ class TailMasking(Mechanism):
                 f"lower must not be more than upper, got {self.lower!r} and {self.upper!r}."
             )
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         columns = feature_indices(self.features, X.shape[1])
         values = X[:, columns]
@@ -298,7 +299,7 @@ class Logistic(Mechanism):
                 f'depends_on must be "self" or "next", got {self.depends_on!r}.'
             )
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         columns = feature_indices(self.features, X.shape[1])
         deciding = columns
@@ -359,7 +360,7 @@ class MAR(Mechanism):
             slope=check_number(self.slope, "slope"),
         )
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         columns = feature_indices(self.features, X.shape[1])
         kept = np.setdiff1d(np.arange(X.shape[1]), columns)
@@ -416,7 +417,7 @@ class Compose(Mechanism):
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.mechanisms))})"
 
-    def missing_probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
         stays = [1.0 - mechanism.missing_probability(X) for mechanism in self.mechanisms]
         return 1.0 - np.prod(stays, axis=0)
@@ -427,10 +428,10 @@ def ampute(X: Frame, mechanism: Mechanism, random_state: RandomStateLike = None)
 @overload
 def ampute(
     X: ArrayLike, mechanism: Mechanism, random_state: RandomStateLike = None
-) -> NDArray[np.floating]: ...
+) -> FloatArray: ...
 def ampute(
     X: ArrayLike | DataFrameLike, mechanism: Mechanism, random_state: RandomStateLike = None
-) -> NDArray[np.floating] | DataFrameLike:
+) -> FloatArray | DataFrameLike:
     """Remove values from X: each cell goes missing with the probability its mechanism gives.
 
     The uniforms that decide depend on ``random_state`` and the shape of X alone, so with one seed
@@ -479,21 +480,19 @@ def ampute(
     return replace_cells(X, values, rng.random(values.shape) < probability, np.nan)
 
 
-def _standardise(X: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardise(X: FloatArray) -> FloatArray:
     """Give z-scores over the observed cells: 0 where NaN, and throughout a constant column."""
     mean, std = observed_mean_and_std(X)
     return np.nan_to_num((X - mean) / np.where(std > 0, std, 1.0))
 
 
-def _over_observed(
-    statistic: Callable[[NDArray[np.float64]], np.floating], X: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _over_observed(statistic: Callable[[FloatArray], np.floating], X: FloatArray) -> FloatArray:
     """Give a statistic of each column's cells that are not NaN (NaN if none)."""
     observed = [column[~np.isnan(column)] for column in X.T]
     return np.array([statistic(column) if column.size else np.nan for column in observed])
 
 
-def _logistic(effect: NDArray[np.float64], p: float) -> NDArray[np.float64]:
+def _logistic(effect: FloatArray, p: float) -> FloatArray:
     """Give sigmoid(a_j + effect_ij), with a_j such that the average of each column is p."""
     intercepts = np.full(effect.shape[1], logit(p))
     if 0 < p < 1:
@@ -526,7 +525,7 @@ def _check_direction(direction: str | Sequence[str]) -> str | tuple[str, ...]:
 
 
 def _check_threshold(
-    threshold: str | float | Sequence[float] | NDArray[np.floating],
+    threshold: str | float | Sequence[float] | FloatArray,
 ) -> str | float | tuple[float, ...]:
     if isinstance(threshold, str) and threshold in ("mean", "median"):
         return threshold

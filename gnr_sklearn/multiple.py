@@ -32,21 +32,16 @@ from gnr_sklearn._coefficients import (
     stack,
     take_rows,
 )
-from gnr_sklearn._columns import (
-    Columns,
-    as_frame,
-    read_columns,
-    with_first_columns,
-    with_values,
-)
-from gnr_sklearn._drawing import next_seed, sample_checked
+from gnr_sklearn._columns import Columns, read_columns
+from gnr_sklearn._drawing import sample_checked
+from gnr_sklearn._frames import as_frame, with_first_columns, with_values
 from gnr_sklearn._pooling import (
-    FloatArray,
     PooledEstimate,
     as_floats,
     check_degrees_of_freedom,
     pool,
 )
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
@@ -56,6 +51,7 @@ from gnr_sklearn._validation import (
     check_matrix,
     input_names,
     is_nan_marker,
+    next_seed,
     read_table,
     seed_random_states,
     with_nan,
@@ -74,7 +70,7 @@ def draw_imputations(
     *,
     bootstrap: bool = False,
     random_state: RandomStateLike = None,
-) -> NDArray[np.floating]:
+) -> FloatArray:
     """Fit an imputer to X, and draw completed data sets from it.
 
     Parameters
@@ -375,7 +371,7 @@ def fit_pooled(
 
 def _fit_and_sample(
     imputer: Any, X: Any, n_draws: int, bootstrap: bool, rng: np.random.Generator
-) -> tuple[NDArray[np.floating], list[Any]]:
+) -> tuple[FloatArray, list[Any]]:
     """Draw completed data sets, and give the imputers that they come from."""
     values = read_table(X, "X")
     if not bootstrap:
@@ -406,7 +402,7 @@ def _fit_and_sample(
     return np.stack(draws), imputers
 
 
-def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+def _required_cells(imputer: Any, values: FloatArray) -> BoolArray:
     """Mark cells of which each column must keep one, for the imputer to give the same columns."""
     missing = np.isnan(with_nan(values, getattr(imputer, "missing_values", np.nan)))
     required = ~missing[:, ~missing.all(axis=0)]
@@ -415,7 +411,7 @@ def _required_cells(imputer: Any, values: NDArray[np.floating]) -> NDArray[np.bo
     return required
 
 
-def _levels_of(columns: Columns, values: NDArray[np.floating]) -> Iterator[NDArray[np.bool_]]:
+def _levels_of(columns: Columns, values: FloatArray) -> Iterator[BoolArray]:
     """Mark the cells of each category, of which a resample that knows it must have one."""
     for place, column in enumerate(columns.columns):
         if column.kind in ("ordinal", "categorical"):
@@ -425,7 +421,7 @@ def _levels_of(columns: Columns, values: NDArray[np.floating]) -> Iterator[NDArr
 def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArray:
     """Give y as columns for the imputer: zeros and ones for the classes of a classifier."""
     if is_classifier(estimator):
-        columns = mark_classes(y)[:, 1:].astype(np.float64)
+        columns: FloatArray = mark_classes(y)[:, 1:].astype(np.float64)
     else:
         columns = as_floats(y, "y").reshape(len(y), -1)
     if (columns == getattr(imputer, "missing_values", np.nan)).any():

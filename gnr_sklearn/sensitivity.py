@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from gnr_sklearn._drawing import next_seed, sample_checked
-from gnr_sklearn._pooling import FloatArray, as_floats
+from gnr_sklearn._drawing import sample_checked
+from gnr_sklearn._pooling import as_floats
 from gnr_sklearn._sensitivity import (
     CompletedData,
     check_directions,
@@ -30,6 +30,8 @@ from gnr_sklearn._sensitivity import (
     standard_draws,
     tilt,
 )
+from gnr_sklearn._sklearn import check_pandas_support
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
@@ -39,12 +41,10 @@ from gnr_sklearn._validation import (
     check_matrix,
     check_number,
     input_names,
+    next_seed,
     seed_random_states,
     with_nan,
 )
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_pandas_support  # isort: skip
 
 __all__ = ["Scenario", "SensitivityResult", "sensitivity"]
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from gnr_sklearn._base import Interval, StrOptions
+from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
+from gnr_sklearn._sklearn import Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, feature_directions
@@ -85,21 +86,11 @@ class MIWAEImputer(VAEImputer):
         "likelihood": [StrOptions({"auto", "gaussian", "student_t"}), dict],
     }
 
-    _parameter_docs: ClassVar[str] = """
-        likelihood : {"auto", "gaussian", "student_t"} or dict, default="auto"
-            Distribution of x given z. "auto" goes by the types of a data frame: numbers are
-            "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
-            with a probability each; ordered categories of pandas are "ordinal", with probabilities
-            of which one number decides, by a model of adjacent categories. A dict says so of
-            single columns, by their names or places: ``{"country": "categorical", 3: "ordinal"}``.
-            There, numbers may be normal on a curve: "log_normal", positive ones, by their
-            logarithm; "count", whole ones from 0 on, by that of the number plus one, and imputed
-            rounded; "bounded", by the logit of their place between the column's `min_value` and
-            `max_value`, which have to be given.
+    _parameter_docs: ClassVar[str] = f"""
+        likelihood : {{"auto", "gaussian", "student_t"}} or dict, default="auto"
+{LIKELIHOOD_OF_COLUMNS}
             "gaussian" or "student_t" says so of all numbers at once: Student's t, whose degrees of
             freedom are learned and at least three, is for data with outliers.
-            Imputed is the expectation of a number, the likeliest of categories, and of ordered ones
-            the median.
         """
 
     _models_mask: ClassVar[bool] = False
@@ -110,9 +101,6 @@ class MIWAEImputer(VAEImputer):
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         return {"likelihood": "student_t" if self.likelihood == "student_t" else "gaussian"}
-
-    def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
-        return 0.0
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -18,14 +18,8 @@ import sklearn
 from numpy.testing import assert_array_equal
 
 import gnr_sklearn
-from gnr_sklearn._base import (
-    BaseImputer,
-    BoundedImputer,
-    Interval,
-    MixedImputer,
-    StrOptions,
-    fit_context,
-)
+from gnr_sklearn._base import BaseImputer, BoundedImputer, MixedImputer
+from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._validation import draw_seed, feature_limits
 
 PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]

@@ -45,7 +45,9 @@ def test_a_fit_that_went_well_is_silent(imputer):
 
 def test_a_latent_variable_that_collapsed():
     (message,) = messages(MIWAEImputer(**NET, callbacks=[Collapse()]), make_data(300))
-    assert message.startswith("The latent variable is nearly the same for all rows (encode)")
+    assert message.startswith(
+        "The latent variable is nearly the same for all rows (posterior collapse, see encode)"
+    )
 
 
 def test_weights_that_gather():

@@ -69,8 +69,6 @@ def _affine(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
 class Generator(_PairNetwork):
     """Guesses all values of a row from those observed, in units of each feature's range.
 
-    The parameters are those of both networks.
-
     Parameters
     ----------
     n_features : int

@@ -1,4 +1,4 @@
-"""Pure functions of log-weights: the bound, self-normalised weights, resampling.
+"""Importance weights, their bound and resampling, and the quasi-random numbers behind them.
 
 Everywhere the first axis holds the importance samples and the second the rows.
 """

@@ -75,7 +75,6 @@ class CategoryLayout(nn.Module):
         self.register_buffer("is_level", is_level)
         self.register_buffer("half_gap", half_gap)
         self.register_buffer("order", torch.tensor([*others, *places], device="cpu").argsort())
-        self.n_codes = int(is_level.sum())
 
     @property
     def owner(self) -> Tensor:

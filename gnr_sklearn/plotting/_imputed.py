@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gnr_sklearn._columns import read_columns
+from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names, read_table
 from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["ImputedValuesDisplay"]
 

@@ -10,12 +10,10 @@ from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 from sklearn.utils import check_array, column_or_1d
 
+from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, read_table
 from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["LatentSpaceDisplay"]
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
@@ -17,9 +18,6 @@ from gnr_sklearn._validation import (
     read_table,
 )
 from gnr_sklearn.plotting._tables import as_many_axes, incomplete, require_method
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["MaskProbabilityDisplay"]
 

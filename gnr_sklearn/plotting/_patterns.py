@@ -8,11 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gnr_sklearn._sklearn import check_matplotlib_support
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_count, input_names, read_table
 from gnr_sklearn.plotting._tables import new_axes
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["MissingPatternDisplay"]
 
@@ -58,10 +57,10 @@ class MissingPatternDisplay:
 
     def __init__(
         self,
-        patterns: NDArray[np.bool_],
+        patterns: BoolArray,
         counts: NDArray[np.intp],
         n_rows: int,
-        missing_fraction: NDArray[np.floating],
+        missing_fraction: FloatArray,
         feature_names: Sequence[str],
     ) -> None:
         self.patterns = patterns

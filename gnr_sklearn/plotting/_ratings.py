@@ -8,12 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gnr_sklearn._pooling import FloatArray
+from gnr_sklearn._sklearn import check_matplotlib_support
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DataFrameLike, check_matrix, nearest_level
 from gnr_sklearn.plotting._tables import completed, new_axes
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["RatingDistributionDisplay"]
 

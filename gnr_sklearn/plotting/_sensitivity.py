@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnr_sklearn._pooling import FloatArray
+from gnr_sklearn._sklearn import check_matplotlib_support
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     RandomStateLike,
@@ -17,9 +18,6 @@ from gnr_sklearn._validation import (
 )
 from gnr_sklearn.plotting._tables import new_axes
 from gnr_sklearn.sensitivity import Direction, SensitivityResult, first_crossing, sensitivity
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["SensitivityDisplay"]
 

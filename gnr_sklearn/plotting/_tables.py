@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
 
 
-def incomplete(values: FloatArray) -> NDArray[np.bool_]:
+def incomplete(values: FloatArray) -> BoolArray:
     """Return where a table has no value, of which there has to be one."""
     missing = np.isnan(values)
     if not missing.any():

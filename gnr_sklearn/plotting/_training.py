@@ -8,10 +8,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn.plotting._tables import as_many_axes
-
-# scikit-learn's own message for what is not installed; private there.
-from sklearn.utils._optional_dependencies import check_matplotlib_support  # isort: skip
 
 __all__ = ["TrainingDisplay"]
 
