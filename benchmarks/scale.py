@@ -42,7 +42,7 @@ GROWING = "five factors and noise, 30% missing completely at random, one core"
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 COLUMNS = (10, 30, 100, 300, 1000)
 # Forests of each column on all others take hours where there are hundreds.
-MOST_COLUMNS_OF_FORESTS = 30
+MAX_COLUMNS_OF_FORESTS = 30
 GROWING_METHODS = {
     "GNR": GNRImputer(random_state=0),
     "GNR, no regressions": GNRImputer(prior=None, random_state=0),
@@ -122,7 +122,7 @@ def measure_growing(
     for n_rows, n_columns in shapes:
         for method, imputer in GROWING_METHODS.items():
             dataset, params = f"{n_rows} x {n_columns}", repr(imputer)
-            too_wide = method == "GNR" and n_columns > MOST_COLUMNS_OF_FORESTS
+            too_wide = method == "GNR" and n_columns > MAX_COLUMNS_OF_FORESTS
             if too_wide or method not in (methods or GROWING_METHODS):
                 continue
             key = {"protocol": "field", "dataset": dataset, "setting": GROWING, "method": method}

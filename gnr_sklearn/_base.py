@@ -42,7 +42,7 @@ __all__ = [
 _CONVERSION_ERRORS = ("could not convert string", "argument must be a string or", "promoted")
 
 # Variances of larger numbers overflow, and with them all that rests on these.
-LARGEST_NUMBER = 1e150
+MAX_NUMBER = 1e150
 
 
 @dataclass(frozen=True)
@@ -414,9 +414,9 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         """Select these columns, and refuse numbers that nothing can be learned from."""
         values = self._modelled_values(table)
         largest = np.fmax(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None))
-        if largest > LARGEST_NUMBER:
+        if largest > MAX_NUMBER:
             raise ValueError(
-                f"X must hold numbers of at most {LARGEST_NUMBER:g} in size to learn from, whose "
+                f"X must hold numbers of at most {MAX_NUMBER:g} in size to learn from, whose "
                 f"squares are numbers too, got one of {largest:g}."
             )
         return values

@@ -18,7 +18,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from torch import Tensor
 
-from gnr_sklearn._deep import LARGEST_VALUE
+from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import seed_random_states
@@ -29,12 +29,12 @@ __all__ = ["ChainedRegressions", "default_forest"]
 
 # In standard deviations of the observed values: a regression that has no error at all would say
 # that values lost by themselves are what it predicts.
-LEAST_SCALE = 1e-3
+MIN_SCALE = 1e-3
 
 FOLDS = 5
 
 # Least probability of a level, which no regression can exclude.
-LEAST_CHANCE = 1e-3
+MIN_CHANCE = 1e-3
 
 
 def default_forest() -> RandomForestRegressor:
@@ -47,7 +47,7 @@ def default_forest() -> RandomForestRegressor:
 
 
 @dataclass
-class Calibrated:
+class CalibratedRegression:
     """A regression of one feature, and the normal distribution around what it predicts.
 
     Attributes
@@ -154,7 +154,7 @@ class ChainedRegressions:
         if observed.shape[1] == 1:
             features = []
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
-        self.rounds_: list[list[Calibrated]] = []
+        self.rounds_: list[list[CalibratedRegression]] = []
         for _ in range(self.n_rounds if len(completed) >= FOLDS else 0):
             self.rounds_.append(
                 [self._fit_feature(j, predictors[j], completed, observed[:, j]) for j in features]
@@ -216,13 +216,13 @@ class ChainedRegressions:
         predictors: NDArray[np.intp],
         completed: FloatArray,
         observed: BoolArray,
-    ) -> Calibrated:
+    ) -> CalibratedRegression:
         """Fit the regression of a feature, and put what it imputes into the rows."""
         columns = self.discrete.columns_of(feature)
         is_number = feature not in self.discrete.levels
         target = completed[:, columns[0]] if is_number else completed[:, columns]
         regressor, prediction = self._out_of_sample(completed[:, predictors], target)
-        regression = Calibrated(feature, regressor, predictors)
+        regression = CalibratedRegression(feature, regressor, predictors)
         if is_number:
             self._calibrate(regression, prediction, target, observed)
         missing = ~observed
@@ -246,7 +246,7 @@ class ChainedRegressions:
 
     def _calibrate(
         self,
-        regression: Calibrated,
+        regression: CalibratedRegression,
         prediction: FloatArray,
         values: FloatArray,
         observed: BoolArray,
@@ -257,7 +257,7 @@ class ChainedRegressions:
 
         def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
             theta = torch.from_numpy(parameters).requires_grad_()
-            scale = theta[2].exp() + LEAST_SCALE
+            scale = theta[2].exp() + MIN_SCALE
             mean = theta[0] + theta[1] * inputs
             error = (seen - mean[is_seen]) / scale
             negative = 0.5 * error.square().sum() + len(seen) * scale.log()
@@ -268,14 +268,14 @@ class ChainedRegressions:
             return negative.item(), gradient.numpy()
 
         spread = np.std(values[observed] - prediction[observed]) if observed.any() else 1.0
-        start = np.array([0.0, 1.0, np.log(spread + 10 * LEAST_SCALE)])
+        start = np.array([0.0, 1.0, np.log(spread + 10 * MIN_SCALE)])
         found = minimize(loss, start, jac=True, method="L-BFGS-B").x
         if np.isfinite(found).all():
             regression.offset, regression.slope = float(found[0]), float(found[1])
-            regression.scale = float(np.exp(found[2]) + LEAST_SCALE)
+            regression.scale = float(np.exp(found[2]) + MIN_SCALE)
 
     def _lost_values(
-        self, regression: Calibrated, prediction: FloatArray
+        self, regression: CalibratedRegression, prediction: FloatArray
     ) -> tuple[FloatArray, SelectedGaussian | Gaussian | None]:
         """Return the expectations of missing values, with their distributions, (n_missing, 1).
 
@@ -291,7 +291,7 @@ class ChainedRegressions:
     def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
         """Return the probabilities of levels that are missing."""
         n_levels = self.discrete.levels[feature]
-        chances = np.maximum(prediction.reshape(-1, n_levels), LEAST_CHANCE)
+        chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
             lost = SelectedGaussian(levels, torch.zeros(1), *self._lost_by(feature))
@@ -313,4 +313,4 @@ class ChainedRegressions:
 def _bounded(values: ArrayLike) -> FloatArray:
     """Keep values as far out as a net sees them: what extrapolates may go further in each turn."""
     finite = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0)
-    return np.clip(finite, -LARGEST_VALUE, LARGEST_VALUE)
+    return np.clip(finite, -MAX_VALUE, MAX_VALUE)

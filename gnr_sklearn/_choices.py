@@ -16,14 +16,14 @@ from gnr_sklearn._mechanism import (
     predict_masks,
     removal_error,
 )
-from gnr_sklearn._random_rows import some_rows
+from gnr_sklearn._reservoir import some_rows
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import OPTIONAL_DIRECTIONS, feature_directions
+from gnr_sklearn._validation import DIRECTION_NAMES, feature_directions
 
 if TYPE_CHECKING:
     from gnr_sklearn.gnr import GNRImputer
 
-__all__ = ["ALPHAS", "NAMES", "choose_alpha", "choose_directions"]
+__all__ = ["ALPHAS", "choose_alpha", "choose_directions"]
 
 # So many rows at most are looked at, so that a fit to many takes no longer.
 ROWS_FOR_CHOICES = 3000
@@ -31,7 +31,7 @@ ROWS_FOR_CHOICES = 3000
 # Linear models, from which a mechanism's direction is told, have settled after this many steps,
 # and others differ enough to compare weights of the mask.
 STEPS_FOR_CHOICES = 750
-LEAST_LATENT_DIM = 10
+MIN_LATENT_DIM = 10
 
 # Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
 # noise of x given z explain the mask.
@@ -40,10 +40,8 @@ ALPHAS = {"latent": (1.0, 0.01, 100.0), "value": (1.0, 0.1, 0.01)}
 # Rows to compare them on: this part, and no more than so many. With fewer than the least, and for
 # a table of which nothing is missing, there is nothing to tell them by.
 HELD_OUT_FOR_ALPHA = 0.25
-MOST_ROWS_FOR_ALPHA = 500
-LEAST_ROWS_FOR_ALPHA = 5
-
-NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
+MAX_ROWS_FOR_ALPHA = 500
+MIN_ROWS_FOR_ALPHA = 5
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
@@ -107,7 +105,7 @@ def _side_candidate(
 ) -> GNRImputer:
     """Make a linear model of values that are lost on given sides, or as z says."""
     # With fewer dimensions z may be as narrow as an estimate of one value is.
-    latent_dim = min(max(imputer.latent_dim_, LEAST_LATENT_DIM), max(len(signs) - 1, 1))
+    latent_dim = min(max(imputer.latent_dim_, MIN_LATENT_DIM), max(len(signs) - 1, 1))
     return _candidate(
         imputer,
         seed,
@@ -117,16 +115,16 @@ def _side_candidate(
         prior=None,
         decoder="linear",
         mask_model=mask_model,
-        missing_direction=[NAMES[sign] for sign in signs],
+        missing_direction=[DIRECTION_NAMES[sign] for sign in signs],
     )
 
 
 def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed: int) -> float:
     """Return the alpha that imputes removed values best, or 1 where nothing can be told."""
     alphas = ALPHAS[imputer.mask_model]
-    n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MOST_ROWS_FOR_ALPHA)
+    n_held_out = min(int(HELD_OUT_FOR_ALPHA * len(values)), MAX_ROWS_FOR_ALPHA)
     without_effect = imputer.mask_model == "value" and not imputer._directions.any()
-    if without_effect or n_held_out < LEAST_ROWS_FOR_ALPHA or not np.isnan(values).any():
+    if without_effect or n_held_out < MIN_ROWS_FOR_ALPHA or not np.isnan(values).any():
         return alphas[0]
     order = np.random.RandomState(seed).permutation(len(values))
     held_out, rows = np.split(order[: n_held_out + ROWS_FOR_CHOICES], [n_held_out])
@@ -143,7 +141,7 @@ def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed
     }
     if imputer.mask_model == "value":
         signs = imputer._directions[owner[known]]
-        settings["missing_direction"] = [NAMES[sign] for sign in signs]
+        settings["missing_direction"] = [DIRECTION_NAMES[sign] for sign in signs]
     candidates = [
         _candidate(imputer, seed, alpha=alpha, **settings).fit(table[rows], side_info=of_rows)
         for alpha in alphas
@@ -163,7 +161,7 @@ def _candidate(imputer: GNRImputer, seed: int, **settings: Any) -> GNRImputer:
         if not str(name).startswith("callbacks__")
     }
     # Bounds count for ratings only, whose levels they are.
-    lowest, highest = imputer._units.levels or (None, None)
+    lowest, highest = imputer._units.rating_range or (None, None)
     plain = {
         "early_stopping": False, "max_iter": min(imputer.max_iter, STEPS_FOR_CHOICES),
         "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,

@@ -51,7 +51,7 @@ class Curves:
         }
         return Curves(kinds, self.lowest[features], self.highest[features], self.margin)
 
-    def bend(self, values: FloatArray) -> FloatArray:
+    def transform(self, values: FloatArray) -> FloatArray:
         """Return points on the curves; NaN stays NaN."""
         points = values.copy()
         for feature, kind in self.kinds.items():
@@ -66,7 +66,7 @@ class Curves:
                 points[..., feature] = logit(self._part(feature, column))
         return points
 
-    def unbend(self, points: FloatArray) -> FloatArray:
+    def inverse_transform(self, points: FloatArray) -> FloatArray:
         """Return the values of points."""
         values = points.copy()
         # What a model says far beyond the data is finite all the same.
@@ -82,20 +82,20 @@ class Curves:
                 values[..., feature] = low + (high - low) * expit(column)
         return values
 
-    def log_slope(self, values: FloatArray) -> FloatArray:
-        """Return the logarithm of the derivative of :meth:`bend`."""
-        log_slope = np.zeros(values.shape)
+    def log_derivative(self, values: FloatArray) -> FloatArray:
+        """Return the logarithm of the derivative of :meth:`transform`."""
+        log_derivative = np.zeros(values.shape)
         for feature, kind in self.kinds.items():
             column = values[..., feature]
             if kind == "log_normal":
-                log_slope[..., feature] = -np.log(column)
+                log_derivative[..., feature] = -np.log(column)
             elif kind == "count":
-                log_slope[..., feature] = -np.log1p(column)
+                log_derivative[..., feature] = -np.log1p(column)
             else:
                 part = self._part(feature, column)
                 width = self.highest[feature] - self.lowest[feature]
-                log_slope[..., feature] = -np.log(width * part * (1.0 - part))
-        return log_slope
+                log_derivative[..., feature] = -np.log(width * part * (1.0 - part))
+        return log_derivative
 
     def _part(self, feature: int, column: FloatArray) -> FloatArray:
         part = (column - self.lowest[feature]) / (self.highest[feature] - self.lowest[feature])

@@ -36,12 +36,12 @@ from gnr_sklearn.nn.forks import use_one_thread_if_forked
 from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
 from gnr_sklearn.nn.training import ProgressBar, StepwiseNet
 
-__all__ = ["EARLY_STOPPING", "LARGEST_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
+__all__ = ["EARLY_STOPPING", "MAX_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
 
 STEPS_PER_EPOCH = 100
 
-# What the step size does not fall below where rows go on to come, in parts of the highest.
-LEAST_STEP_SIZE = 0.01
+# What the factor of the learning rate does not decay below where rows go on to come.
+MIN_LEARNING_RATE_FACTOR = 0.01
 
 # Seeds of a part: of the order of rows, of noise, and of what else is learned from them.
 N_PART_SEEDS = 3
@@ -52,30 +52,30 @@ EARLY_STOPPING = "early_stopping"
 
 # In the units that a net sees. Squared, summed and divided by the smallest noise, such values
 # still fit into float32.
-LARGEST_VALUE = 1e6
+MAX_VALUE = 1e6
 
 
 @dataclass(frozen=True)
-class StepSize:
-    """The step size of an optimizer, in parts of the highest: it rises, and falls along a cosine.
+class CosineSchedule:
+    """Factor of the learning rate: linear warm-up, and decay along half a period of a cosine.
 
     Attributes
     ----------
-    rising_steps : int
-        Steps in which it rises; 0 for none.
+    warmup_steps : int
+        Steps of the warm-up; 0 for none.
     n_steps : int or None
-        Steps after which it has fallen; None where it does not fall.
+        Steps after which it has decayed; None for no decay.
     least : float, default=0
-        What it does not fall below.
+        What it does not decay below.
     """
 
-    rising_steps: int
+    warmup_steps: int
     n_steps: int | None
     least: float = 0.0
 
     def __call__(self, step: int) -> float:
-        """Return the part for a step, counted from 0."""
-        risen = min(1.0, (step + 1) / self.rising_steps) if self.rising_steps else 1.0
+        """Return the factor for a step, counted from 0."""
+        risen = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if self.n_steps is None:
             return risen
         fallen = 0.5 * (1.0 + math.cos(math.pi * min(step / self.n_steps, 1.0)))
@@ -94,7 +94,7 @@ class DeepImputer(BoundedImputer):
     batch_size: int = 128
     learning_rate: float = 3e-3
     learning_rate_schedule: Literal["cosine", "constant"] = "cosine"
-    device: str = "cpu"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
     callbacks: list[Any] | None = None
     checkpoint: str | PathLike[str] | None = None
     net_params: dict[str, Any] | None = None
@@ -305,8 +305,8 @@ class DeepImputer(BoundedImputer):
         # skorch's set_params refuses parameters of iterators once a net is initialised.
         net.iterator_train__n_steps, net.iterator_train__seed = n_steps, order_seed
         schedule: Any = dict(net.callbacks_).get(SCHEDULE)
-        if isinstance(getattr(schedule, "lr_lambda", None), StepSize):
-            schedule.lr_lambda = replace(schedule.lr_lambda, least=LEAST_STEP_SIZE)
+        if isinstance(getattr(schedule, "lr_lambda", None), CosineSchedule):
+            schedule.lr_lambda = replace(schedule.lr_lambda, least=MIN_LEARNING_RATE_FACTOR)
             # Otherwise skorch counts on from the number of epochs.
             schedule.last_epoch = taken - 1
         # Of earlier parts averages are kept: the batches of all would be ever more.
@@ -338,15 +338,15 @@ class DeepImputer(BoundedImputer):
         theirs = map(_callback_of, self.callbacks or [])
         falls = self.learning_rate_schedule == "cosine"
         if any(isinstance(item, LRScheduler) for item in theirs) or not (
-            falls or self._rising_steps
+            falls or self._warmup_steps
         ):
             return []
-        step_size = StepSize(self._rising_steps, self.max_iter if falls else None)
-        return [(SCHEDULE, LRScheduler(LambdaLR, lr_lambda=step_size, step_every="batch"))]
+        schedule = CosineSchedule(self._warmup_steps, self.max_iter if falls else None)
+        return [(SCHEDULE, LRScheduler(LambdaLR, lr_lambda=schedule, step_every="batch"))]
 
     @property
-    def _rising_steps(self) -> int:
-        """Number of steps in which the step size rises to `learning_rate`; 0 for none."""
+    def _warmup_steps(self) -> int:
+        """Number of steps of the warm-up; 0 for none."""
         return 0
 
     def _choose_device(self) -> str:
@@ -392,8 +392,8 @@ def _callback_of(item: Any) -> Any:
 def masked_rows(scaled: FloatArray, observed: BoolArray, u: FloatArray | None = None) -> MaskedRows:
     """Turn values in the units of a net into its rows, with 0 for NaN; they are overwritten."""
     use_one_thread_if_forked()
-    x = np.nan_to_num(np.clip(scaled, -LARGEST_VALUE, LARGEST_VALUE, out=scaled), copy=False)
+    x = np.nan_to_num(np.clip(scaled, -MAX_VALUE, MAX_VALUE, out=scaled), copy=False)
     tables = [x, observed]
     if u is not None:
-        tables.append(np.clip(u, -LARGEST_VALUE, LARGEST_VALUE))
+        tables.append(np.clip(u, -MAX_VALUE, MAX_VALUE))
     return MaskedRows(*(torch.from_numpy(table.astype(np.float32)) for table in tables))

@@ -37,33 +37,33 @@ __all__ = [
 ]
 
 # By how much a value has to predict the mask: in standard errors of the sum over rows, and as a
-# part of what all else predicts. Where masks have other causes, values that are correlated with
+# share of what all else predicts. Where masks have other causes, values that are correlated with
 # these predict up to six tenths in one of the two ways to measure it, but not in both. Models make
 # more of few rows than regressions do, so that the errors, too, are averaged over both.
-LEAST_STANDARD_ERRORS = 3.0
-AS_MUCH = 0.65
+MIN_STANDARD_ERRORS = 3.0
+MIN_SHARE = 0.65
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
 # tenth of what it would if it were as the others are, which must be enough to be told from nothing.
-AS_MUCH_OF_ITS_OWN = 0.5
-HARDLY_ANYTHING = 0.1
+MIN_OWN_SHARE = 0.5
+NEGLIGIBLE_SHARE = 0.1
 
 # Regressions cost the square of their number of inputs, for each feature: of more, the ones that
 # are correlated most are taken, and the features of a wide table are sampled.
-MOST_INPUTS = 50
-MOST_FEATURES = 50
+MAX_INPUTS = 50
+MAX_FEATURES = 50
 FOLDS = 5
-LEAST_OF_EACH = 10
+MIN_OF_EACH = 10
 QUANTILES = 200
-SURE = 1e-3
+MIN_PROBABILITY = 1e-3
 
 # What one removed cell may count for as much as, in cells that go missing half of the time.
-LARGEST_ODDS = 20.0
-LEAST_ODDS = 1e-3
+MAX_ODDS = 20.0
+MIN_ODDS = 1e-3
 
 # Points and weights by which a function of a standard normal variable is averaged, and how close to
 # a value its estimate may be for these to see where it changes.
 POINTS, WEIGHTS = normal_points(60)
-LARGEST_CORRELATION = 0.98
+MAX_CORRELATION = 0.98
 
 
 class MaskGain(NamedTuple):
@@ -80,8 +80,8 @@ class MaskGain(NamedTuple):
     by_all: FloatArray
 
     @property
-    def part(self) -> float:
-        """What the value predicts, as a part of what all does: at most 1."""
+    def share(self) -> float:
+        """What the value predicts, as a share of what all does: at most 1."""
         by_value, by_all = self.by_value.sum(), self.by_all.sum()
         return float(by_value / max(by_value, by_all)) if by_value > 0 else 0.0
 
@@ -151,15 +151,15 @@ def predict_masks(
     predicted = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
     of_threshold = np.zeros(values.shape[1])
-    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= LEAST_OF_EACH
+    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= MIN_OF_EACH
     # Of values that are all the same there is no estimate but rounding errors.
     varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
     features = features[(says_enough & varies)[features]]
     if values.shape[1] == 1:
         features = features[:0]
     rng = np.random.RandomState(seed)
-    if len(features) > MOST_FEATURES:
-        features = rng.choice(features, MOST_FEATURES, replace=False)
+    if len(features) > MAX_FEATURES:
+        features = rng.choice(features, MAX_FEATURES, replace=False)
     scores = _normal_scores(completed)
     incomplete = missing.any(axis=0)
     by_chance = _by_chance(missing)
@@ -195,7 +195,7 @@ def gain_of_threshold(fraction: float, correlation: float) -> float:
 
     where f is the fraction beyond the threshold, and H the entropy of yes or no, in nats.
     """
-    correlation = min(max(correlation, 0.0), LARGEST_CORRELATION)
+    correlation = min(max(correlation, 0.0), MAX_CORRELATION)
     place = (ndtri(fraction) + correlation * POINTS) / np.sqrt(1.0 - correlation**2)
     chances = ndtr(place)
     return float(_entropy(fraction) - WEIGHTS @ _entropy(chances))
@@ -225,7 +225,7 @@ def _log_chance(lost: BoolArray, inputs: FloatArray, folds: StratifiedKFold) -> 
     """Log-probability of a feature's mask by logistic regression, each row's by other rows."""
     regression = LogisticRegression(solver="newton-cholesky")
     chance = cross_val_predict(regression, inputs, lost, cv=folds, method="predict_proba")[:, 1]
-    chance = np.clip(chance, SURE, 1.0 - SURE)
+    chance = np.clip(chance, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
     return np.where(lost, np.log(chance), np.log1p(-chance))
 
 
@@ -233,14 +233,14 @@ def _most_correlated(
     inputs: FloatArray, lost: BoolArray, seen: BoolArray, target: FloatArray
 ) -> FloatArray:
     """Keep the inputs that tell most of a mask, or of values."""
-    if inputs.shape[1] <= MOST_INPUTS:
+    if inputs.shape[1] <= MAX_INPUTS:
         return inputs
     # What is constant has no correlation.
     with np.errstate(invalid="ignore", divide="ignore"):
         of_mask = r_regression(inputs, lost)
         of_values = r_regression(inputs[seen], target)
     strength = np.nan_to_num(np.fmax(np.abs(of_mask), np.abs(of_values)))
-    return inputs[:, np.sort(np.argsort(-strength, kind="stable")[:MOST_INPUTS])]
+    return inputs[:, np.sort(np.argsort(-strength, kind="stable")[:MAX_INPUTS])]
 
 
 def _normal_scores(table: FloatArray) -> FloatArray:
@@ -276,22 +276,22 @@ def choose_sides(predicted: MaskGain, sides: FloatArray, of_threshold: FloatArra
         feature that says nothing clear of itself has the side of the table, but 0 where it would
         say something if its values were lost as those of the clear ones are.
     """
-    if predicted.part == 0:
+    if predicted.share == 0:
         return np.zeros(len(sides))
     by_value, by_all = (gain.sum(axis=0) for gain in predicted)
     table = 1.0 if np.sign(sides) @ np.maximum(by_value, 0.0) >= 0 else -1.0
     is_clear = np.array(
         [
-            standard_errors(predicted.by_value[:, j]) > LEAST_STANDARD_ERRORS
-            and by_value[j] >= AS_MUCH_OF_ITS_OWN * by_all[j]
+            standard_errors(predicted.by_value[:, j]) > MIN_STANDARD_ERRORS
+            and by_value[j] >= MIN_OWN_SHARE * by_all[j]
             for j in range(len(sides))
         ]
     )
     like = is_clear if is_clear.any() else np.ones(len(sides), dtype=bool)
     expected = of_threshold * min(by_value[like].sum() / max(of_threshold[like].sum(), 1e-9), 1.0)
     # A log-likelihood ratio has a variance of about twice its expectation.
-    is_enough = expected > 2.0 * LEAST_STANDARD_ERRORS**2
-    says_nothing = is_enough & (np.maximum(by_value, by_all) < HARDLY_ANYTHING * expected)
+    is_enough = expected > 2.0 * MIN_STANDARD_ERRORS**2
+    says_nothing = is_enough & (np.maximum(by_value, by_all) < NEGLIGIBLE_SHARE * expected)
     return np.where(is_clear, np.sign(sides), np.where(says_nothing, 0.0, table))
 
 
@@ -317,8 +317,8 @@ def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain:
         cannot be compared.
     """
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
-    part = (by_regressions.part + by_models.part) / 2
-    return bound_gain > 0 and certainty > LEAST_STANDARD_ERRORS and part >= AS_MUCH
+    share = (by_regressions.share + by_models.share) / 2
+    return bound_gain > 0 and certainty > MIN_STANDARD_ERRORS and share >= MIN_SHARE
 
 
 def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:
@@ -399,7 +399,7 @@ def mask_odds(imputer: GNRImputer, values: FloatArray, side: FloatArray | None) 
         Within bounds, and meaningless where nothing is observed.
     """
     odds = imputer._expected_of_mask(values, side, lambda log_odds: (-log_odds).clamp(max=50).exp())
-    return np.clip(odds, LEAST_ODDS, LARGEST_ODDS)
+    return np.clip(odds, MIN_ODDS, MAX_ODDS)
 
 
 def removal_error(

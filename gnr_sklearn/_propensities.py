@@ -16,7 +16,7 @@ from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import named_in_errors, nearest_level
 
 __all__ = [
-    "BySideInformation",
+    "LogisticPropensity",
     "MarginalPropensity",
     "NaiveBayesPropensity",
     "PropensityEstimator",
@@ -97,7 +97,7 @@ class NaiveBayesPropensity:
         return self.chances[nearest_level(self.levels, values)]
 
 
-class BySideInformation:
+class LogisticPropensity:
     """A logistic regression for each item of being rated, on what is known of users.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._units import ALIKE, Units, fit_units
+from gnr_sklearn._units import SHARED_SCALINGS, Scaling, Units, fit_units
 from gnr_sklearn._validation import check_feature_info
 from gnr_sklearn.nn.categories import DiscreteFeature
 
@@ -45,8 +45,8 @@ class RepresentingImputer(MixedImputer, DeepImputer):
     A subclass calls :meth:`_fit_units` before it trains.
     """
 
-    likelihood: str | Mapping[Any, str] = "auto"
-    scaling: Literal["observed", "shared", "ratings"] | None = "observed"
+    likelihood: str | dict[Any, str] = "auto"
+    scaling: Scaling = "observed"
     feature_info: ArrayLike | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -97,12 +97,12 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         return {place: KINDS[name] for place, name in given.items()}
 
     @property
-    def _is_alike(self) -> bool:
-        return self.scaling in ALIKE
+    def _shares_scale(self) -> bool:
+        return self.scaling in SHARED_SCALINGS
 
     def _check_distributions(self) -> None:
         """Refuse settings that have no meaning for categories, or for a curve of a feature."""
-        if self._is_alike and (self._discrete or self._curved_features()):
+        if self._shares_scale and (self._discrete or self._curved_features()):
             raise ValueError(
                 "scaling must be 'observed' or None for data with categories, or with a likelihood "
                 f"of single columns, got {self.scaling!r}."
@@ -117,7 +117,7 @@ class RepresentingImputer(MixedImputer, DeepImputer):
 
     def _known_of_features(self) -> FloatArray | None:
         """Return what weights of features rest on, a 1 and standardised numbers."""
-        if self._feature_info is None and not self._is_alike:
+        if self._feature_info is None and not self._shares_scale:
             return None
         ones = np.ones((len(self._units.scale), 1))
         info = ones[:, :0] if self._feature_info is None else self._feature_info
@@ -166,14 +166,16 @@ class RepresentingImputer(MixedImputer, DeepImputer):
     def _numeric_view(self, values: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
         """Return values as numbers about which a normal distribution says something."""
         if self._units.curves is not None:
-            values = self._units.curves.bend(values)
+            values = self._units.curves.transform(values)
         return self._discrete.numeric_view(values)
 
     def _view_units(self, owner: NDArray[np.intp]) -> Units:
         """Return the units of that view, in which zeros and ones stay what they are."""
         plain = np.isin(owner, self._discrete.unordered)
         center = np.where(plain, 0.0, self._units.center[owner])
-        return Units(center, np.where(plain, 1.0, self._units.scale[owner]), self._units.levels)
+        return Units(
+            center, np.where(plain, 1.0, self._units.scale[owner]), self._units.rating_range
+        )
 
     def _to_data_units(self, scaled: FloatArray) -> FloatArray:
         return self._clip(self._units.inverse_transform(scaled))

@@ -32,13 +32,13 @@ __all__ = ["SamplingImputer", "expectation"]
 # row: more, smaller ones adapt further, but from too few samples, or in too many dimensions,
 # nothing can be learned.
 ROUNDS = 4
-LEAST_ROUND = 16
-MOST_DIMENSIONS = 50
+MIN_ROUND = 16
+MAX_DIMENSIONS = 50
 
 # Rows are imputed in chunks whose largest layer has so many outputs, two and a half megabytes
 # on a CPU and 256 on a GPU.
 ELEMENTS = {"cpu": 5 * 2**17, "cuda": 2**26}
-MOST_ROWS = {"cpu": 128, "cuda": 2**16}
+MAX_ROWS = {"cpu": 128, "cuda": 2**16}
 
 # In the encoder a row takes a code for each of its features.
 ENCODED_ROWS = 4096
@@ -141,7 +141,7 @@ class SamplingImputer(RepresentingImputer):
         bound = self._map_samples(of_samples, rows, one_round, alpha=1.0)
         # From the density of scaled values to that of the user's.
         without = np.isnan(values) | self._discrete.is_discrete
-        return bound + np.where(without, 0.0, self._units.log_slope(values)).sum(axis=1)
+        return bound + np.where(without, 0.0, self._units.log_derivative(values)).sum(axis=1)
 
     def score(self, X: ArrayLike, y: None = None, side_info: ArrayLike | None = None) -> float:
         """Mean over rows of the lower bound of log p(x_obs, m), at alpha = 1.
@@ -461,10 +461,10 @@ class SamplingImputer(RepresentingImputer):
 
     @property
     def _round_size(self) -> int:
-        if self._module.noise_dim > MOST_DIMENSIONS:
+        if self._module.noise_dim > MAX_DIMENSIONS:
             return self.n_imputation_samples
         needed = samples_to_linearize(self._module.latent_dim)
-        return max(LEAST_ROUND, needed, -(-self.n_imputation_samples // ROUNDS))
+        return max(MIN_ROUND, needed, -(-self.n_imputation_samples // ROUNDS))
 
     def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on
@@ -487,7 +487,7 @@ class SamplingImputer(RepresentingImputer):
         # Layers compute one round at a time; what they give is kept of all samples.
         kept = self.n_imputation_samples * self._module.width
         most = self._module.terms_per_noise * max(self._round_size * widest, kept)
-        n_rows = min(MOST_ROWS[kind], ELEMENTS[kind] // most)
+        n_rows = min(MAX_ROWS[kind], ELEMENTS[kind] // most)
         parts = map_samples(
             function,
             self._module,

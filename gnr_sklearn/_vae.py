@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from gnr_sklearn._sampling import SamplingImputer
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import check_side_info, layer_widths
+from gnr_sklearn.nn.networks import DecoderName, EncoderName, ObservationScale
 from gnr_sklearn.nn.parallel import Shard
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
 from gnr_sklearn.nn.training import ImputationNet, RatingNoise, StepwiseNet
@@ -40,16 +41,16 @@ MIN_ROWS_TO_HOLD_OUT = 20
 # After a fit so many of its rows are looked at. Samples that are worth fewer than this, or a latent
 # variable whose mean varies less between rows, where its prior has variance 1, are warned of.
 ROWS_TO_LOOK_AT = 200
-LEAST_SAMPLE_SIZE = 3.0
-LEAST_VARIANCE = 0.01
+MIN_SAMPLE_SIZE = 3.0
+MIN_VARIANCE = 0.01
 
 # Dimensions of z by default. In wide tables more of them cost accuracy or gained none (see the
 # benchmarks' notes), and 160 samples find their way about in so many.
-MOST_LATENT_DIMS = 20
+MAX_LATENT_DIMS = 20
 
 # Adam's first steps are as long as later ones, whatever the gradient. Where an encoder sums over
 # cells, and features share weights, they add up to a posterior that all of training does not mend.
-RISING_STEPS = 50
+WARMUP_STEPS = 50
 
 # Adam's weight decay, twice the factor of the sum of squares, on the curved part of a decoder.
 CURVE_DECAY = 0.006
@@ -60,7 +61,7 @@ BIAS_PRECISION = 20.0
 
 # Products of a step from which on bfloat16 saves more than it takes to convert to it, on processors
 # with AMX. Besides, oneDNN keeps some megabytes of code for each shape of a product in bfloat16.
-LEAST_PRODUCTS = 3e7
+MIN_PRODUCTS = 3e7
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1
@@ -75,8 +76,8 @@ class Seeds(NamedTuple):
     split: int
     imputation: int
     prior: int
-    before: int
-    after: int
+    direction: int
+    regressions: int
     alpha: int
 
 
@@ -90,11 +91,11 @@ class VAEImputer(SamplingImputer):
 
     latent_dim: int | None = None
     hidden_dims: int | Sequence[int] = (128, 128)
-    encoder: Literal["zero", "permutation_invariant"] = "zero"
+    encoder: EncoderName = "zero"
     embedding_dim: int = 20
     code_dim: int = 50
-    decoder: Literal["mlp", "linear", "curved"] = "mlp"
-    observation_scale: Literal["shared", "feature", "heteroscedastic"] = "shared"
+    decoder: DecoderName = "mlp"
+    observation_scale: ObservationScale = "shared"
     n_importance_samples: int = 20
     max_iter: int = 1000
     early_stopping: bool = True
@@ -109,11 +110,11 @@ class VAEImputer(SamplingImputer):
         **SamplingImputer._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "encoder": [StrOptions({"zero", "permutation_invariant"})],
+        "encoder": [StrOptions(set(get_args(EncoderName)))],
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "code_dim": [Interval(Integral, 1, None, closed="left")],
-        "decoder": [StrOptions({"mlp", "linear", "curved"})],
-        "observation_scale": [StrOptions({"shared", "feature", "heteroscedastic"})],
+        "decoder": [StrOptions(set(get_args(DecoderName)))],
+        "observation_scale": [StrOptions(set(get_args(ObservationScale)))],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -226,8 +227,8 @@ class VAEImputer(SamplingImputer):
         ]
 
     @property
-    def _rising_steps(self) -> int:
-        return RISING_STEPS if self.encoder == "permutation_invariant" else 0
+    def _warmup_steps(self) -> int:
+        return WARMUP_STEPS if self.encoder == "permutation_invariant" else 0
 
     @property
     def _prior_imputer(self) -> Any | None:
@@ -275,7 +276,7 @@ class VAEImputer(SamplingImputer):
 
         For tables that do not fit into memory, or that grow. Each call takes one pass over its
         rows, in steps of `batch_size`; where there are fewer of them than `max_iter` asks for, go
-        over the table again. With ``learning_rate_schedule="cosine"`` the step size has fallen
+        over the table again. With ``learning_rate_schedule="cosine"`` the learning rate has decayed
         after `max_iter` steps of all calls to a hundredth of `learning_rate`, at which it stays. No
         rows are held out, and scikit-learn's callbacks are told nothing; skorch's see each call as
         a training.
@@ -365,7 +366,7 @@ class VAEImputer(SamplingImputer):
         self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
         self._warn_of_divergence(self.history_[0], self.history_[kept - 1])
         self._warn_of_degeneracy(values, side)
-        self._after_training(values, side, seeds.after)
+        self._after_training(values, side, seeds.regressions)
 
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         net = self._net_to_go_on()
@@ -382,8 +383,8 @@ class VAEImputer(SamplingImputer):
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
         self._train_part(net, self._rows(values, side))
         self.lower_bound_ = -self.history_[-1]["train_loss"]
-        *_, after_seed = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
-        self._after_training(values, side, after_seed)
+        *_, seed = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
+        self._after_training(values, side, seed)
 
     def _fit_seeds(self) -> Seeds:
         return Seeds(*self._draw_seeds(len(Seeds._fields)))
@@ -398,14 +399,14 @@ class VAEImputer(SamplingImputer):
         self._noise_seed = seeds.imputation
         self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
         self._fit_units(values)
-        self.latent_dim_ = self.latent_dim or min(max(n_features - 1, 1), MOST_LATENT_DIMS)
+        self.latent_dim_ = self.latent_dim or min(max(n_features - 1, 1), MAX_LATENT_DIMS)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values
         if self.latent_dim_ > largest:
             raise ValueError(
                 f"latent_dim must be at most {largest}, got {self.latent_dim_} for {n_features} "
                 "features."
             )
-        self._before_training(values, seeds.before)
+        self._before_training(values, seeds.direction)
         self.alpha_ = self._mask_weight(values, side, seeds.alpha)
         limits = self._units.limits
         module_params = {
@@ -462,7 +463,7 @@ class VAEImputer(SamplingImputer):
         if len(looked_at) < MIN_ROWS_TO_HOLD_OUT or not self._warns:
             return
         sizes = self._sample_sizes(self._rows(values[looked_at], side[looked_at]))
-        if np.median(sizes) < LEAST_SAMPLE_SIZE < self.n_imputation_samples:
+        if np.median(sizes) < MIN_SAMPLE_SIZE < self.n_imputation_samples:
             warnings.warn(
                 f"The {self.n_imputation_samples} samples that impute a row are worth "
                 f"{np.median(sizes):.1f} in the median row (effective_sample_size), and another "
@@ -471,7 +472,7 @@ class VAEImputer(SamplingImputer):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        if self._posterior_means(values[looked_at]).var(axis=0).max() < LEAST_VARIANCE:
+        if self._posterior_means(values[looked_at]).var(axis=0).max() < MIN_VARIANCE:
             warnings.warn(
                 "The latent variable is nearly the same for all rows (posterior collapse, see "
                 "encode), so that values are imputed without regard to the others of their row: "
@@ -513,5 +514,5 @@ class VAEImputer(SamplingImputer):
             for name, parameter in net.module_.named_parameters()
             if not name.startswith("encoder.")
         )
-        pays = n_rows * self.n_importance_samples * weights >= LEAST_PRODUCTS
+        pays = n_rows * self.n_importance_samples * weights >= MIN_PRODUCTS
         return "bfloat16" if capabilities.get("amx_bf16") and pays else "float32"

@@ -18,6 +18,7 @@ from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = [
     "DIRECTIONS",
+    "DIRECTION_NAMES",
     "OPTIONAL_DIRECTIONS",
     "DataFrameLike",
     "Features",
@@ -315,6 +316,7 @@ def feature_limits(
 
 DIRECTIONS = {"above": 1.0, "below": -1.0}
 OPTIONAL_DIRECTIONS = DIRECTIONS | {"neither": 0.0}
+DIRECTION_NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
 
 
 def feature_directions(

@@ -46,6 +46,12 @@ class MeanImputer(MixedImputer):
         What holds the means.
     {attribute_docs}
 
+    See Also
+    --------
+    MICEImputer : Chained linear regressions.
+    MissForestImputer : Chained random forests.
+    GNRImputer : Models why values are missing.
+
     Examples
     --------
     >>> import numpy as np
@@ -77,7 +83,7 @@ class MICEImputer(MixedImputer, BoundedImputer):
     that values are missing at random and that features depend linearly on each other.
 
     Features are standardised by their observed values beforehand, so that units do not
-    matter: to scikit-learn's :class:`~sklearn.impute.IterativeImputer` they do. Bounds hold in
+    matter: to scikit-learn's ``IterativeImputer`` they do. Bounds hold in
     each round. Of a data frame's categories, each is regressed as zeros and ones, and the one with
     the largest prediction is imputed; ordered ones, and true and false, are numbers that are
     rounded.
@@ -104,6 +110,12 @@ class MICEImputer(MixedImputer, BoundedImputer):
     n_iter_ : int
         Rounds done.
     {attribute_docs}
+
+    See Also
+    --------
+    MissForestImputer : Chained random forests, for any relations.
+    MIWAEImputer : By a variational autoencoder, also for data missing at random.
+    GNRImputer : Models why values are missing.
 
     References
     ----------
@@ -191,7 +203,7 @@ class MissForestImputer(MixedImputer):
     max_iter : int, default=10
         Rounds at most.
     max_features : {"sqrt", "log2"}, int or float, default=1.0
-        Features looked at for a split, as in :class:`~sklearn.ensemble.RandomForestRegressor`.
+        Features looked at for a split, as in scikit-learn's ``RandomForestRegressor``.
         The R package takes "sqrt".
     min_samples_leaf : int or float, default=1
         Fewest samples in a leaf. Larger values make forests smaller and faster.
@@ -212,6 +224,12 @@ class MissForestImputer(MixedImputer):
     category_changes_ : list of float
         That of the categories.
     {attribute_docs}
+
+    See Also
+    --------
+    MICEImputer : Chained linear regressions, which are faster.
+    MIWAEImputer : By a variational autoencoder, also for data missing at random.
+    GNRImputer : Models why values are missing.
 
     Notes
     -----

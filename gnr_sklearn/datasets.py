@@ -35,6 +35,7 @@ _TABLES = {
     "yeast": _UCITable(181, 1484, 8, ("class", "class_protein_localization")),
 }
 
+#: Names of the tables that :func:`~gnr_sklearn.datasets.load_uci` reads.
 UCI_DATASETS = tuple(_TABLES)
 
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from gnr_sklearn._als import Factors, LeastSquares, MFMethod, Ratings, predicted
 from gnr_sklearn._base import BoundedImputer
 from gnr_sklearn._propensities import (
-    BySideInformation,
+    LogisticPropensity,
     MarginalPropensity,
     NaiveBayesPropensity,
     PropensityEstimator,
@@ -72,6 +72,10 @@ class MFImputer(BoundedImputer):
     Attributes
     ----------
     {attribute_docs}
+
+    See Also
+    --------
+    GNRImputer : Learns from all ratings together how likely they are to be given.
 
     Notes
     -----
@@ -386,7 +390,7 @@ class MFImputer(BoundedImputer):
             self._estimator = NaiveBayesPropensity(values, sample)
         elif side.shape[1]:
             self._n_side_features = side.shape[1]
-            self._estimator = BySideInformation(values, side)
+            self._estimator = LogisticPropensity(values, side)
         else:
             self._estimator = MarginalPropensity(values)
 

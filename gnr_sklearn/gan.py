@@ -145,7 +145,7 @@ class GAINImputer(DeepImputer):
 
         For tables that do not fit into memory, or that grow. Each call takes one pass over its
         rows, in steps of `batch_size`; where there are fewer of them than `max_iter` asks for, go
-        over the table again. With ``learning_rate_schedule="cosine"`` the step size has fallen
+        over the table again. With ``learning_rate_schedule="cosine"`` the learning rate has decayed
         after `max_iter` steps of all calls to a hundredth of `learning_rate`, at which it stays.
         Callbacks of scikit-learn are told nothing; those of skorch see each call as a training.
 

@@ -15,14 +15,15 @@ from sklearn.utils import gen_batches
 from torch import nn
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
-from gnr_sklearn._choices import NAMES, choose_alpha, choose_directions
-from gnr_sklearn._deep import LARGEST_VALUE
-from gnr_sklearn._random_rows import RandomRows, some_rows
+from gnr_sklearn._choices import choose_alpha, choose_directions
+from gnr_sklearn._deep import MAX_VALUE
+from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import OPTIONAL_DIRECTIONS
+from gnr_sklearn._validation import DIRECTION_NAMES, OPTIONAL_DIRECTIONS
 from gnr_sklearn.nn.models import GNR, ValueGNR
+from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
 __all__ = ["GNRImputer"]
 
@@ -31,8 +32,8 @@ ROWS_FOR_REGRESSIONS = 10_000
 
 # Forests see so many columns at most, and of wider tables fewer rows, so that what they take grows
 # with the number of columns and not with its square.
-MOST_PREDICTORS = 20
-LEAST_ROWS_FOR_FORESTS = 2000
+MAX_PREDICTORS = 20
+MIN_ROWS_FOR_FORESTS = 2000
 
 # The log-odds of ceilings are taken to differ between features by some 0.2.
 CEILING_PRECISION = 20.0
@@ -197,8 +198,8 @@ class GNRImputer(VAEImputer):
     mask_model: Literal["value", "latent"] = "value"
     missing_direction: Literal["above", "below", "neither"] | Sequence[str | None] | None = None
     prior: Any = "forest"
-    decoder: Literal["mlp", "linear", "curved"] = "curved"
-    observation_scale: Literal["shared", "feature", "heteroscedastic"] = "feature"
+    decoder: DecoderName = "curved"
+    observation_scale: ObservationScale = "feature"
     n_importance_samples: int = 10
     max_iter: int = 3000
     learning_rate: float = 1e-2
@@ -285,8 +286,8 @@ class GNRImputer(VAEImputer):
         if self.mask_model == "value":
             params["missing_fraction"] = missing.mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
-            params["shared_process"] = self._is_alike
-            if not self._is_alike:
+            params["shared_process"] = self._shares_scale
+            if not self._shares_scale:
                 params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
         return params
 
@@ -312,7 +313,7 @@ class GNRImputer(VAEImputer):
                 f"prior must be an instance of a regressor or an imputer, got {self.prior!r}."
             )
         self.prior_: Any = None
-        self._kept_rows: RandomRows | None = None
+        self._reservoir: Reservoir | None = None
         if self.mask_model == "value":
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
@@ -327,12 +328,12 @@ class GNRImputer(VAEImputer):
         process = self._module.process if self.mask_model == "value" else None
         most_rows, most_predictors = ROWS_FOR_REGRESSIONS, None
         if self.prior == "forest":
-            most_predictors = MOST_PREDICTORS
+            most_predictors = MAX_PREDICTORS
             most_rows = _rows_for_forests(values.shape[1])
         # Of all calls of partial_fit; where nothing was kept, of this one.
-        kept = self._kept_rows or RandomRows(ROWS_FOR_REGRESSIONS)
-        self._kept_rows = kept.joined_by((values, side), seed)
-        values, side = self._kept_rows.tables
+        kept = self._reservoir or Reservoir(ROWS_FOR_REGRESSIONS)
+        self._reservoir = kept.updated_with((values, side), seed)
+        values, side = self._reservoir.tables
         rows = some_rows(len(values), most_rows, seed)
         seen = values[rows]
         _, by_z = self._expectations_in_both_units(seen, side[rows])
@@ -371,7 +372,7 @@ class GNRImputer(VAEImputer):
         in_data_units = {
             "missing_threshold_": threshold,
             "missing_slope_": np.where(
-                is_step, slope * np.exp(self._units.log_slope(threshold)), 0
+                is_step, slope * np.exp(self._units.log_derivative(threshold)), 0
             ),
             "missing_floor_": np.where(is_step, floor, constant),
             "missing_ceiling_": np.where(is_step, ceiling, constant),
@@ -382,7 +383,7 @@ class GNRImputer(VAEImputer):
             of_all[modelled] = of_modelled
             setattr(self, name, of_all)
         self.missing_direction_ = np.full(self.n_features_in_, None, dtype=object)
-        names = [NAMES[sign] if sign else None for sign in self._directions]
+        names = [DIRECTION_NAMES[sign] if sign else None for sign in self._directions]
         self.missing_direction_[modelled] = names
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
@@ -425,11 +426,11 @@ class GNRImputer(VAEImputer):
         table = np.zeros((2, *values.shape))
         table[..., numbers] = np.stack([by_z, 0.5 * (by_z + chained)])[..., : len(numbers)]
         if curves is not None:
-            straight[..., numbers] = curves.bend(straight)[..., numbers]
-            table = curves.bend(table)
+            straight[..., numbers] = curves.transform(straight)[..., numbers]
+            table = curves.transform(table)
         missing = np.isnan(values)
         straight += np.where(missing, table[1] - table[0], 0.0)
-        adjusted = self._clip(straight if curves is None else curves.unbend(straight))
+        adjusted = self._clip(straight if curves is None else curves.inverse_transform(straight))
         for feature in self._discrete.levels:
             # Drawn by z or by the regressions, each with a chance of one half, levels have the
             # average of both probabilities.
@@ -450,7 +451,7 @@ class GNRImputer(VAEImputer):
         parts = self._units.select(numbers).transform(observed[:, : len(numbers)])
         scaled = np.hstack([parts, observed[:, len(numbers) :]])
         completed = np.where(np.isnan(scaled), imputed, scaled)
-        return np.clip(completed, -LARGEST_VALUE, LARGEST_VALUE)
+        return np.clip(completed, -MAX_VALUE, MAX_VALUE)
 
 
 def _largest_share(column: FloatArray) -> float:
@@ -461,5 +462,5 @@ def _largest_share(column: FloatArray) -> float:
 
 def _rows_for_forests(n_features: int) -> int:
     """Return how many rows forests are fitted to at most."""
-    of_wide = ROWS_FOR_REGRESSIONS * MOST_PREDICTORS // n_features
-    return min(ROWS_FOR_REGRESSIONS, max(of_wide, LEAST_ROWS_FOR_FORESTS))
+    of_wide = ROWS_FOR_REGRESSIONS * MAX_PREDICTORS // n_features
+    return min(ROWS_FOR_REGRESSIONS, max(of_wide, MIN_ROWS_FOR_FORESTS))

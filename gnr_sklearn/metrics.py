@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +43,8 @@ __all__ = [
     "mask_auc",
 ]
 
+Metric = Literal["rmse", "mae"]
+
 _REDUCTIONS: dict[str, Callable[[FloatArray], float]] = {
     "rmse": lambda errors: float(np.sqrt(np.mean(errors**2))),
     "mae": lambda errors: float(np.mean(np.abs(errors))),
@@ -64,13 +66,13 @@ def imputation_rmse(
 
     Parameters
     ----------
-    X_true : array-like of shape (n, d)
+    X_true : array-like of shape (n_samples, n_features)
         The data before cells were removed; may be NaN where ``mask`` is False.
-    X_imputed : array-like of shape (n, d)
+    X_imputed : array-like of shape (n_samples, n_features)
         The data as imputed.
-    mask : array-like of shape (n, d), bool
+    mask : array-like of shape (n_samples, n_features), bool
         True where a cell was removed: what ``np.isnan(X_missing)`` gives.
-    scale : array-like of shape (d,) or None, default=None
+    scale : array-like of shape (n_features,) or None, default=None
         What the errors of each column are divided by; None for the units of X_true.
         ``X_true.std(axis=0)`` gives the paper's.
 
@@ -141,9 +143,9 @@ def mask_accuracy(
 
     Parameters
     ----------
-    observed : array-like of shape (n, d), bool
+    observed : array-like of shape (n_samples, n_features), bool
         True where a cell is observed: ``~np.isnan(X_missing)``.
-    proba : array-like of shape (n, d)
+    proba : array-like of shape (n_samples, n_features)
         P(observed), as the ``predict_mask_proba`` of an imputer gives.
     features : {"all", "first_half"}, sequence of int or None, default=None
         The columns that count; None for those with at least one missing cell.
@@ -185,15 +187,15 @@ def mask_auc(
     proba: ArrayLike,
     *,
     features: Features = None,
-    average: str = "macro",
+    average: Literal["macro", "micro"] = "macro",
 ) -> float:
     """Area under the ROC curve of P(observed), over columns that have both kinds of cells.
 
     Parameters
     ----------
-    observed : array-like of shape (n, d), bool
+    observed : array-like of shape (n_samples, n_features), bool
         True where a cell is observed: ``~np.isnan(X_missing)``.
-    proba : array-like of shape (n, d)
+    proba : array-like of shape (n_samples, n_features)
         P(observed), as the ``predict_mask_proba`` of an imputer gives.
     features : {"all", "first_half"}, sequence of int or None, default=None
         The columns to take; those without both observed and missing cells are left out. None is
@@ -234,7 +236,7 @@ def mask_auc(
 def make_masked_cell_scorer(
     fraction: float = 0.2,
     mechanism: Mechanism | None = None,
-    metric: str = "rmse",
+    metric: Metric = "rmse",
     random_state: RandomStateLike = 0,
 ) -> _MaskedCellScorer:
     """Make a scorer for GridSearchCV that needs no true values of the missing cells.
@@ -312,7 +314,7 @@ class _MaskedCellScorer:
     """See :func:`make_masked_cell_scorer`. A class, for closures cannot be pickled."""
 
     mechanism: Mechanism
-    metric: str
+    metric: Metric
     random_state: int
 
     def __repr__(self) -> str:
@@ -390,9 +392,9 @@ def complete_data_scorer(
     ----------
     estimator : fitted imputer, or a Pipeline that ends in one
         As for :func:`make_masked_cell_scorer`.
-    X : array-like or DataFrame of shape (n, d)
+    X : array-like or DataFrame of shape (n_samples, n_features)
         Data with missing cells.
-    y : array-like of shape (n, d)
+    y : array-like of shape (n_samples, n_features)
         The same rows, complete, so that ``GridSearchCV(...).fit(X_missing, X_complete)`` hands each
         fold its own.
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,12 +58,12 @@ class Mechanism(ABC):
 
         Parameters
         ----------
-        X : ndarray of shape (n, d), float64
+        X : ndarray of shape (n_samples, n_features), float64
             The data. NaN marks cells that are missing already; they stay so, whatever is returned.
 
         Returns
         -------
-        probability : ndarray of shape (n, d)
+        probability : ndarray of shape (n_samples, n_features)
             P(missing), between 0 and 1.
         """
 
@@ -285,7 +285,7 @@ class Logistic(Mechanism):
     p: float = 0.2
     features: Features = "first_half"
     slope: float = 2.0
-    depends_on: str = "self"
+    depends_on: Literal["self", "next"] = "self"
 
     def __post_init__(self) -> None:
         _normalise(
@@ -439,16 +439,17 @@ def ampute(
 
     Parameters
     ----------
-    X : array-like or pandas DataFrame of shape (n, d)
+    X : array-like or pandas DataFrame of shape (n_samples, n_features)
         Numbers. NaN stays NaN, and takes no part in means and thresholds. X is not changed.
     mechanism : Mechanism
         Which values go missing.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
-        Where chance comes from. None takes fresh entropy, not numpy's global state.
+        Controls all randomness; None draws fresh entropy. Global random states are neither read
+        nor changed.
 
     Returns
     -------
-    X_missing : ndarray or pandas DataFrame of shape (n, d)
+    X_missing : ndarray or pandas DataFrame of shape (n_samples, n_features)
         A copy of X with NaN in the removed cells: a DataFrame, of the same index and columns, if X
         is one from pandas. float32 stays float32 (a DataFrame where every column is), and all else
         becomes float64.

@@ -77,7 +77,7 @@ def draw_imputations(
     ----------
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
         Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is.
-    X : array-like or DataFrame of shape (n, d)
+    X : array-like or DataFrame of shape (n_samples, n_features)
         Numbers with missing cells, or a data frame with categories for an imputer that takes them.
     n_draws : int, default=20
         Number of completed data sets.
@@ -88,11 +88,12 @@ def draw_imputations(
         imputation, Rubin 1987, ch. 4). If True, each draw comes from an imputer fitted anew, to
         rows drawn from X with replacement, which takes `n_draws` times as long.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
-        Where chance comes from. None takes fresh entropy, not numpy's global state.
+        Controls all randomness; None draws fresh entropy. Global random states are neither read
+        nor changed.
 
     Returns
     -------
-    draws : ndarray of shape (n_draws, n, d_out)
+    draws : ndarray of shape (n_draws, n_samples, n_features_out)
         Completed data sets: all rows of X, in order, with the columns that the imputer's
         ``transform`` returns. Those of data frames with categories are objects.
 
@@ -149,7 +150,9 @@ def draw_imputations(
 
 @dataclass(frozen=True, eq=False)
 class PooledFit:
-    """A linear model fitted to several completed data sets; :func:`fit_pooled` makes it.
+    """A linear model fitted to several completed data sets.
+
+    Made by :func:`~gnr_sklearn.multiple.fit_pooled`.
 
     Attributes
     ----------
@@ -202,10 +205,10 @@ def fit_pooled(
         A linear regressor or classifier, or a Pipeline whose last step is one. It is cloned.
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
         Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned and fitted, also if it is fitted.
-    X : array-like or DataFrame of shape (n, d)
+    X : array-like or DataFrame of shape (n_samples, n_features)
         Numbers with missing cells. The estimator is given float64 arrays, whatever X is; but if X
         is a data frame with categories, or true and false, data frames like it.
-    y : array-like of shape (n,) or (n, n_targets)
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
         The targets, none missing.
     n_draws : int, default=20
         Number of completed data sets, at least 2.
@@ -233,9 +236,10 @@ def fit_pooled(
         ``n_draws * (n_bootstrap + 1)`` times. Resamples in which a class of a classifier is missing
         are drawn anew.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
-        Where chance comes from. None takes fresh entropy, not numpy's global state. It also seeds
-        every ``random_state`` of the estimator that is None. With an int, the completed data sets
-        are those of :func:`draw_imputations`, of the table that the imputer is given.
+        Controls all randomness; None draws fresh entropy. Global random states are neither read
+        nor changed. It also seeds every ``random_state`` of the estimator that is None. With an
+        int, the completed data sets are those of :func:`draw_imputations`, of the table that the
+        imputer is given.
 
     Returns
     -------

@@ -15,11 +15,12 @@ from typing import Any
 __all__ = ["TRUSTED_TYPES", "dump", "load"]
 
 _OURS = (
-    "_als.Factors", "_als.LeastSquares", "_auxiliary.AuxiliaryVariable", "_chained.Calibrated",
-    "_chained.ChainedRegressions", "_columns.Column", "_columns.Columns", "_curves.Curves",
-    "_deep.StepSize", "_discrete.DiscreteFeatures", "_propensities.BySideInformation",
+    "_als.Factors", "_als.LeastSquares", "_auxiliary.AuxiliaryVariable",
+    "_chained.CalibratedRegression", "_chained.ChainedRegressions",
+    "_columns.Column", "_columns.Columns", "_curves.Curves",
+    "_deep.CosineSchedule", "_discrete.DiscreteFeatures", "_propensities.LogisticPropensity",
     "_propensities.MarginalPropensity", "_propensities.NaiveBayesPropensity",
-    "_random_rows.RandomRows", "_units.Units",
+    "_reservoir.Reservoir", "_units.Units",
     "classical.MICEImputer", "classical.MeanImputer", "classical.MissForestImputer",
     "factorization.MFImputer", "gan.GAINImputer", "gnr.GNRImputer", "metrics._MaskedCellScorer",
     "missingness.Compose", "missingness.Logistic", "missingness.MAR", "missingness.MCAR",
@@ -102,7 +103,7 @@ def dump(estimator: Any, file: str | PathLike[str]) -> None:
 
 
 def load(file: str | PathLike[str], trusted: Sequence[str] = ()) -> Any:
-    """Read what :func:`dump` wrote, running nothing that the file says.
+    """Read what :func:`~gnr_sklearn.persistence.dump` wrote, running nothing that the file says.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ __all__ = ["Scenario", "SensitivityResult", "sensitivity"]
 Direction = str | Sequence[str | None] | None
 
 # A weighted mean of draws that are worth fewer equally weighted ones says little.
-FEWEST_DRAWS = 10
+MIN_DRAWS = 10
 
 
 class Scenario(NamedTuple):
@@ -74,7 +74,9 @@ class Scenario(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SensitivityResult:
-    """What changes from scenario to scenario; :func:`sensitivity` makes it.
+    """What changes from scenario to scenario.
+
+    Made by :func:`~gnr_sklearn.sensitivity.sensitivity`.
 
     The first axis of each array goes over the scenarios, of which the first is the reference. The
     d features are those of X that the imputer returns.
@@ -83,16 +85,16 @@ class SensitivityResult:
     ----------
     scenarios : tuple of Scenario
         Of length n_scenarios.
-    feature_names : ndarray of shape (d,) of str objects
+    feature_names : ndarray of shape (n_features,) of str objects
         Names of the features; x0, x1, ... where X has none.
-    observed_std : ndarray of shape (d,)
+    observed_std : ndarray of shape (n_features,)
         Population standard deviation of the observed cells, in units of X; NaN where there are
         none.
-    n_missing : ndarray of shape (d,) of int
+    n_missing : ndarray of shape (n_features,) of int
         Number of missing cells.
-    column_means, column_stds : ndarray of shape (n_scenarios, d)
+    column_means, column_stds : ndarray of shape (n_scenarios, n_features)
         Mean and population standard deviation of the completed columns, in units of X.
-    rms_moves : ndarray of shape (n_scenarios, d)
+    rms_moves : ndarray of shape (n_scenarios, n_features)
         Root mean square, over the missing cells of a feature, of the difference to the reference in
         units of `observed_std`; NaN where there are no such cells or the observed ones do not vary.
     estimates : ndarray of shape (n_scenarios, ...) or None
@@ -100,7 +102,7 @@ class SensitivityResult:
     effective_n_draws : ndarray of shape (n_scenarios,)
         For strengths, the number of equally weighted draws that those of a cell are worth, 1 / sum
         of squared weights, averaged over the cells; else NaN.
-    completed : ndarray of shape (n_scenarios, n, d) or None
+    completed : ndarray of shape (n_scenarios, n_samples, n_features) or None
         The completed data, where asked for.
     """
 
@@ -306,7 +308,7 @@ def sensitivity(
         n_draws, random_state)`` as well, and for `directions` with a parameter
         ``missing_direction``. It is cloned and fitted to X, also if it is fitted, and stays as it
         is. To use one as it was fitted, pass ``sklearn.frozen.FrozenEstimator(imputer)``.
-    X : array-like or DataFrame of shape (n, d)
+    X : array-like or DataFrame of shape (n_samples, n_features)
         Numbers with missing cells. It is not changed.
     deltas : sequence of float or None, default=(-1.0, -0.5, 0.0, 0.5, 1.0)
         Distances that imputed values are moved by, in units of the standard deviation of the
@@ -317,9 +319,9 @@ def sensitivity(
         missing values are larger than imputed. None for no such scenario.
     directions : sequence of directions or None, default=None
         Values for the imputer's ``missing_direction``: "above", "below", "neither", which only
-        :class:`GNRImputer` knows and which stands for missing at random, or None. Each is one for
-        all features or a sequence with one per feature of X. An imputer is fitted for each that is
-        not its own already. None for no such scenario.
+        :class:`~gnr_sklearn.GNRImputer` knows and which stands for missing at random, or None. Each
+        is one for all features or a sequence with one per feature of X. An imputer is fitted for
+        each that is not its own already. None for no such scenario.
     features : {"all", "first_half"}, sequence of int or of str or None, default=None
         The columns, by number or name, whose imputed values `deltas` and `strengths` move; None is
         "all". Those without missing cells do not matter.
@@ -334,8 +336,9 @@ def sensitivity(
     return_completed : bool, default=False
         Whether the result holds the completed data of each scenario.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
-        Where chance comes from. None takes fresh entropy, not numpy's global state. It also seeds
-        every ``random_state`` of the imputer that is None, alike for all `directions`.
+        Controls all randomness; None draws fresh entropy. Global random states are neither read
+        nor changed. It also seeds every ``random_state`` of the imputer that is None, alike for
+        all `directions`.
 
     Returns
     -------
@@ -548,12 +551,12 @@ def _warn_of_few_draws(summaries: _Summaries, n_draws: int) -> None:
     few = {
         scenario.value
         for scenario, effective in zip(summaries.scenarios, summaries.effective, strict=True)
-        if scenario.kind == "strength" and scenario.value and effective < FEWEST_DRAWS
+        if scenario.kind == "strength" and scenario.value and effective < MIN_DRAWS
     }
     if few:
         warnings.warn(
             f"Of n_draws={n_draws} draws, strengths {sorted(few, key=str)} leave fewer than "
-            f"{FEWEST_DRAWS} effective ones of a cell on average: what they impute depends on "
+            f"{MIN_DRAWS} effective ones of a cell on average: what they impute depends on "
             "chance, and moves too little. Take more draws or weaker strengths.",
             UserWarning,
             stacklevel=3,

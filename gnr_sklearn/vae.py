@@ -140,7 +140,7 @@ default="self_masking"
         return {
             "missing_process": self.missing_process,
             "missing_direction": self._direction.tolist(),
-            "shared_process": self._is_alike,
+            "shared_process": self._shares_scale,
         }
 
     @property
@@ -250,19 +250,19 @@ class PSMVAEImputer(_SelectionImputer):
 
     See Also
     --------
-    NotMIWAEImputer : The same with one category.
+    NotMIWAEImputer : The same with one component.
 
     Notes
     -----
     The model is that of [1]_ in the importance-weighted frame of :class:`NotMIWAEImputer`: in place
-    of a network that guesses r, categories are summed out exactly,
+    of a network that guesses r, components are summed out exactly,
 
     .. math::
 
         w_k = \sum_r p(r) \, p(x^{obs} \mid z_k, r) \, p(m \mid x^{obs}, x_{k r}^{mis}, r)
         \frac{p(z_k)}{q(z_k \mid x^{obs})} .
 
-    Each of the samples of z comes with each category, so that time and memory grow with their
+    Each of the samples of z comes with each component, so that time and memory grow with their
     number. What is imputed is an average of means, as there.
 
     References
@@ -291,7 +291,7 @@ class PSMVAEImputer(_SelectionImputer):
 
     _parameter_docs: ClassVar[str] = """
         n_components : int, default=3
-            Number of categories of rows.
+            Number of mixture components.
         """
 
     @property

@@ -21,7 +21,7 @@ from gnr_sklearn.nn.bounds import (
 )
 from gnr_sklearn.nn.likelihoods import standard_normal_log_density
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.networks import MINIMUM_SCALE
+from gnr_sklearn.nn.networks import MIN_SCALE
 from gnr_sklearn.nn.rows import MaskedRows
 from tests.small_models import make_model, make_rows
 
@@ -39,7 +39,7 @@ def model():
     # What the encoder proposes covers the posterior, but is much wider and knows nothing of it.
     model = make_model(N_FEATURES, LATENT_DIM, decoder="linear")
     with torch.no_grad():
-        model.data_decoder.raw_scale.fill_(math.log(math.expm1(NOISE - MINIMUM_SCALE)))
+        model.data_decoder.raw_scale.fill_(math.log(math.expm1(NOISE - MIN_SCALE)))
     return model
 
 

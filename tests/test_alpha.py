@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._choices import ALPHAS
-from gnr_sklearn._mechanism import LARGEST_ODDS, LEAST_ODDS, mask_odds, removal_error
+from gnr_sklearn._mechanism import MAX_ODDS, MIN_ODDS, mask_odds, removal_error
 from gnr_sklearn._units import Units
 from tests.contract import TINY_NET, paper_gnr
 
@@ -75,7 +75,7 @@ def test_removal_error_is_that_of_the_missing_values():
 def test_odds_are_bounded_and_those_of_the_process():
     imputer = Known(None, lambda X: X)
     odds = mask_odds(imputer, np.array([[0.0, 0.25], [0.5, 1.0]]), None)
-    np.testing.assert_allclose(odds, [[LEAST_ODDS, 1 / 3], [1.0, LARGEST_ODDS]])
+    np.testing.assert_allclose(odds, [[MIN_ODDS, 1 / 3], [1.0, MAX_ODDS]])
     rng = np.random.RandomState(1)
     X = rng.normal(size=(300, 2)) * [1.0, 20.0]
     X[X[:, 0] > rng.normal(0.5, 0.5, size=300), 0] = np.nan
@@ -229,7 +229,7 @@ def test_candidates_have_the_levels_of_ratings(monkeypatch):
 
     def recorded(self, X, y=None, side_info=None):
         fitted = fit(self, X, y, side_info)
-        levels.append(fitted._units.levels)
+        levels.append(fitted._units.rating_range)
         return fitted
 
     monkeypatch.setattr(GNRImputer, "fit", recorded)

@@ -26,23 +26,23 @@ def test_curves_lead_back_and_their_slope_is_their_derivative(row):
     curves = Curves(KINDS, LOWEST, HIGHEST)
     values = np.array([row])
     values[0, 2] = -2 + 5 * (0.01 + 0.98 * values[0, 2] / 1e3)
-    assert_allclose(curves.unbend(curves.bend(values)), values, rtol=1e-9)
+    assert_allclose(curves.inverse_transform(curves.transform(values)), values, rtol=1e-9)
     step = 1e-6 * np.abs(values)
-    slope = (curves.bend(values + step) - curves.bend(values - step)) / (2 * step)
-    assert_allclose(np.exp(curves.log_slope(values)), slope, rtol=1e-5)
+    slope = (curves.transform(values + step) - curves.transform(values - step)) / (2 * step)
+    assert_allclose(np.exp(curves.log_derivative(values)), slope, rtol=1e-5)
 
 
 def test_curves_pass_over_what_is_missing_and_select():
     curves = Curves(KINDS, LOWEST, HIGHEST)
     row = np.array([[np.nan, 3.0, np.nan, 5.0]])
-    bent = curves.bend(row)
+    bent = curves.transform(row)
     assert np.isnan(bent[0, [0, 2]]).all()
     assert_allclose(bent[0, [1, 3]], [np.log(4.0), 5.0])
     chosen = curves.select(np.array([3, 1]))
     assert chosen.kinds == {1: "count"}
-    assert_allclose(chosen.bend(row[:, [3, 1]]), bent[:, [3, 1]])
+    assert_allclose(chosen.transform(row[:, [3, 1]]), bent[:, [3, 1]])
     # Bounded values on a bound are as close to it as the margin.
-    ends = curves.unbend(curves.bend(np.array([[1.0, 0.0, 3.0, 0.0]])))
+    ends = curves.inverse_transform(curves.transform(np.array([[1.0, 0.0, 3.0, 0.0]])))
     assert_allclose(ends[0, 2], 3.0 - 5.0 * curves.margin)
 
 

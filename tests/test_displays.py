@@ -3,6 +3,7 @@
 import sys
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -11,7 +12,6 @@ from gnr_sklearn.plotting import DrawSpreadDisplay, LatentSpaceDisplay, Training
 from tests.contract import make_data
 
 mpl.use("Agg")
-plt = pytest.importorskip("matplotlib.pyplot")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from benchmarks.protocols import find_data_dir
 from gnr_sklearn import MFImputer
 from gnr_sklearn._als import Factors, LeastSquares, Ratings, predicted
 from gnr_sklearn._propensities import (
-    BySideInformation,
+    LogisticPropensity,
     MarginalPropensity,
     NaiveBayesPropensity,
 )
@@ -356,7 +356,7 @@ def test_side_information_tells_who_rates_what():
     chance = 1 / (1 + np.exp(-logits))
     X = np.where(rng.uniform(size=chance.shape) < chance, 1.0, np.nan)
     X[:, 2], X[:, 3] = 1.0, np.nan
-    found = BySideInformation(X, side).predict(X, side)
+    found = LogisticPropensity(X, side).predict(X, side)
     np.testing.assert_allclose(found[:, :2], chance[:, :2], atol=0.05)
     np.testing.assert_array_equal(found[:, 2:], np.outer(np.ones(3000), [1.0, 0.0]))
 

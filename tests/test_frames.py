@@ -2,6 +2,8 @@
 
 import pickle
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -40,7 +42,11 @@ from gnr_sklearn.plotting import (
 )
 from tests.contract import TINY_NET, imputer_id
 
+mpl.use("Agg")
+
 NET = {name: value for name, value in TINY_NET.items() if name != "prior"}
+
+
 IMPUTERS = [
     MeanImputer(),
     MICEImputer(max_iter=3),
@@ -536,7 +542,6 @@ def test_pooled_fits_see_frames(frame, as_container):
 
 
 def test_pictures_of_frames(frame):
-    pytest.importorskip("matplotlib").use("Agg")
     imputer = GNRImputer(**TINY_NET, missing_direction="above").fit(frame)
     display = ImputedValuesDisplay.from_estimator(imputer, frame)
     assert display.feature_names == list(HOLES.columns[:-1])
@@ -548,7 +553,6 @@ def test_pictures_of_frames(frame):
     assert_array_equal(strip.imputed[kind], display.imputed[kind])
     assert MissingPatternDisplay.from_data(frame).missing_fraction[0] == MISSING["number"].mean()
     MaskProbabilityDisplay.from_estimator(imputer, frame)
-    plt = pytest.importorskip("matplotlib.pyplot")
     plt.close("all")
 
 
@@ -582,7 +586,6 @@ def test_a_search_over_frames(frame):
 
 def test_a_part_of_the_rows_may_lack_a_category():
     """The imputer knows it, and is right to impute it, where what is looked at has none of it."""
-    pytest.importorskip("matplotlib").use("Agg")
     frame = pd.DataFrame({"kind": ["a"] * 30 + ["b"] * 3, "x": np.arange(33.0)})
     part = frame[:10].copy()
     part.loc[3:4, "kind"] = None
@@ -605,7 +608,7 @@ def test_a_part_of_the_rows_may_lack_a_category():
         display = ImputedValuesDisplay.from_estimator(imputer, part)
         assert display.categories["kind"] == ("a", "b")
         assert_array_equal(display.imputed[0], [1.0, 1.0])
-    pytest.importorskip("matplotlib.pyplot").close("all")
+    plt.close("all")
     with pytest.raises(ValueError, match="missing_values must be NaN for a data frame with categ"):
         scorer(imputer.set_params(missing_values=-1), part)
 

@@ -300,9 +300,9 @@ def test_many_dimensions_take_little_memory():
 
 
 def test_forests_see_a_part_of_wide_tables(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn.gnr.MOST_PREDICTORS", 2)
+    monkeypatch.setattr("gnr_sklearn.gnr.MAX_PREDICTORS", 2)
     monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_REGRESSIONS", 100)
-    monkeypatch.setattr("gnr_sklearn.gnr.LEAST_ROWS_FOR_FORESTS", 30)
+    monkeypatch.setattr("gnr_sklearn.gnr.MIN_ROWS_FOR_FORESTS", 30)
     _, X = factor_data(150)
     seen = []
     for prior, n_features in (

@@ -152,7 +152,6 @@ def test_grid_search_over_a_pipeline(wine):
     )
     grid = {"impute__alpha": [0.01, 1, 100], "impute__latent_dim": [2, 5]}
     search = GridSearchCV(pipeline, grid, cv=3).fit(X, target)
-    assert search.best_params_ in list(search.cv_results_["params"])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     # Guessing the largest class would be right for 40%.
     assert search.best_score_ > 0.8

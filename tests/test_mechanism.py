@@ -11,10 +11,10 @@ from sklearn.base import clone
 
 from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn._mechanism import (
-    LEAST_OF_EACH,
-    LEAST_STANDARD_ERRORS,
-    MOST_FEATURES,
-    MOST_INPUTS,
+    MAX_FEATURES,
+    MAX_INPUTS,
+    MIN_OF_EACH,
+    MIN_STANDARD_ERRORS,
     MaskGain,
     _most_correlated,
     choose_sides,
@@ -189,7 +189,7 @@ def test_where_values_decide_an_estimate_predicts_the_mask_as_well_as_the_row(ki
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
 def test_where_they_do_not_it_does_not(kind):
     predicted, *_ = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
-    assert predicted.standard_errors < LEAST_STANDARD_ERRORS or predicted.part < 0.3
+    assert predicted.standard_errors < MIN_STANDARD_ERRORS or predicted.share < 0.3
     assert not decide_themselves(predicted, predicted, 1.0)
     assert predicted.by_all.sum() > 100 or kind != "at random"
 
@@ -219,14 +219,12 @@ def test_what_is_predicted_of_the_mask_is_its_likelihood_against_the_fraction_mi
     assert np.corrcoef(predicted.by_all[:, 0], exact)[0, 1] > 0.99
 
 
-@pytest.mark.parametrize(
-    "n_missing", [0, LEAST_OF_EACH - 1, LEAST_OF_EACH, 200 - LEAST_OF_EACH, 193]
-)
+@pytest.mark.parametrize("n_missing", [0, MIN_OF_EACH - 1, MIN_OF_EACH, 200 - MIN_OF_EACH, 193])
 def test_features_that_say_too_little_are_passed_over(n_missing):
     X = correlated_rows(200)
     X[np.argsort(-X[:, 0])[:n_missing], 0] = np.nan
     predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
-    looked_at = n_missing in (LEAST_OF_EACH, 200 - LEAST_OF_EACH)
+    looked_at = n_missing in (MIN_OF_EACH, 200 - MIN_OF_EACH)
     for gain in predicted:
         assert gain[:, 0].any() == looked_at
         assert not gain[:, 1:].any()
@@ -268,11 +266,11 @@ def test_a_single_feature_tells_nothing():
 
 
 def test_wide_tables_are_looked_at_in_part():
-    X = correlated_rows(300, n_features=2 * MOST_FEATURES)
+    X = correlated_rows(300, n_features=2 * MAX_FEATURES)
     missing = np.quantile(X, 0.7, axis=0) < X
     holed = np.where(missing, np.nan, X)
     predicted, sides, *_ = predict_masks(holed, X, np.arange(X.shape[1]), seed=0)
-    assert (sides > 0).sum() == np.any(predicted.by_all, axis=0).sum() == MOST_FEATURES
+    assert (sides > 0).sum() == np.any(predicted.by_all, axis=0).sum() == MAX_FEATURES
     again, other = (predict_masks(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
     np.testing.assert_array_equal(again, sides)
     assert (np.flatnonzero(other) != np.flatnonzero(sides)).any()
@@ -281,14 +279,14 @@ def test_wide_tables_are_looked_at_in_part():
 @pytest.mark.filterwarnings("error")
 def test_of_many_inputs_those_that_matter_are_kept():
     rng = np.random.RandomState(0)
-    X = np.hstack([correlated_rows(1000, n_features=2), rng.normal(size=(1000, 3 * MOST_INPUTS))])
+    X = np.hstack([correlated_rows(1000, n_features=2), rng.normal(size=(1000, 3 * MAX_INPUTS))])
     X = X[:, rng.permutation(X.shape[1])]
     strong = np.flatnonzero(np.corrcoef(X, rowvar=False).sum(axis=0) > 1.3)[:2]
     inputs, lost = np.delete(X, strong[0], axis=1), X[:, strong[0]] > 0.5
     kept = _most_correlated(inputs, lost, ~lost, X[~lost, strong[0]])
-    assert kept.shape == (1000, MOST_INPUTS)
+    assert kept.shape == (1000, MAX_INPUTS)
     assert (kept == X[:, [strong[1]]]).all(axis=0).any()
-    constant = np.zeros((1000, MOST_INPUTS))
+    constant = np.zeros((1000, MAX_INPUTS))
     of_constants = _most_correlated(np.hstack([constant, inputs]), lost, ~lost, X[~lost, strong[0]])
     assert of_constants.std(axis=0).min() > 0
 
@@ -335,7 +333,7 @@ def test_sides_of_features(by_value, by_all, sides, signs):
 
 
 def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
-    for n_errors, sign in ((LEAST_STANDARD_ERRORS - 0.01, 1), (LEAST_STANDARD_ERRORS + 0.01, -1)):
+    for n_errors, sign in ((MIN_STANDARD_ERRORS - 0.01, 1), (MIN_STANDARD_ERRORS + 0.01, -1)):
         by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
         predicted = MaskGain(by_value, gains([300.0, 30.0]))
         signs = choose_sides(predicted, np.array([0.2, -0.2]), np.zeros(2))
@@ -390,7 +388,7 @@ def test_what_an_estimate_predicts_of_a_threshold(fraction, correlation):
     [(50, 100, 0.5), (100, 50, 1.0), (50, -10, 1.0), (-10, 50, 0.0), (-10, -50, 0.0), (0, 0, 0.0)],
 )
 def test_parts_of_what_is_predicted(by_value, by_all, part):
-    assert MaskGain(gains([by_value]), gains([by_all])).part == pytest.approx(part)
+    assert MaskGain(gains([by_value]), gains([by_all])).share == pytest.approx(part)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,7 +153,6 @@ def test_errors_are_norms(seed: int, factor: float) -> None:
 
 
 def test_frames_are_taken_by_position(wine: NDArray[np.float64]) -> None:
-    pd = pytest.importorskip("pandas")
     X = pd.DataFrame(wine)
     X_missing = ampute(X, MCAR(), 0)
     filled = fill_mean(X_missing)
@@ -437,9 +437,6 @@ def test_marker_of_missing_values(wine_missing: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
 def test_frames(wine_missing: NDArray[np.float64], output: str) -> None:
-    pd = pytest.importorskip("pandas")
-    if output != "default":
-        pytest.importorskip(output)
     X = pd.DataFrame(wine_missing, columns=load_wine().feature_names)
     before = X.copy(deep=True)
     scorer = make_masked_cell_scorer()
@@ -579,7 +576,6 @@ def test_grid_search_finds_the_right_candidate(
     """k = 120 neighbours of 118 is the mean, and the mean of wine is no good guess."""
     X, y = wine_missing, wine
     if frame:
-        pd = pytest.importorskip("pandas")
         X, y = pd.DataFrame(X).add_prefix("x"), pd.DataFrame(y).add_prefix("x")
     scorer = complete_data_scorer if oracle else make_masked_cell_scorer()
     pipeline = make_pipeline(StandardScaler(), KNNImputer())
@@ -666,7 +662,6 @@ def test_bad_arguments_of_the_oracle(changes: dict, message: str) -> None:
 
 
 def test_pandas_na_is_a_marker_like_nan() -> None:
-    pd = pytest.importorskip("pandas")
     X, _ = load_wine(return_X_y=True)
     X = ampute(X, MCAR(0.2), random_state=0)
     frame = pd.DataFrame(X).astype(object)

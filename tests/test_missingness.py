@@ -9,11 +9,14 @@ import pickle
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.datasets import load_wine
@@ -311,7 +314,6 @@ def test_a_row_or_a_column_alone() -> None:
 
 
 def test_pandas_stays_pandas() -> None:
-    pd = pytest.importorskip("pandas")
     X = load_wine(as_frame=True).data.iloc[::-1]
     X["proline"] = X["proline"].astype("Int64")
     X.iloc[0, -1] = pd.NA
@@ -328,7 +330,6 @@ def test_pandas_stays_pandas() -> None:
 
 
 def test_polars_gives_an_array() -> None:
-    pl = pytest.importorskip("polars")
     X = pl.DataFrame({"a": [1, 2, 9], "b": [1.0, None, 3.0]})
     np.testing.assert_array_equal(ampute(X, SelfMasking()), [[1, 1], [2, np.nan], [np.nan, 3]])
 
@@ -468,6 +469,5 @@ def test_bad_arguments(arguments: dict, error: type[Exception], message: str) ->
 
 
 def test_sparse_is_refused() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"^X must be a dense numeric"):
         ampute(sparse.csr_array(np.eye(3)), MCAR())

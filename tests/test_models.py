@@ -19,7 +19,7 @@ from gnr_sklearn.nn.likelihoods import (
     standard_normal_log_density,
 )
 from gnr_sklearn.nn.models import GNR
-from gnr_sklearn.nn.networks import MINIMUM_SCALE, DataDecoder
+from gnr_sklearn.nn.networks import MIN_SCALE, DataDecoder
 from tests.small_models import bound_of, make_model, make_rows, terms_at
 
 N_ROWS, N_FEATURES = 6, 4
@@ -32,7 +32,7 @@ def rows():
 
 def linear_parameters(model):
     layer = model.data_decoder.network[0]
-    scale = math.log1p(math.exp(float(model.data_decoder.raw_scale.detach()))) + MINIMUM_SCALE
+    scale = math.log1p(math.exp(float(model.data_decoder.raw_scale.detach()))) + MIN_SCALE
     return layer.weight.detach().numpy(), layer.bias.detach().numpy(), scale
 
 

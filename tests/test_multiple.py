@@ -3,6 +3,8 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
@@ -145,11 +147,11 @@ def test_variance_of_a_mean(half_seen, bootstrap):
 
 
 @pytest.mark.parametrize("bootstrap", [False, True])
-@pytest.mark.parametrize("as_frame", [None, "pandas", "polars"])
+@pytest.mark.parametrize("as_frame", [None, pd.DataFrame, pl.DataFrame])
 def test_draws_keep_what_is_observed(bootstrap, as_frame):
     X, _ = make_regression(40)
     before = X.copy()
-    table = X if as_frame is None else pytest.importorskip(as_frame).DataFrame(X)
+    table = X if as_frame is None else as_frame(X)
     draws = draw_imputations(NormalImputer(), table, 3, bootstrap=bootstrap, random_state=0)
     assert draws.shape == (3, 40, 2)
     observed = ~np.isnan(X)
@@ -273,7 +275,7 @@ def assert_same(pooled, expected, part):
 @pytest.mark.parametrize("as_frame", [False, True])
 def test_least_squares(bootstrap, as_frame):
     X, y = make_regression()
-    table = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b"]) if as_frame else X
+    table = pd.DataFrame(X, columns=["a", "b"]) if as_frame else X
     options = {"bootstrap": bootstrap, "random_state": 0}
     fit = pool_from_x(LinearRegression(), NormalImputer(), table, y, 7, **options)
     expected = pooled_by_hand(draw_imputations(NormalImputer(), table, 7, **options), y)
@@ -615,7 +617,6 @@ def test_bad_arguments_of_draw_imputations(changes, kind, message):
 @pytest.fixture(scope="module")
 def frame():
     """An empty column, dropped, and one whose gaps get an indicator; float32."""
-    pd = pytest.importorskip("pandas")
     X, y = make_regression(60, missing=0.3)
     table = pd.DataFrame({"gaps": X[:, 0], "empty": np.nan, "whole": X[:, 1]})
     return table.astype(np.float32), pd.Series(y, index=range(100, 160))

@@ -119,7 +119,7 @@ def test_real_lack_of_memory():
         from gnr_sklearn import MIWAEImputer
         imputer = MIWAEImputer(max_iter=20, n_imputation_samples=100, random_state=0).fit(X[:500])
         expected = imputer.transform(X)
-        _sampling.ELEMENTS["cpu"], _sampling.MOST_ROWS["cpu"] = 2**31, 2**31
+        _sampling.ELEMENTS["cpu"], _sampling.MAX_ROWS["cpu"] = 2**31, 2**31
         sizes = []
         sampling = _sampling.map_samples.__globals__["adaptive_importance_sampling"]
         def spy(model, rows, *args):

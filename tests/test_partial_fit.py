@@ -17,7 +17,7 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
-from gnr_sklearn._random_rows import RandomRows
+from gnr_sklearn._reservoir import Reservoir
 from tests.contract import assert_fills, imputer_id, make_data
 from tests.test_frames import HOLES
 
@@ -167,31 +167,31 @@ def test_regressions_learn_from_rows_of_all_calls(monkeypatch):
     table = X.copy()
     table[:, 0] = np.arange(90)
     fitted = in_parts(clone(imputer), np.array_split(table, 3))
-    rows = fitted._kept_rows.tables[0]
+    rows = fitted._reservoir.tables[0]
     places = rows[:, 0].astype(int)
     assert_array_equal(rows, table[places])
     assert len(set(places)) == 40
     assert (np.histogram(places, bins=[0, 30, 60, 90])[0] >= 5).all()
     # Without them no rows are kept.
-    assert in_parts(clone(imputer).set_params(prior=None))._kept_rows is None
+    assert in_parts(clone(imputer).set_params(prior=None))._reservoir is None
 
 
 def test_regressions_of_a_fit_are_not_forgotten():
     fitted = clone(IMPUTERS[0]).fit(X[:80])
-    assert_array_equal(fitted._kept_rows.tables[0], X[:80])
+    assert_array_equal(fitted._reservoir.tables[0], X[:80])
     fitted.partial_fit(X[80:])
-    assert_array_equal(fitted._kept_rows.tables[0], X)
+    assert_array_equal(fitted._reservoir.tables[0], X)
     # Those of a fit before are.
-    assert len(fitted.fit(X[:30])._kept_rows.tables[0]) == 30
+    assert len(fitted.fit(X[:30])._reservoir.tables[0]) == 30
 
 
 def test_random_rows_are_all_as_likely():
     counts = np.zeros(40)
     n_draws = 1000
     for seed in range(n_draws):
-        rows = RandomRows(10)
+        rows = Reservoir(10)
         for number, part in enumerate(np.split(np.arange(40.0), [3, 25])):
-            rows = rows.joined_by((part[:, np.newaxis], -part[:, np.newaxis]), 3 * seed + number)
+            rows = rows.updated_with((part[:, np.newaxis], -part[:, np.newaxis]), 3 * seed + number)
         kept, negative = (table[:, 0] for table in rows.tables)
         assert_array_equal(negative, -kept)
         assert len(set(kept)) == 10

@@ -3,6 +3,7 @@
 import sys
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,6 @@ from gnr_sklearn.sensitivity import sensitivity
 from tests.contract import TINY_NET
 
 mpl.use("Agg")
-plt = pytest.importorskip("matplotlib.pyplot")
 
 
 class ToldImputer(BaseEstimator):

@@ -45,7 +45,7 @@ def fitted_units(scaling, values=RATINGS):
 
 def test_ratings_lie_on_the_curve_of_the_paper():
     units = fitted_units("ratings")
-    assert units.levels == (1.0, 5.0)
+    assert units.rating_range == (1.0, 5.0)
     levels = np.arange(1.0, 6.0)
     wanted = (2**levels - 1) / (2**5 - 1)
     on_curve = units.transform(np.tile(levels[:, None], 3)) * units.scale + units.center
@@ -77,7 +77,7 @@ def test_densities_change_by_the_derivative():
         inner = np.array([[1.5, 2.0, 4.5], [3.0, 4.9, 1.1]])
         step = 1e-5
         slope = (units.transform(inner + step) - units.transform(inner - step)) / (2 * step)
-        assert_allclose(units.log_slope(inner), np.log(slope), rtol=1e-7, atol=1e-9)
+        assert_allclose(units.log_derivative(inner), np.log(slope), rtol=1e-7, atol=1e-9)
 
 
 def test_expected_ratings_are_those_of_what_is_normal_on_the_curve():
@@ -93,9 +93,9 @@ def test_expected_ratings_are_those_of_what_is_normal_on_the_curve():
 
 def test_bounds_are_the_levels_of_ratings():
     units = fit_units(RATINGS, "ratings", np.zeros(3), np.full(3, 6.0))
-    assert units.levels == (0.0, 6.0)
+    assert units.rating_range == (0.0, 6.0)
     # Bounds that features do not share say nothing of all ratings.
-    assert fit_units(RATINGS, "ratings", np.arange(3.0), NO_LIMIT).levels == (1.0, 5.0)
+    assert fit_units(RATINGS, "ratings", np.arange(3.0), NO_LIMIT).rating_range == (1.0, 5.0)
     for values, low, high in (
         (RATINGS, 2.0, 5.0),
         (RATINGS, 1.0, 4.0),
@@ -220,7 +220,10 @@ def test_features_that_are_alike_are_imputed_as_by_the_exact_posterior():
         scaling: np.sqrt(np.mean((each - complete)[missing] ** 2))
         for scaling, each in (
             ("shared", filled),
-            ("observed", MIWAEImputer(**ALIKE | {"scaling": "observed"}).fit_transform(X)),
+            (
+                "observed",
+                MIWAEImputer(**ALIKE | {"scaling": "observed"}).fit_transform(X),
+            ),
         )
     }
     assert errors["shared"] < 1.02 * best

@@ -51,7 +51,7 @@ WIDENING = 0.2
 SAMPLES_PER_COEFFICIENT = 1.25
 
 # Levels that are less likely count as this likely.
-LEAST_LOG_PROB = -20.0
+MIN_LOG_PROB = -20.0
 
 
 T = TypeVar("T")
@@ -313,7 +313,7 @@ def _standard_outputs(terms: Terms, rows: MaskedRows, alpha: float) -> list[Tens
         layout, numbers = x_given_z.layout, x_given_z.numbers
         in_numbers = rows.mask[..., layout.continuous]
         # Of levels that there are not, the logarithm is not finite.
-        log_probs = x_given_z.log_probs.double().clamp(min=LEAST_LOG_PROB)
+        log_probs = x_given_z.log_probs.double().clamp(min=MIN_LOG_PROB)
         information = log_probs.exp().mean(0) * rows.mask[..., layout.discrete].unsqueeze(-1)
         outputs.append((log_probs * information.sqrt()).flatten(-2))
     assert not isinstance(numbers, Mixed)

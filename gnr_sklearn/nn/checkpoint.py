@@ -18,7 +18,13 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.history import History
 
 from gnr_sklearn.nn.rows import MaskedRows
-from gnr_sklearn.nn.state import Arrays, describe_weights, keep, kept, restore_weights
+from gnr_sklearn.nn.state import (
+    Arrays,
+    describe_weights,
+    load_tensors,
+    restore_weights,
+    store_tensors,
+)
 from gnr_sklearn.nn.training import StepwiseNet
 
 __all__ = ["TrainingCheckpoint", "check_belongs", "digest_of_rows", "read_checkpoint"]
@@ -122,7 +128,7 @@ def _describe(net: StepwiseNet) -> tuple[dict[str, Any], Arrays]:
         if isinstance(callback, EarlyStopping):
             text["callbacks"][name] = {key: float(getattr(callback, key)) for key in STOPPING}
             if callback.best_model_weights_ is not None:
-                keep(arrays, f"best/{name}", callback.best_model_weights_)
+                store_tensors(arrays, f"best/{name}", callback.best_model_weights_)
         elif isinstance(callback, LRScheduler):
             text["callbacks"][name] = {
                 "batch_idx_": callback.batch_idx_,
@@ -131,7 +137,7 @@ def _describe(net: StepwiseNet) -> tuple[dict[str, Any], Arrays]:
     arrays["noise"] = net.rng_.get_state().numpy()
     batches = net.batches_.state_dict()
     text["steps_left"] = batches.pop("steps_left")
-    keep(arrays, "batches", batches)
+    store_tensors(arrays, "batches", batches)
     return text, arrays
 
 
@@ -146,13 +152,13 @@ def _restore(net: StepwiseNet, text: Mapping[str, Any], arrays: Arrays) -> None:
             callback.misses_ = int(written["misses_"])
             callback.best_epoch_ = int(written["best_epoch_"])
             callback.dynamic_threshold_ = written["dynamic_threshold_"]
-            callback.best_model_weights_ = kept(arrays, f"best/{name}") or None
+            callback.best_model_weights_ = load_tensors(arrays, f"best/{name}") or None
         else:
             callback.batch_idx_ = written["batch_idx_"]
             callback.lr_scheduler_.load_state_dict(written["scheduler"])
     net.history_ = History(text["history"])
     net.rng_.set_state(torch.from_numpy(arrays["noise"]))
-    net.batches_state_ = kept(arrays, "batches") | {"steps_left": text["steps_left"]}
+    net.batches_state_ = load_tensors(arrays, "batches") | {"steps_left": text["steps_left"]}
 
 
 def _replace(path: Path, arrays: Arrays) -> None:

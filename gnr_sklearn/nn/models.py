@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from gnr_sklearn.nn.likelihoods import (
 )
 from gnr_sklearn.nn.networks import (
     DataDecoder,
+    DecoderName,
+    EncoderName,
     GaussianEncoder,
     LikelihoodName,
     ObservationScale,
@@ -117,7 +119,7 @@ class LatentVariableModel(nn.Module):
         Size of the part of u that is given from outside.
     auxiliary_features : sequence of int
         Features that are part of u.
-    n_categories : int
+    n_component_inputs : int
         Further inputs of the data decoder, given by a subclass.
     encode_mask : bool
         Whether the "zero" encoder sees the mask too.
@@ -137,15 +139,15 @@ class LatentVariableModel(nn.Module):
         generator: torch.Generator,
         *,
         hidden_dims: Sequence[int] = (128, 128),
-        decoder: Literal["mlp", "linear", "curved"] = "mlp",
-        encoder: Literal["zero", "permutation_invariant"] = "zero",
+        decoder: DecoderName = "mlp",
+        encoder: EncoderName = "zero",
         embedding_dim: int = 20,
         code_dim: int = 50,
         observation_scale: ObservationScale = "shared",
         likelihood: LikelihoodName = "gaussian",
         auxiliary_dim: int = 0,
         auxiliary_features: Sequence[int] = (),
-        n_categories: int = 0,
+        n_component_inputs: int = 0,
         encode_mask: bool = False,
         feature_info: Tensor | NDArray[np.float32] | None = None,
         mean_limits: tuple[float, float] | None = None,
@@ -192,7 +194,7 @@ class LatentVariableModel(nn.Module):
         self.auxiliary_places: Tensor
         self.register_buffer("auxiliary_places", places)
         n_auxiliary = auxiliary_dim + len(features)
-        self.joint_dim = latent_dim + n_auxiliary + n_categories
+        self.joint_dim = latent_dim + n_auxiliary + n_component_inputs
         curved = decoder == "curved"
         data_dims = self.hidden_dims if curved else self.decoder_dims
         self.data_decoder = DataDecoder(
@@ -220,7 +222,7 @@ class LatentVariableModel(nn.Module):
         mask: Tensor,
         noise: Tensor,
         u: Tensor | None = None,
-        categories: Tensor | None = None,
+        component_codes: Tensor | None = None,
     ) -> tuple[Tensor, Terms]:
         """Compute the log-terms without a mask at z = mean + scale * noise.
 
@@ -234,13 +236,13 @@ class LatentVariableModel(nn.Module):
             Standard normal numbers; with one row they are shared by the batch.
         u : Tensor of shape (B, auxiliary_dim) or None
             The auxiliary variable as far as it comes from outside.
-        categories : Tensor of shape (K, 1, n_categories) or None
+        component_codes : Tensor of shape (K, 1, n_component_inputs) or None
             Further inputs of the data decoder.
 
         Returns
         -------
         joint : Tensor of shape (K, B, joint_dim)
-            What the data decoder sees: z, u and the categories.
+            What the data decoder sees: z, u and the codes of components.
         terms : Terms
         """
         q_mean, q_log_scale = self.encoder(x, mask)
@@ -258,8 +260,8 @@ class LatentVariableModel(nn.Module):
             u_given_z = self.prior_network(z)
             log_pu = u_given_z.log_density(known, u_mask)
             parts.append(known.expand(len(z), -1, -1))
-        if categories is not None:
-            parts.append(categories.expand(-1, z.shape[1], -1))
+        if component_codes is not None:
+            parts.append(component_codes.expand(-1, z.shape[1], -1))
         joint = torch.cat(parts, dim=-1) if len(parts) > 1 else z
         x_given_z = self.data_decoder(joint)
         in_x = mask

@@ -18,6 +18,8 @@ from gnr_sklearn.nn.likelihoods import Gaussian, Likelihood, Mixed, StudentT
 __all__ = [
     "CurvedMap",
     "DataDecoder",
+    "DecoderName",
+    "EncoderName",
     "GaussianEncoder",
     "LikelihoodName",
     "ObservationScale",
@@ -26,6 +28,8 @@ __all__ = [
     "multilayer_perceptron",
 ]
 
+DecoderName = Literal["mlp", "linear", "curved"]
+EncoderName = Literal["zero", "permutation_invariant"]
 ObservationScale = Literal["shared", "feature", "heteroscedastic"]
 LikelihoodName = Literal["gaussian", "student_t"]
 
@@ -35,10 +39,10 @@ LOG_SCALE_LIMIT = 8.0
 
 # A column whose observed values hardly vary would drive its noise to zero and the
 # density to infinity. Data are in units of standard deviations here.
-MINIMUM_SCALE = 1e-3
+MIN_SCALE = 1e-3
 
 # With fewer, the variance of Student's t distribution is infinite or close to it.
-MINIMUM_DEGREES_OF_FREEDOM = 3.0
+MIN_DEGREES_OF_FREEDOM = 3.0
 
 
 def multilayer_perceptron(
@@ -400,7 +404,7 @@ class DataDecoder(nn.Module):
         if self.mean_limits is not None:
             low, high = self.mean_limits
             mean = low + (high - low) * mean.sigmoid()
-        scale = F.softplus(raw[0]) + MINIMUM_SCALE
+        scale = F.softplus(raw[0]) + MIN_SCALE
         if self.likelihood == "gaussian":
             return Gaussian(mean, scale)
-        return StudentT(mean, scale, F.softplus(raw[1]) + MINIMUM_DEGREES_OF_FREEDOM)
+        return StudentT(mean, scale, F.softplus(raw[1]) + MIN_DEGREES_OF_FREEDOM)

@@ -23,7 +23,7 @@ STEEP_SLOPE = 3.0
 
 # How many more values a process starts by regarding as beyond its threshold than are missing.
 BEYOND = 2.0
-HIGHEST_CEILING = 0.96
+MAX_CEILING = 0.96
 
 
 class MissingProcess(nn.Module):
@@ -89,7 +89,7 @@ class MissingProcess(nn.Module):
         self.threshold = nn.Parameter(zeros)
         signs = torch.tensor(direction or [1] * n_features, dtype=torch.float32, device="cpu")
         # Whether the chance of some features is the same for all values.
-        self.has_levels = bool((signs == 0).any())
+        self.has_flat = bool((signs == 0).any())
         self.direction: Tensor
         self.register_buffer("direction", signs)
 
@@ -101,7 +101,7 @@ class MissingProcess(nn.Module):
         slope = F.softplus(self.slope) if known else self.slope
         slope = slope * (self.direction if known else self.direction.abs())
         log_odds = -slope * (x - self.threshold)
-        if not self.has_levels:
+        if not self.has_flat:
             return log_odds
         return torch.where(self.direction == 0, self.threshold, log_odds)
 
@@ -159,10 +159,10 @@ class ValueProcess(nn.Module):
         super().__init__()
         fraction = torch.tensor(missing_fraction, dtype=torch.float32, device="cpu")
         signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
-        is_level = signs == 0
+        is_flat = signs == 0
         if shared:
-            fraction, is_level = fraction.mean().view(1), is_level.all().view(1)
-        ceiling = (BEYOND * fraction).clamp(1e-3, HIGHEST_CEILING)
+            fraction, is_flat = fraction.mean().view(1), is_flat.all().view(1)
+        ceiling = (BEYOND * fraction).clamp(1e-3, MAX_CEILING)
         in_it = fraction > 0
         in_common = torch.logit(ceiling[in_it] if in_it.any() else ceiling).mean().view(1)
         deviation = torch.where(in_it, torch.logit(ceiling) - in_common, 0)
@@ -172,7 +172,7 @@ class ValueProcess(nn.Module):
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
         threshold = -torch.special.ndtri(beyond)
         # Without a slope, the intercept alone makes the chance.
-        threshold = torch.where(is_level & in_it, threshold / STEEP_SLOPE, threshold)
+        threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor

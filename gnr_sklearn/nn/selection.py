@@ -38,11 +38,11 @@ class SelectionModel(LatentVariableModel):
         mask: Tensor,
         noise: Tensor,
         u: Tensor | None,
-        categories: Tensor | None = None,
+        component_codes: Tensor | None = None,
     ) -> Terms:
         """Return the log-terms without a mask, with samples of x, (K, B, d)."""
         z_noise, x_noise = noise.split([self.latent_dim, x.shape[-1]], dim=-1)
-        _, terms = self.decode_data(x, mask, z_noise, u, categories)
+        _, terms = self.decode_data(x, mask, z_noise, u, component_codes)
         x_given_z = terms.x_given_z
         if not isinstance(x_given_z, Mixed):
             fresh = x_given_z.mean + x_given_z.scale * x_noise
@@ -143,8 +143,8 @@ class NotMIWAE(SelectionModel):
 class PSMVAE(SelectionModel):
     r"""The pattern-set mixture model p(r) p(z) p(x | z, r) p(m | x, r).
 
-    The category r of a row is summed out: each sample of z comes once with each category, as if
-    categories were drawn from a uniform proposal without chance. With one category this is
+    The component r of a row is summed out: each sample of z comes once with each component, as if
+    components were drawn from a uniform proposal without chance. With one component this is
     :class:`NotMIWAE`.
 
     Parameters
@@ -152,9 +152,9 @@ class PSMVAE(SelectionModel):
     n_features, latent_dim : int
         Numbers of columns of the data and of z.
     n_components : int
-        Number of categories.
+        Number of mixture components.
     missing_process, missing_direction, shared_process
-        As for :class:`NotMIWAE`; each category has a process of its own.
+        As for :class:`NotMIWAE`; each component has a process of its own.
     seed : int
         Seed of the initial weights.
     **networks
@@ -175,7 +175,7 @@ class PSMVAE(SelectionModel):
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         super().__init__(
-            n_features, latent_dim, generator, n_categories=n_components - 1, **networks
+            n_features, latent_dim, generator, n_component_inputs=n_components - 1, **networks
         )
         self.n_components = self.terms_per_noise = n_components
         self.missing_processes = nn.ModuleList(
@@ -193,10 +193,10 @@ class PSMVAE(SelectionModel):
         """
         n_components, n_samples = self.n_components, len(noise)
         noise = noise.repeat_interleave(n_components, dim=0)
-        # The first category is told by zeros in all columns.
+        # The first component is told by zeros in all columns.
         codes = torch.eye(n_components, dtype=x.dtype, device=x.device)[:, 1:]
-        categories = codes.repeat(n_samples, 1).unsqueeze(1)
-        terms = self.sample_missing(x, mask, noise, u, categories)
+        component_codes = codes.repeat(n_samples, 1).unsqueeze(1)
+        terms = self.sample_missing(x, mask, noise, u, component_codes)
         seen = self.process_inputs(x, mask, terms)
         of_each = seen.unflatten(0, (n_samples, n_components)).unbind(1)
         logits = [

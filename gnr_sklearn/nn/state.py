@@ -12,7 +12,14 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import Tensor
 
-__all__ = ["Arrays", "describe_weights", "keep", "kept", "restore_weights", "without_memory"]
+__all__ = [
+    "Arrays",
+    "describe_weights",
+    "store_tensors",
+    "load_tensors",
+    "restore_weights",
+    "without_memory",
+]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -27,13 +34,13 @@ def describe_weights(net: NeuralNet) -> tuple[dict[str, Any], Arrays]:
     """
     arrays: Arrays = {}
     for name in [*net._modules, *net._criteria]:
-        keep(arrays, f"weights/{name}", getattr(net, f"{name}_").state_dict())
+        store_tensors(arrays, f"weights/{name}", getattr(net, f"{name}_").state_dict())
     groups = {}
     for name in net._optimizers:
         state = getattr(net, f"{name}_").state_dict()
         for place, of_parameter in state["state"].items():
             tensors = {key: value for key, value in of_parameter.items() if value is not None}
-            keep(arrays, f"{name}/{place}", tensors)
+            store_tensors(arrays, f"{name}/{place}", tensors)
         groups[name] = [
             {key: value for key, value in group.items() if key != "params"}
             for group in state["param_groups"]
@@ -44,25 +51,25 @@ def describe_weights(net: NeuralNet) -> tuple[dict[str, Any], Arrays]:
 def restore_weights(net: NeuralNet, groups: Mapping[str, Any], arrays: Arrays) -> None:
     """Give an initialised net what :func:`describe_weights` returned."""
     for name in [*net._modules, *net._criteria]:
-        getattr(net, f"{name}_").load_state_dict(kept(arrays, f"weights/{name}"))
+        getattr(net, f"{name}_").load_state_dict(load_tensors(arrays, f"weights/{name}"))
     for name in net._optimizers:
         optimizer = getattr(net, f"{name}_")
         current = optimizer.state_dict()["param_groups"]
         places = [place for group in current for place in group["params"]]
-        states = {place: kept(arrays, f"{name}/{place}") for place in places}
+        states = {place: load_tensors(arrays, f"{name}/{place}") for place in places}
         for group, written in zip(current, groups[name], strict=True):
             group |= written
         known = {place: state for place, state in states.items() if state}
         optimizer.load_state_dict({"state": known, "param_groups": current})
 
 
-def keep(arrays: Arrays, prefix: str, tensors: Mapping[str, Tensor]) -> None:
+def store_tensors(arrays: Arrays, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     """Add tensors to arrays, under a prefix."""
     for name, tensor in tensors.items():
         arrays[f"{prefix}/{name}"] = torch.as_tensor(tensor).detach().cpu().numpy().copy()
 
 
-def kept(arrays: Arrays, prefix: str) -> dict[str, Any]:
+def load_tensors(arrays: Arrays, prefix: str) -> dict[str, Any]:
     """Return the arrays under a prefix as tensors."""
     start = f"{prefix}/"
     return {

@@ -20,7 +20,7 @@ __all__ = ["ImputedValuesDisplay"]
 Kind = Literal["density", "strip"]
 
 N_COLUMNS = 4
-MOST_BINS = 30
+MAX_BINS = 30
 # How far points of a strip are moved apart.
 JITTER = 0.3
 COLOURS = {"observed": "tab:blue", "imputed": "tab:orange"}
@@ -240,7 +240,7 @@ class ImputedValuesDisplay:
     ) -> None:
         together = np.concatenate(list(groups.values()))
         # As numpy counts them, for the smaller group must not be lost in wide bins.
-        n_bins = min(MOST_BINS, max(len(np.histogram_bin_edges(together, "auto")) - 1, 1))
+        n_bins = min(MAX_BINS, max(len(np.histogram_bin_edges(together, "auto")) - 1, 1))
         edges = np.histogram_bin_edges(together, n_bins)
         if n_levels:
             edges = np.arange(n_levels + 1) - 0.5

@@ -19,8 +19,8 @@ __all__ = ["LatentSpaceDisplay"]
 
 GRID = 60
 # Of fewer points, or of points on a line, there is no density in the plane.
-LEAST_POINTS = 5
-MOST_GROUPS = 10
+MIN_POINTS = 5
+MAX_GROUPS = 10
 
 
 class LatentSpaceDisplay:
@@ -92,10 +92,10 @@ class LatentSpaceDisplay:
         grid = np.meshgrid(np.linspace(left, right, GRID), np.linspace(bottom, top, GRID))
         for number, group in enumerate(np.unique(self.groups)):
             points = self.points[self.groups == group]
-            colour = f"C{number % MOST_GROUPS}"
+            colour = f"C{number % MAX_GROUPS}"
             settings = {"s": 8, "alpha": 0.5, "color": colour, "label": str(group)}
             ax.scatter(*points.T, **settings | (scatter_kwargs or {}))
-            if len(points) >= LEAST_POINTS and np.linalg.matrix_rank(np.cov(points.T)) == 2:
+            if len(points) >= MIN_POINTS and np.linalg.matrix_rank(np.cov(points.T)) == 2:
                 density = gaussian_kde(points.T)(np.stack(grid).reshape(2, -1))
                 ax.contour(*grid, density.reshape(GRID, GRID), 4, colors=colour, linewidths=0.8)
         ax.set(xlabel=self.axis_labels[0], ylabel=self.axis_labels[1])
@@ -138,10 +138,10 @@ class LatentSpaceDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         places = check_array(z, dtype=np.float64, ensure_min_samples=2, input_name="z")
         kinds = column_or_1d(groups)
-        if len(kinds) != len(places) or len(np.unique(kinds)) > MOST_GROUPS:
+        if len(kinds) != len(places) or len(np.unique(kinds)) > MAX_GROUPS:
             raise ValueError(
                 f"groups must have one value for each of the {len(places)} rows and at most "
-                f"{MOST_GROUPS} different ones, got {len(kinds)} values of which "
+                f"{MAX_GROUPS} different ones, got {len(kinds)} values of which "
                 f"{len(np.unique(kinds))} differ."
             )
         labels = ("dimension 1", "dimension 2")

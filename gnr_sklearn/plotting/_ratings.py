@@ -17,7 +17,7 @@ __all__ = ["RatingDistributionDisplay"]
 
 # Of the distance between ratings, the part that their bars take up.
 BARS_TOGETHER = 0.8
-MOST_LEVELS = 50
+MAX_LEVELS = 50
 
 
 class RatingDistributionDisplay:
@@ -140,9 +140,9 @@ class RatingDistributionDisplay:
             if not groups[-1].size:
                 raise ValueError(f"{name} must hold one rating at least, got none.")
             n_levels = len(np.unique(groups[-1]))
-            if n_levels > MOST_LEVELS:
+            if n_levels > MAX_LEVELS:
                 raise ValueError(
-                    f"{name} must hold ratings of {MOST_LEVELS} levels at most, got {n_levels}."
+                    f"{name} must hold ratings of {MAX_LEVELS} levels at most, got {n_levels}."
                 )
         levels = np.union1d(*groups)
         shares = [

@@ -213,7 +213,7 @@ class SensitivityDisplay:
         ----------
         imputer : estimator with ``fit(X)`` and ``transform(X)``
             It is cloned and fitted to X, also if it is fitted, and stays as it is.
-        X : array-like or DataFrame of shape (n, d)
+        X : array-like or DataFrame of shape (n_samples, n_features)
             Numbers with missing cells.
         deltas, strengths, directions, features, one_at_a_time, estimate, n_draws, random_state
             As in :func:`~gnr_sklearn.sensitivity.sensitivity`.

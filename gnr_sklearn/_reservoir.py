@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from gnr_sklearn._types import FloatArray
 
-__all__ = ["RandomRows", "some_rows"]
+__all__ = ["Reservoir", "some_rows"]
 
 
 @dataclass(frozen=True)
-class RandomRows:
+class Reservoir:
     """A uniform random sample, of at most `most` rows, of a stream of rows.
 
     Each row has a random key when it comes, and those with the lowest are kept.
@@ -32,7 +32,7 @@ class RandomRows:
     keys: FloatArray | None = None
     tables: tuple[FloatArray, ...] = ()
 
-    def joined_by(self, tables: tuple[FloatArray, ...], seed: int) -> RandomRows:
+    def updated_with(self, tables: tuple[FloatArray, ...], seed: int) -> Reservoir:
         """Return what is kept after further rows.
 
         Parameters
@@ -48,7 +48,7 @@ class RandomRows:
             tables = tuple(map(np.vstack, zip(self.tables, tables, strict=True)))
         # In the order in which they came.
         lowest = np.sort(np.argsort(keys)[: self.most])
-        return RandomRows(self.most, keys[lowest], tuple(table[lowest] for table in tables))
+        return Reservoir(self.most, keys[lowest], tuple(table[lowest] for table in tables))
 
 
 def some_rows(n_rows: int, most: int, seed: int) -> slice | NDArray[np.intp]:
