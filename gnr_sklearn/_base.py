@@ -511,6 +511,11 @@ class MixedImputer(BaseImputer):
     _takes_categories: ClassVar[bool] = True
 
     @property
+    def _unordered_features(self) -> NDArray[np.intp]:
+        """Places in X of categories without an order."""
+        return np.flatnonzero(~self._is_empty_feature)[self._discrete.unordered]
+
+    @property
     def _unseen_categories(self) -> Literal["error", "missing"]:
         return self.unseen_categories
 

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from gnr_sklearn._deep import MAX_VALUE
@@ -32,6 +33,9 @@ __all__ = ["ChainedRegressions", "default_forest"]
 MIN_SCALE = 1e-3
 
 FOLDS = 5
+
+# With a smaller share of different rows a table is taken for a bootstrap sample, of which 63% are.
+MIN_SHARE_OF_DIFFERENT = 0.75
 
 # Least probability of a level, which no regression can exclude.
 MIN_CHANCE = 1e-3
@@ -154,10 +158,15 @@ class ChainedRegressions:
         if observed.shape[1] == 1:
             features = []
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
+        original = _originals(completed, observed)
+        n_different = len(completed) if original is None else original.max() + 1
         self.rounds_: list[list[CalibratedRegression]] = []
-        for _ in range(self.n_rounds if len(completed) >= FOLDS else 0):
+        for _ in range(self.n_rounds if n_different >= FOLDS else 0):
             self.rounds_.append(
-                [self._fit_feature(j, predictors[j], completed, observed[:, j]) for j in features]
+                [
+                    self._fit_feature(j, predictors[j], completed, observed[:, j], original)
+                    for j in features
+                ]
             )
         return self
 
@@ -216,12 +225,13 @@ class ChainedRegressions:
         predictors: NDArray[np.intp],
         completed: FloatArray,
         observed: BoolArray,
+        original: NDArray[np.intp] | None,
     ) -> CalibratedRegression:
         """Fit the regression of a feature, and put what it imputes into the rows."""
         columns = self.discrete.columns_of(feature)
         is_number = feature not in self.discrete.levels
         target = completed[:, columns[0]] if is_number else completed[:, columns]
-        regressor, prediction = self._out_of_sample(completed[:, predictors], target)
+        regressor, prediction = self._out_of_sample(completed[:, predictors], target, original)
         regression = CalibratedRegression(feature, regressor, predictors)
         if is_number:
             self._calibrate(regression, prediction, target, observed)
@@ -230,14 +240,26 @@ class ChainedRegressions:
         completed[np.ix_(missing, columns)] = expectation
         return regression
 
-    def _out_of_sample(self, others: FloatArray, target: FloatArray) -> tuple[Any, FloatArray]:
+    def _out_of_sample(
+        self, others: FloatArray, target: FloatArray, original: NDArray[np.intp] | None
+    ) -> tuple[Any, FloatArray]:
+        """Fit a regressor, and predict each row by others that are not copies of it."""
         seed = self._seeds.randint(2**31 - 1)
         regressor = seed_random_states(clone(self.regressor), lambda: seed)
         if target.ndim == 2 and not get_tags(regressor).target_tags.multi_output:
             regressor = MultiOutputRegressor(regressor)
-        if regressor.get_params().get("oob_score"):
+        has_oob = regressor.get_params().get("oob_score")
+        if has_oob and original is None:
             regressor.fit(others, target)
             prediction = regressor.oob_prediction_
+        elif has_oob and has_fit_parameter(regressor, "sample_weight"):
+            _, first, counts = np.unique(original, return_index=True, return_counts=True)
+            regressor.fit(others[first], target[first], sample_weight=counts)
+            prediction = regressor.oob_prediction_[original]
+        elif original is not None:
+            grouped = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+            prediction = cross_val_predict(regressor, others, target, groups=original, cv=grouped)
+            regressor.fit(others, target)
         else:
             folds = KFold(FOLDS, shuffle=True, random_state=seed)
             prediction = cross_val_predict(regressor, others, target, cv=folds)
@@ -307,7 +329,20 @@ class ChainedRegressions:
     def _lost_by(self, feature: int) -> Tensor:
         """Return the parameters of the process of a feature."""
         assert self._process is not None
-        return torch.from_numpy(self._process[:, feature])
+        return torch.tensor(self._process[:, feature])
+
+
+def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] | None:
+    """Return numbers of the different rows of a bootstrap sample; None where few are repeated.
+
+    Beside a copy of itself in the bag, or in another fold, a row is not out of sample.
+    """
+    rows = np.hstack([completed, observed])
+    _, first, original = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    if len(first) >= MIN_SHARE_OF_DIFFERENT * len(rows):
+        return None
+    # In the order in which they come.
+    return np.argsort(np.argsort(first))[original.ravel()]
 
 
 def _bounded(values: ArrayLike) -> FloatArray:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from gnr_sklearn._quadrature import normal_points
 from gnr_sklearn._types import BoolArray, FloatArray
+from gnr_sklearn._validation import observed_mean_and_std
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
 from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
@@ -37,9 +38,10 @@ __all__ = [
 ]
 
 # By how much a value has to predict the mask: in standard errors of the sum over rows, and as a
-# share of what all else predicts. Where masks have other causes, values that are correlated with
-# these predict up to six tenths in one of the two ways to measure it, but not in both. Models make
-# more of few rows than regressions do, so that the errors, too, are averaged over both.
+# share of what all else predicts. On the tables of the benchmarks, values that are correlated with
+# another cause of masks predict up to six tenths in one of the two ways to measure it, but not in
+# both; where all columns have the same correlation, they may reach more in both. Models make more
+# of few rows than regressions do, so that the errors, too, are averaged over both.
 MIN_STANDARD_ERRORS = 3.0
 MIN_SHARE = 0.65
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
@@ -145,7 +147,8 @@ def predict_masks(
         How much larger the estimate is where values are missing: above 0 where large ones are.
     of_threshold : ndarray of shape (n_features,)
         What the estimate would predict, in nats, if it were values beyond a threshold, all of
-        these and no others, that are missing.
+        these and no others, that are missing; by its correlation with the values that are seen,
+        which makes it too low where these are cut off.
     """
     missing = np.isnan(values)
     predicted = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
@@ -435,6 +438,7 @@ def removal_error(
         In squared standard deviations of the observed values.
     """
     seen = ~np.isnan(values)
+    scale = observed_mean_and_std(values)[1]
     total = weight = 0.0
     for j in np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0)):
         rows = seen[:, j]
@@ -442,7 +446,7 @@ def removal_error(
         removed[:, j] = np.nan
         # A frame where scikit-learn has been configured so.
         imputed = np.asarray(imputer.transform(removed, None if side is None else side[rows]))
-        error = (imputed[:, j] - values[rows, j]) / imputer._units.scale[j]
+        error = (imputed[:, j] - values[rows, j]) / (scale[j] or 1.0)
         total += odds[rows, j] @ error**2
         weight += odds[rows, j].sum()
     return total / weight if weight else 0.0

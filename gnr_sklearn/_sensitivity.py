@@ -50,12 +50,22 @@ class CompletedData:
         """The unit of moves; 0, so that nothing moves, where nothing is observed."""
         return np.nan_to_num(self.observed_std)
 
-    def columns_to_move(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Turn columns of X into those that are here and have missing cells."""
+    def columns_to_move(
+        self, chosen: NDArray[np.intp], unordered: NDArray[np.intp], *, is_default: bool
+    ) -> NDArray[np.intp]:
+        """Turn columns of X into those that are here, have missing cells and can be moved."""
+        has_order = ~np.isin(self.kept, unordered)
         columns = np.flatnonzero(np.isin(self.kept, chosen) & self.missing.any(axis=0))
+        if not (is_default or has_order[columns].all()):
+            raise ValueError(
+                "features must not have categories without an order, which cannot be moved, got "
+                f"{self.names[columns][~has_order[columns]].tolist()}."
+            )
+        columns = columns[has_order[columns]]
         if not columns.size:
             raise ValueError(
-                "features must have one with missing cells that imputer returns, got none."
+                "features must have one with missing cells that imputer returns, and whose values "
+                "have an order, got none."
             )
         return columns
 
@@ -106,31 +116,47 @@ def complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> Comple
     )
 
 
-def standard_draws(draws: FloatArray, data: CompletedData) -> dict[int, FloatArray]:
-    """Give the draws of the missing cells of each column that varies, centred and in its sd."""
+def standard_draws(
+    draws: FloatArray, data: CompletedData
+) -> tuple[dict[int, FloatArray], set[int]]:
+    """Give the draws of the missing cells of each column that varies, and which are whole numbers.
+
+    They are centred and in the standard deviation of the column. Of columns of whole numbers,
+    which are levels or counts, they are centred at what is imputed, which is no mean.
+    """
     if draws.shape[2] < len(data.names):
         raise ValueError(
             f"imputer.sample must give the columns that transform gives, {data.names.tolist()}, "
             f"got {draws.shape[2]}."
         )
-    cells = {}
+    cells, whole = {}, set()
     for j in np.flatnonzero(data.missing.any(axis=0) & (data.scale > 0)):
         column = draws[:, data.missing[:, j], j].astype(np.float64)
+        imputed = data.values[data.missing[:, j], j]
+        is_whole = all((np.round(part) == part).all() for part in (column, imputed))
+        if is_whole:
+            whole.add(int(j))
         # What is common to the draws of a cell cancels in its weights.
-        cells[int(j)] = (column - column.mean(axis=0)) / data.scale[j]
-    return cells
+        center = imputed if is_whole else column.mean(axis=0)
+        cells[int(j)] = (column - center) / data.scale[j]
+    return cells, whole
 
 
 def tilt(
-    cells: dict[int, FloatArray], gamma: float, columns: NDArray[np.intp], data: CompletedData
+    cells: dict[int, FloatArray],
+    whole: set[int],
+    gamma: float,
+    columns: NDArray[np.intp],
+    data: CompletedData,
 ) -> tuple[FloatArray, float]:
-    """Give by how much tilting moves the mean of each missing cell, and the effective draws."""
+    """Give by how much tilting moves each missing cell, and the effective draws."""
     step = np.zeros(data.missing.shape)
     effective: list[FloatArray] = []
     for j in columns[np.isin(columns, list(cells))]:
         draws = cells[int(j)]
         weights = softmax(gamma * draws, axis=0)
-        step[data.missing[:, j], j] = data.scale[j] * (weights * draws).sum(axis=0)
+        if gamma or int(j) in whole:
+            step[data.missing[:, j], j] = data.scale[j] * (weights * draws).sum(axis=0)
         effective.append(1.0 / (weights**2).sum(axis=0))
     return step, float(np.mean(np.concatenate(effective))) if effective else np.nan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -304,15 +304,15 @@ class MFImputer(BoundedImputer):
         self._solver = LeastSquares(
             self.method,
             self.l2,
-            n_observed=ratings.values.nnz,
-            n_missing=values.size - ratings.values.nnz,
-            inverse_sum=float(ratings.inverse.data.sum()),
-            limits=(float(ratings.values.data.min()), float(ratings.values.data.max())),
+            **_totals(ratings),
             balance=self.balance,
             confidence_penalty=self.confidence_penalty,
         )
         targets = (values[held_out] - self.center_) / self.scale_
         self._alternate(ratings, rng, held_out, targets, weights[held_out])
+        if held_out.any():
+            # Users are solved for from all their ratings.
+            self._solver = replace(self._solver, **_totals(self._ratings(values, chances)))
         self.item_bias_ = self.scale_ * self._items.main[:, 0]
         self.components_ = self._items.main[:, 1:].T
 
@@ -412,3 +412,14 @@ class MFImputer(BoundedImputer):
         else:
             return np.ones(values.shape)
         return np.clip(chances, self.propensity_clip, 1.0)
+
+
+def _totals(ratings: Ratings) -> dict[str, Any]:
+    """Return what a solver has to know of the whole table that it learns from."""
+    values = ratings.values
+    return {
+        "n_observed": values.nnz,
+        "n_missing": values.shape[0] * values.shape[1] - values.nnz,
+        "inverse_sum": float(ratings.inverse.data.sum()),
+        "limits": (float(values.data.min()), float(values.data.max())),
+    }

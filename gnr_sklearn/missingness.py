@@ -193,7 +193,8 @@ class TailMasking(Mechanism):
     features : {"all", "first_half"}, sequence of int or None, default="first_half"
         The columns that lose values; "first_half" is the first max(1, floor(d / 2)), None is "all".
     lower, upper : float, default=0.25, 0.75
-        The shares of the observed cells at or below l_j and u_j; 0 and 1 keep that side whole.
+        The shares of the observed cells at or below l_j and u_j, if none are equal; 0 and 1 keep
+        that side whole.
 
     Raises
     ------

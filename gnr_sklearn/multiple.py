@@ -425,10 +425,12 @@ def _levels_of(columns: Columns, values: FloatArray) -> Iterator[BoolArray]:
 def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArray:
     """Give y as columns for the imputer: zeros and ones for the classes of a classifier."""
     if is_classifier(estimator):
-        columns: FloatArray = mark_classes(y)[:, 1:].astype(np.float64)
+        of_targets = [mark_classes(target)[:, 1:] for target in y.reshape(len(y), -1).T]
+        columns: FloatArray = np.hstack(of_targets).astype(np.float64)
     else:
         columns = as_floats(y, "y").reshape(len(y), -1)
-    if (columns == getattr(imputer, "missing_values", np.nan)).any():
+    marker = getattr(imputer, "missing_values", np.nan)
+    if not is_nan_marker(marker) and (columns == marker).any():
         raise ValueError(
             "imputer.missing_values must not be a number that is in y, for impute_with_y=True, "
             f"got {imputer.missing_values!r}."

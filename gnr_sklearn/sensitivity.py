@@ -324,7 +324,8 @@ def sensitivity(
         each that is not its own already. None for no such scenario.
     features : {"all", "first_half"}, sequence of int or of str or None, default=None
         The columns, by number or name, whose imputed values `deltas` and `strengths` move; None is
-        "all". Those without missing cells do not matter.
+        all that are not categories without an order (``likelihood="categorical"``). Those without
+        missing cells do not matter.
     one_at_a_time : bool, default=False
         Whether to move each of these features alone as well, after all of them together.
     estimate : callable or None, default=None
@@ -363,7 +364,8 @@ def sensitivity(
     standard deviation of the observed cells: delta adjustment, [1]_ section 3.8 and [2]_, which the
     user should let range over what experts hold possible. The mean of the column moves by
     :math:`\delta s_j` times the fraction missing. The imputed values of other features do not
-    respond, and bounds of the imputer do not hold for what is moved.
+    respond, and bounds of the imputer do not hold for what is moved: codes of levels and counts
+    become numbers between or beyond them.
 
     **Strengths.** If the odds of going missing are :math:`\propto \exp(\gamma x_{ij} / s_j)` given
     what is observed, missing values are distributed as :math:`p(x) \exp(\gamma x / s_j)` where
@@ -377,7 +379,11 @@ def sensitivity(
         w_l = \frac{\exp(\gamma x^{(l)} / s_j)}{\sum_k \exp(\gamma x^{(k)} / s_j)},
 
     the tilted mean, as the imputer's value and what tilting changes: the error of the plain mean of
-    the draws cancels, and :math:`\gamma = 0` is the reference. For normal draws of standard
+    the draws cancels, and :math:`\gamma = 0` is the reference. That takes an imputer whose values
+    are the means of its draws. Where all draws and imputed values of a column are whole numbers,
+    such as codes of levels or counts, what is imputed is a mode, a median or rounded: there the
+    tilted mean is that of the draws, :math:`\sum_l w_l x^{(l)}`, which is within their range, and
+    at :math:`\gamma = 0` their plain mean. For normal draws of standard
     deviation :math:`\sigma` the shift is :math:`\gamma \sigma^2 / s_j`: the better a value is known
     from the others, the less it moves. Each cell is tilted for itself, given the observed cells of
     its row. No weighted mean lies beyond the draws, so that strong tilts come out too weak; see
@@ -444,7 +450,8 @@ def sensitivity(
     seed_random_states(model, partial(next_seed, rng))
     fitted = fit_clone(model, X)
     reference = complete(fitted, X, holes, names)
-    columns = reference.columns_to_move(chosen)
+    unordered = np.array(getattr(fitted, "_unordered_features", []), dtype=np.intp)
+    columns = reference.columns_to_move(chosen, unordered, is_default=features is None)
     groups: list[tuple[str | None, NDArray[np.intp]]] = [(None, columns)]
     if one_at_a_time:
         groups += [(str(reference.names[j]), columns[columns == j]) for j in columns]
@@ -456,10 +463,11 @@ def sensitivity(
             completed = reference.moved(delta * reference.scale, moved)
             summaries.add(Scenario("delta", delta, feature), completed)
     if gammas:
-        cells = standard_draws(sample_checked(fitted, X, (n_draws, len(values)), rng), reference)
+        draws = sample_checked(fitted, X, (n_draws, len(values)), rng)
+        cells, whole = standard_draws(draws, reference)
         for feature, moved in groups:
             for gamma in gammas:
-                step, effective = tilt(cells, gamma, moved, reference)
+                step, effective = tilt(cells, whole, gamma, moved, reference)
                 completed = reference.moved(step, moved)
                 summaries.add(Scenario("strength", gamma, feature), completed, effective)
         _warn_of_few_draws(summaries, n_draws)

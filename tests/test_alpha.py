@@ -38,8 +38,9 @@ def test_removal_error_of_few_values():
         return np.full(X.shape, 5.0)
 
     odds = np.array([[2.0, 100.0], [6.0, 100.0], [100.0, 100.0]])
-    error = removal_error(Known(rule, scale=[2.0, 1.0]), values, side, odds)
-    assert error == pytest.approx((2.0 * 2.0**2 + 6.0 * 1.0**2) / 8.0)
+    error = removal_error(Known(rule), values, side, odds)
+    # The standard deviation of what is observed is 1.
+    assert error == pytest.approx((2.0 * 4.0**2 + 6.0 * 2.0**2) / 8.0)
     ((removed, of_rows),) = seen
     np.testing.assert_array_equal(removed, [[np.nan, 10.0], [np.nan, 20.0]])
     np.testing.assert_array_equal(of_rows, side[:2])
@@ -65,7 +66,7 @@ def test_removal_error_is_that_of_the_missing_values():
         lambda X: np.stack([0.1 + 0.8 * ndtr(2.0 * X[:, 0] - 1.0), np.zeros(len(X))], axis=1),
     )
     found = removal_error(imputer, X, None, mask_odds(imputer, X, None))
-    true = ((0.3 * complete[lost, 1] - complete[lost, 0]) ** 2).mean()
+    true = ((0.3 * complete[lost, 1] - complete[lost, 0]) ** 2).mean() / complete[~lost, 0].var()
     assert found == pytest.approx(true, rel=0.02)
     # Without the odds it is that of the values that are seen.
     as_seen = removal_error(imputer, X, None, np.ones_like(X))

@@ -295,3 +295,30 @@ def test_regressions_that_leave_all_bounds_leave_finite_values(process):
     assert np.isfinite(imputed).all()
     assert np.abs(imputed).max() <= 1e6
     assert_array_equal(imputed[observed], rows[observed])
+
+
+@pytest.mark.parametrize("regressor", [default_forest(), LinearRegression()])
+def test_repeated_rows_are_not_predicted_by_their_copies(regressor):
+    """On a bootstrap sample the scale is that of the residuals, as on the rows as they are."""
+    complete, observed = correlated_data(400)
+    completed = filled(complete, observed)
+    rows = np.random.RandomState(0).randint(len(completed), size=len(completed))
+    scales = []
+    for chosen in (np.arange(len(completed)), rows):
+        regressions = ChainedRegressions(regressor, None, 0)
+        regressions.fit(completed[chosen], observed[chosen])
+        scales.append([each.scale for each in regressions.rounds_[0]])
+    np.testing.assert_allclose(scales[1], scales[0], rtol=0.15)
+
+
+def test_copies_are_weighted_as_rows():
+    """A sample of two copies of each row says what the rows say."""
+    complete, observed = correlated_data(200)
+    completed = filled(complete, observed)
+    twice = np.repeat(np.arange(len(completed)), 2)
+    plain = ChainedRegressions(default_forest(), None, 0).fit(completed, observed)
+    doubled = ChainedRegressions(default_forest(), None, 0)
+    doubled.fit(completed[twice], observed[twice])
+    for once, again in zip(plain.rounds_[0], doubled.rounds_[0], strict=True):
+        assert again.scale == pytest.approx(once.scale, rel=0.05)
+        assert again.slope == pytest.approx(once.slope, rel=0.1)

@@ -265,6 +265,27 @@ def test_other_units_of_ratings(method):
     np.testing.assert_allclose(stretched, 20 * plain - 7)
 
 
+@pytest.mark.parametrize("method", ["ips", "snips"])
+def test_users_are_solved_for_from_ratings_that_were_held_out(method):
+    """The documented loss is that of all ratings, whichever of them told when to stop."""
+    _, X, _ = self_selected(0)
+    imputer = MFImputer(
+        method=method, early_stopping=True, validation_fraction=0.5, l2=2.0, random_state=0
+    ).fit(X)
+    observed = ~np.isnan(X)
+    inverse = 1.0 / imputer._propensities(X, None, None)
+    total = X.size if method == "ips" else inverse[observed].sum()
+    ratings = (X - imputer.center_ - imputer.item_bias_) / imputer.scale_
+    expected = np.empty(X.shape)
+    for row, seen in enumerate(observed):
+        design = np.column_stack([np.ones(X.shape[1]), imputer.components_.T])
+        weighted = design[seen] * (observed.sum() / total * inverse[row, seen])[:, np.newaxis]
+        left = weighted.T @ design[seen] + 2.0 * np.eye(design.shape[1])
+        own = np.linalg.solve(left, weighted.T @ ratings[row, seen])
+        expected[row] = imputer.center_ + imputer.item_bias_ + imputer.scale_ * (design @ own)
+    np.testing.assert_allclose(imputer.transform(X)[~observed], expected[~observed], rtol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["mf", "snips", "cvib"])
 def test_early_stopping_keeps_the_items_of_the_lowest_error(method, capsys):
     """Of ratings that are noise, which embeddings learn by heart."""

@@ -15,6 +15,7 @@ from sklearn.linear_model import (
     LogisticRegression,
     PoissonRegressor,
     Ridge,
+    RidgeClassifier,
     SGDRegressor,
 )
 from sklearn.neighbors import KNeighborsRegressor
@@ -22,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
-from gnr_sklearn import GNRImputer, MICEImputer
+from gnr_sklearn import GNRImputer, MICEImputer, MIWAEImputer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled, pool
 from tests.contract import SMALL_NET, paper_gnr
 
@@ -654,3 +655,27 @@ def test_gnr_of_a_classifier(frame):
     assert fit.coef_.estimate.shape == (1, 2)
     assert fit.coef_.estimate[0, 1] < 0  # "low" comes last
     assert fit.coef_.within_variance.min() > 0
+
+
+class SeenColumns(NormalImputer):
+    """Remembers how many columns it was given."""
+
+    def fit(self, X, y=None):
+        self.n_columns_ = np.shape(X)[1]
+        return super().fit(X, y)
+
+
+def test_each_of_several_targets_gives_its_classes_but_the_first():
+    X, _ = make_regression(60)
+    y = (np.random.RandomState(0).uniform(size=(60, 2)) < 0.5).astype(int)
+    fit = fit_pooled(RidgeClassifier(), SeenColumns(), X, y, n_draws=2, n_bootstrap=3)
+    assert fit.imputers_[0].n_columns_ == X.shape[1] + 2
+
+
+def test_pandas_na_as_a_marker():
+    X, y = make_regression(60)
+    imputer = MIWAEImputer(**SMALL_NET, missing_values=pd.NA)
+    fit = fit_pooled(LinearRegression(), imputer, X, y, n_draws=2, random_state=0)
+    plain = MIWAEImputer(**SMALL_NET)
+    expected = fit_pooled(LinearRegression(), plain, X, y, n_draws=2, random_state=0)
+    assert_array_equal(fit.coef_.estimate, expected.coef_.estimate)

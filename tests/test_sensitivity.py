@@ -18,7 +18,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import gnr_sklearn
-from gnr_sklearn import GAINImputer, GNRImputer, MeanImputer, MICEImputer, NotMIWAEImputer
+from gnr_sklearn import (
+    GAINImputer,
+    GNRImputer,
+    MeanImputer,
+    MICEImputer,
+    MIWAEImputer,
+    NotMIWAEImputer,
+)
 from gnr_sklearn.sensitivity import Scenario, sensitivity
 from tests.contract import SMALL_NET, choose_side, make_data, state_of
 
@@ -167,6 +174,47 @@ def test_tilting_two_points_exactly(X):
         effective = np.broadcast_to(100 / (1 + tanh**2), X.shape)[missing].mean()
         assert result.effective_n_draws[row] == pytest.approx(effective)
     assert np.isnan(result.effective_n_draws[0])
+
+
+class LevelImputer(DrawingImputer):
+    """Imputes 1, and draws 0 one time and 1 three times of four."""
+
+    def transform(self, X):
+        return np.where(np.isnan(X), 1.0, X)
+
+    def sample(self, X, n_draws=5, random_state=None):
+        levels = (np.arange(n_draws)[:, None, None] % 4 > 0) * np.ones(np.shape(X))
+        return np.where(np.isnan(X), levels, X)
+
+
+def test_levels_are_tilted_within_their_range():
+    """The tilted mean is the tilted probability, whichever level is imputed."""
+    rng = np.random.RandomState(0)
+    X = (rng.uniform(size=(200, 2)) < 0.5).astype(float)
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    gammas = [-3.0, 0.0, 1.0]
+    result = sensitivity(
+        LevelImputer(), X, deltas=None, strengths=gammas, n_draws=100, return_completed=True
+    )
+    for row, gamma in enumerate(gammas, start=1):
+        odds = 3.0 * np.exp(gamma / np.nanstd(X, axis=0))
+        expected = np.where(np.isnan(X), odds / (1.0 + odds), X)
+        assert_allclose(result.completed[row], expected, rtol=1e-10)
+
+
+def test_categories_without_an_order_are_not_moved():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.normal(size=80), rng.randint(3, size=80), rng.randint(3, size=80)])
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    likelihood = {1: "categorical", 2: "ordinal"}
+    imputer = MIWAEImputer(**SMALL_NET, likelihood=likelihood)
+    result = sensitivity(imputer, X, deltas=[0.5], strengths=[1.0], n_draws=60, random_state=0)
+    assert_array_equal(result.rms_moves[1:, 1], 0.0)
+    assert (result.rms_moves[1:, [0, 2]] > 0).all()
+    with pytest.raises(ValueError, match=r"^features must not have categories without an order"):
+        sensitivity(imputer, X, features=[0, 1])
+    with pytest.raises(ValueError, match=r"^features must have one with missing cells"):
+        sensitivity(MIWAEImputer(**SMALL_NET, likelihood={0: "categorical"}), X[:, 1:2])
 
 
 def test_tilting_normal_draws(X):
