@@ -11,7 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
-from gnr_sklearn._validation import check_side_info, seed_random_states
+from gnr_sklearn._validation import (
+    ROUNDING,
+    check_side_info,
+    observed_mean_and_std,
+    seed_random_states,
+)
 
 __all__ = ["AuxiliaryVariable"]
 
@@ -91,5 +96,11 @@ def _complete(imputer: Any, values: FloatArray) -> FloatArray:
         raise ValueError(
             "prior must be an imputer that puts finite numbers in place of NaN and returns the "
             f"columns it is given, which {imputer!r} does not."
+        )
+    scale = observed_mean_and_std(values)[1]
+    if (np.abs(completed - values) > ROUNDING * (np.abs(values) + scale)).any():
+        raise ValueError(
+            f"prior must be an imputer that returns observed values as they are, which {imputer!r} "
+            "does not."
         )
     return completed

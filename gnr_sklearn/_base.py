@@ -26,10 +26,10 @@ from gnr_sklearn import __version__
 from gnr_sklearn._callbacks import KEPT_ON_FAILURE, CallbackSupportMixin, begin_fit, end_fit
 from gnr_sklearn._columns import ColumnKind, Columns
 from gnr_sklearn._discrete import DiscreteFeatures
-from gnr_sklearn._frames import as_frame, as_native, as_objects
+from gnr_sklearn._frames import NAN_BESIDE_MARKER, as_frame, as_native, as_objects
 from gnr_sklearn._sklearn import Interval, MissingValues, StrOptions, fit_context, get_output_config
 from gnr_sklearn._types import BoolArray, FloatArray
-from gnr_sklearn._validation import feature_limits, is_nan_marker, without_pandas_na
+from gnr_sklearn._validation import feature_limits, is_nan_marker, refuse_dates, without_pandas_na
 
 __all__ = [
     "BaseImputer",
@@ -271,6 +271,13 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         self._refuse_to_keep_empty()
         self._discrete = self._discrete_features()
         self.indicator_ = self._fit_indicator((~table.observed).any(axis=0))
+        if self.indicator_ is not None and table.is_frame and self._other_names is None:
+            marks = set(self.indicator_.get_feature_names_out(self._names))
+            if marks & set(self._names):
+                raise ValueError(
+                    "X must not have columns with the names of those that add_indicator=True "
+                    f"appends, got {sorted(marks & set(self._names))}."
+                )
 
     def _describe_more(self, table: Table) -> None:
         """Take note of the columns of further rows."""
@@ -296,6 +303,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
     @property
     def _names(self) -> list[Any]:
         """Names of the features, or their places where they have none."""
+        if self._other_names is not None:
+            return self._other_names
         return list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
 
     @property
@@ -320,21 +329,34 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         # If every category in these rows is missing, the frame may hold only float columns.
         of_floats = not reset and self._columns is not None and self._columns.from_frame
         frame = as_frame(X, of_floats=of_floats)
+        if reset:
+            self._check_marker()
+            names = list(X.columns) if hasattr(X, "columns") and hasattr(X, "dtypes") else []
+            are_strings = all(isinstance(name, str) for name in names)
+            self._other_names = None if are_strings else names
         if frame is None or not (reset or self._columns):
             return self._validate_numbers(X, reset=reset)
         validate_data(self, X, reset=reset, skip_check_array=True)
-        is_marker = None if self._marker_is_nan else self._is_marker
+        marker = None if self._marker_is_nan else self.missing_values
         if reset:
-            asked = self._asked_kinds(list(frame.columns))
-            columns = Columns.of_frame(frame, asked, is_marker, self._unseen_categories)
+            asked = self._asked_kinds(self._names)
+            columns = Columns.of_frame(frame, asked, marker, self._unseen_categories)
             self._refuse_categories(columns)
             self._columns: Columns | None = columns
         assert self._columns is not None
-        numbers, observed = self._columns.encode_frame(frame, is_marker)
+        numbers, observed = self._columns.encode_frame(frame, marker)
         check_array(numbers, ensure_all_finite="allow-nan", input_name="X", estimator=self)
         return Table(numbers, observed, frame)
 
+    def _check_marker(self) -> None:
+        """Refuse a number that no data can hold."""
+        if not (self._marker_is_nan or abs(self.missing_values) <= np.finfo(np.float64).max):
+            raise ValueError(
+                f"missing_values must be a finite number or NaN, got {self.missing_values!r:.20}."
+            )
+
     def _validate_numbers(self, X: ArrayLike, *, reset: bool) -> Table:
+        refuse_dates(X, "X")
         try:
             matrix = validate_data(
                 self,
@@ -344,6 +366,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
                 ensure_all_finite="allow-nan" if self._marker_is_nan else True,
             )
         except (TypeError, ValueError) as error:
+            if not self._marker_is_nan and "contains NaN" in str(error):
+                raise ValueError(NAN_BESIDE_MARKER) from error
             if not any(words in str(error) for words in _CONVERSION_ERRORS):
                 raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -355,7 +379,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
                 f"columns ({error}).{hint}"
             ) from error
         # In the precision of the data: 0.1 in float32 is another number than 0.1.
-        marker = matrix.dtype.type(self.missing_values) if not self._marker_is_nan else np.nan
+        with np.errstate(over="ignore"):
+            marker = np.nan if self._marker_is_nan else matrix.dtype.type(self.missing_values)
         observed = ~np.isnan(matrix) if self._marker_is_nan else matrix != marker
         if reset:
             asked = self._asked_kinds(self._names)
@@ -367,9 +392,6 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         if self._columns is not None:
             numbers = self._columns.encode_array(matrix, observed)
         return Table(numbers, observed, matrix)
-
-    def _is_marker(self, value: Any) -> bool:
-        return bool(value == self.missing_values)
 
     def _refuse_categories(self, columns: Columns) -> None:
         for column in columns.columns:

@@ -252,7 +252,7 @@ class ChainedRegressions:
         if has_oob and original is None:
             regressor.fit(others, target)
             prediction = regressor.oob_prediction_
-        elif has_oob and has_fit_parameter(regressor, "sample_weight"):
+        elif original is not None and has_oob and has_fit_parameter(regressor, "sample_weight"):
             _, first, counts = np.unique(original, return_index=True, return_counts=True)
             regressor.fit(others[first], target[first], sample_weight=counts)
             prediction = regressor.oob_prediction_[original]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,11 +53,13 @@ def distributions_of_columns(likelihood: Any, names: list[Any]) -> dict[int, str
             place = int(key)
         else:
             raise ValueError(f"likelihood must name columns of X or their places, got {key!r}.")
-        if name not in KINDS:
+        if not isinstance(name, str) or name not in KINDS:
             raise ValueError(
                 f"likelihood must be one of {', '.join(map(repr, KINDS))} for column {key!r}, got "
                 f"{name!r}."
             )
+        if place in given:
+            raise ValueError(f"likelihood must name each column of X once, got {key!r} again.")
         given[place] = name
     return given
 
@@ -113,7 +115,7 @@ class Column:
     def decode(self, codes: NDArray[Any]) -> list[Any]:
         """Return the values that numbers stand for; between codes, that of the nearest one."""
         if self.categories is None:
-            return codes.tolist()
+            return (np.round(codes) if self.kind == "integer" else codes).tolist()
         nearest = np.clip(np.round(codes), 0, len(self.categories) - 1)
         return [self.categories[int(code)] for code in nearest]
 
@@ -145,7 +147,7 @@ class Columns:
         cls,
         frame: nw.DataFrame[Any],
         asked: Mapping[int, ColumnKind],
-        is_marker: Callable[[Any], Any] | None,
+        marker: float | None,
         unseen: Literal["error", "missing"],
     ) -> Columns:
         """Learn the columns of a frame.
@@ -155,14 +157,14 @@ class Columns:
         frame : narwhals.DataFrame
         asked : mapping of int to str
             Kinds of columns that do not go by the type.
-        is_marker : callable or None
-            Tells which values of an array of objects are missing, where NaN and null do not.
+        marker : float or None
+            The number that says what is missing, where NaN and null do not.
         unseen : {"error", "missing"}
         """
         columns = []
         for place, name in enumerate(frame.columns):
             series = frame.get_column(name)
-            there = observed_in(series, is_marker)
+            there = observed_in(series, marker)
             kind = asked.get(place) or _kind_by_type(series, there)
             values = present_in(series, there).to_list() if kind in DISCRETE else []
             declared = getattr(series.dtype, "categories", None)
@@ -186,29 +188,31 @@ class Columns:
         return cls(columns, unseen, from_frame=False)
 
     def encode_frame(
-        self, frame: nw.DataFrame[Any], is_marker: Callable[[Any], Any] | None
+        self, frame: nw.DataFrame[Any], marker: float | None
     ) -> tuple[FloatArray, BoolArray]:
         """Return a frame as numbers, and where it is observed; a new category is NaN there."""
+        import narwhals.stable.v2 as nw
+
         table = np.full(frame.shape, np.nan)
         observed = np.zeros(frame.shape, dtype=bool)
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
             series = frame.get_column(name)
-            there = observed[:, place] = observed_in(series, is_marker)
+            there = observed[:, place] = observed_in(series, marker)
             if series.dtype.is_temporal():
                 raise TypeError(
                     f"X must hold in column {name!r} what it held in fit, got {series.dtype}."
                 )
             present = present_in(series, there)
-            is_number = column.categories is None
-            try:
-                values = present.to_numpy() if is_number else present.to_list()
-                table[there, place] = column.encode(values, self.unseen)
-            except ValueError as error:
-                if not is_number:
-                    raise
-                raise ValueError(
-                    f"X must hold numbers in column {name!r}, as it did in fit ({error})."
-                ) from None
+            values: Any = present.to_list()
+            if column.categories is None:
+                if present.dtype.is_numeric():
+                    values = present.cast(nw.Float64).to_numpy()
+                elif not all(isinstance(value, numbers.Real) for value in values):
+                    raise ValueError(
+                        f"X must hold numbers in column {name!r}, as it did in fit, got "
+                        f"{series.dtype}."
+                    )
+            table[there, place] = column.encode(values, self.unseen)
         return table, observed
 
     def encode(self, X: Any) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 __all__ = [
+    "NAN_BESIDE_MARKER",
     "as_frame",
     "as_native",
     "as_objects",
@@ -26,6 +27,8 @@ __all__ = [
     "without_cells",
 ]
 
+NAN_BESIDE_MARKER = "X must not hold NaN, which is not what missing_values says."
+
 
 def as_frame(X: Any, *, of_floats: bool = False) -> nw.DataFrame[Any] | None:
     """Return a pandas or polars data frame as one of narwhals, and None for anything else.
@@ -33,27 +36,29 @@ def as_frame(X: Any, *, of_floats: bool = False) -> nw.DataFrame[Any] | None:
     None as well for a frame all of whose columns are floats, which is a matrix, unless it is asked
     for, and without narwhals, which scikit-learn brings along from its release 1.9 on.
     """
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError("X must be a data frame in memory, got a LazyFrame; collect() it first.")
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return None
     try:
         import narwhals.stable.v2 as nw
     except ImportError:
         return None
-    frame = nw.from_native(_dense(X), eager_only=True, pass_through=True)
+    frame = nw.from_native(_plain(X), eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         return None
     is_matrix = all(dtype.is_float() for dtype in frame.schema.values())
     return frame if of_floats or not is_matrix else None
 
 
-def with_values(X: Any, table: NDArray[Any], is_marker: Callable[[Any], Any] | None) -> Any:
+def with_values(X: Any, table: NDArray[Any], marker: float | None) -> Any:
     """Return a data frame with the values of a table of objects in its gaps."""
     frame = as_frame(X)
     assert frame is not None
     filled = []
     for place, name in enumerate(frame.columns):
         series = frame.get_column(name)
-        gaps = np.flatnonzero(~observed_in(series, is_marker))
+        gaps = np.flatnonzero(~observed_in(series, marker))
         filled.append(fill_gaps(series, gaps, table[gaps, place].tolist()).alias(name))
     return frame.with_columns(*filled).to_native()
 
@@ -72,11 +77,13 @@ def without_cells(X: Any, removed: BoolArray) -> Any:
     return frame.with_columns(*kept).to_native()
 
 
-def with_first_columns(X: Any, table: FloatArray, names: Sequence[str]) -> Any:
+def with_first_columns(X: Any, table: FloatArray, names: Sequence[Any]) -> Any:
     """Return a data frame with columns of numbers before its own."""
     frame = as_frame(X, of_floats=True)
     assert frame is not None
-    return _with_columns(frame, table, names).select(*names, *frame.columns).to_native()
+    n_own, n_all = frame.shape[1], frame.shape[1] + len(names)
+    order = [*range(n_own, n_all), *range(n_own)]
+    return _with_columns(frame, table, names)[:, order].to_native()
 
 
 def as_objects(frame: nw.DataFrame[Any], further: NDArray[Any]) -> NDArray[Any]:
@@ -101,16 +108,24 @@ def as_native(
     return other.to_pandas() if container == "pandas" else other.to_polars()
 
 
-def observed_in(series: nw.Series[Any], is_marker: Callable[[Any], Any] | None) -> BoolArray:
-    """Return where a column has values."""
+def observed_in(series: nw.Series[Any], marker: float | None) -> BoolArray:
+    """Return where a column has values, none of which is a marker, or else NaN or null."""
+    import narwhals.stable.v2 as nw
+
     missing = series.is_null().to_numpy()
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(value=True).to_numpy()
-    if is_marker is not None:
-        if missing.any():
-            raise ValueError("Input X contains NaN, which is not what missing_values says.")
-        missing = np.array([is_marker(value) for value in series.to_list()], dtype=bool)
-    return ~missing
+    if marker is None:
+        return ~missing
+    if missing.any():
+        raise ValueError(NAN_BESIDE_MARKER)
+    # In the precision of the data: 0.1 in float32 is another number than 0.1.
+    exact = float(np.float32(marker)) if series.dtype == nw.Float32 else marker
+    # False is no 0, and True no 1.
+    is_marker = [
+        not isinstance(value, bool | np.bool_) and value == exact for value in series.to_list()
+    ]
+    return ~np.array(is_marker, dtype=bool)
 
 
 def present_in(series: nw.Series[Any], observed: BoolArray) -> nw.Series[Any]:
@@ -131,8 +146,11 @@ def fill_gaps(series: nw.Series[Any], gaps: NDArray[np.intp], values: list[Any])
     return series.scatter(gaps, _fitting(series, values))
 
 
-def _dense(X: Any) -> Any:
-    """Return a frame of pandas without sparse columns, which values cannot be put into."""
+def _plain(X: Any) -> Any:
+    """Return a frame of pandas without columns that values cannot be put into.
+
+    These are sparse, or floats of half precision.
+    """
     if not hasattr(X, "astype") or not hasattr(X.dtypes, "items"):
         return X
     dense = {
@@ -140,11 +158,12 @@ def _dense(X: Any) -> Any:
         for name, dtype in X.dtypes.items()
         if hasattr(dtype, "subtype") and hasattr(dtype, "fill_value")
     }
-    return X.astype(dense) if dense else X
+    half = {name: np.float32 for name, dtype in X.dtypes.items() if dtype == np.float16}
+    return X.astype(dense | half) if dense or half else X
 
 
 def _with_columns(
-    frame: nw.DataFrame[Any], table: NDArray[Any], names: Sequence[str]
+    frame: nw.DataFrame[Any], table: NDArray[Any], names: Sequence[Any]
 ) -> nw.DataFrame[Any]:
     """Return a frame with columns of numbers after its own."""
     import narwhals.stable.v2 as nw
@@ -181,15 +200,21 @@ def _fitting(series: nw.Series[Any], values: list[Any]) -> Any:
 def _accepting(series: nw.Series[Any], values: Sequence[Any]) -> nw.Series[Any]:
     """Return a column that can hold the values.
 
-    Categories of pandas may be others than in fit, and integers larger than a narrow type's.
+    Categories may be others than in fit, and integers larger than a narrow type's.
     """
     import narwhals.stable.v2 as nw
 
     if series.dtype.is_integer():
         # The type's name is that of numpy's.
-        limits = np.iinfo(str(series.dtype).lower())
-        is_within = all(limits.min <= round(value) <= limits.max for value in values)
-        return series if is_within else series.cast(nw.Int64)
+        for dtype in (series.dtype, nw.Int64()):
+            limits = np.iinfo(str(dtype).lower())
+            if all(limits.min <= round(value) <= limits.max for value in values):
+                return series if dtype == series.dtype else series.cast(dtype)
+        return series.cast(nw.Float64)
+    if series.dtype == nw.Enum and not series.implementation.is_pandas_like():
+        levels = series.cat.get_categories().to_list()
+        new = [value for value in dict.fromkeys(values) if value not in levels]
+        return series.cast(nw.Enum([*levels, *new])) if new else series
     native = series.to_native()
     if not series.implementation.is_pandas_like() or not hasattr(native, "cat"):
         return series

@@ -20,7 +20,7 @@ from gnr_sklearn._deep import masked_rows
 from gnr_sklearn._representation import RepresentingImputer
 from gnr_sklearn._sklearn import Interval
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_count, draw_seed
+from gnr_sklearn._validation import RandomStateLike, check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
@@ -288,7 +288,7 @@ class SamplingImputer(RepresentingImputer):
         self,
         X: ArrayLike,
         n_draws: int = 5,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomStateLike = None,
         side_info: ArrayLike | None = None,
     ) -> FloatArray:
         """Draw multiple imputations by sampling importance resampling.
@@ -309,8 +309,9 @@ class SamplingImputer(RepresentingImputer):
             Data with missing values.
         n_draws : int, default=5
             Number of completed data sets.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws. None gives other draws each time.
+        random_state : int, RandomState or Generator instance or None, default=None
+            Controls the draws. Pass an int for reproducible results; with None each call draws
+            fresh entropy.
         side_info : array-like of shape (n_samples, n_side_features) or None, default=None
             As in `fit`.
 
@@ -332,6 +333,7 @@ class SamplingImputer(RepresentingImputer):
         """
         check_is_fitted(self)
         n_draws = check_count(n_draws, "n_draws", 1)
+        check_count(self.n_imputation_samples, "n_imputation_samples", 1)
         table = self._validate_data(X, reset=False)
         values = self._modelled_values(table)
         side = self._auxiliary.check(side_info, len(values))
@@ -469,7 +471,8 @@ class SamplingImputer(RepresentingImputer):
     def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on
         # its neighbours nor on their order.
-        noise = quasi_normal(self.n_imputation_samples, self._module.noise_dim, self._noise_seed)
+        n_samples = check_count(self.n_imputation_samples, "n_imputation_samples", 1)
+        noise = quasi_normal(n_samples, self._module.noise_dim, self._noise_seed)
         noise = noise.to(dtype=torch.float32, device=self._device).unsqueeze(1)
         rounds = noise.split(round_size or self._round_size)
         return lambda n_rows: rounds

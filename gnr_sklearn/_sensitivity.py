@@ -14,6 +14,7 @@ from sklearn.base import clone
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     OPTIONAL_DIRECTIONS,
+    ROUNDING,
     check_number,
     feature_indices,
     observed_mean_and_std,
@@ -30,9 +31,6 @@ __all__ = [
     "standard_draws",
     "tilt",
 ]
-
-# Imputers that work in other units give observed values back up to rounding, of float32 at worst.
-ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
 from gnr_sklearn._columns import read_columns
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -20,6 +20,7 @@ __all__ = [
     "DIRECTIONS",
     "DIRECTION_NAMES",
     "OPTIONAL_DIRECTIONS",
+    "ROUNDING",
     "DataFrameLike",
     "Features",
     "RandomStateLike",
@@ -43,11 +44,15 @@ __all__ = [
     "next_seed",
     "observed_mean_and_std",
     "read_table",
+    "refuse_dates",
     "replace_cells",
     "seed_random_states",
     "with_nan",
     "without_pandas_na",
 ]
+
+# Imputers that work in other units give observed values back up to rounding, of float32 at worst.
+ROUNDING = 1e-5
 
 RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
 Features = str | Sequence[int] | NDArray[np.integer] | None
@@ -73,7 +78,7 @@ def without_pandas_na(X: Any) -> Any:
 def is_nan_marker(marker: object) -> bool:
     """Tell whether NaN is the marker of missing values, as it is where pandas.NA is."""
     # pandas.NA is no number; pandas hands its values over as NaN.
-    return not isinstance(marker, Real) or math.isnan(marker)
+    return not isinstance(marker, Real) or marker != marker
 
 
 def with_nan(values: FloatArray, marker: Any) -> FloatArray:
@@ -86,6 +91,7 @@ def with_nan(values: FloatArray, marker: Any) -> FloatArray:
 
 def check_matrix(X: object, name: str) -> FloatArray:
     """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
+    refuse_dates(X, name)
     try:
         matrix = check_array(
             without_pandas_na(X),
@@ -97,7 +103,8 @@ def check_matrix(X: object, name: str) -> FloatArray:
         )
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name} must be a dense numeric (n, d) array or DataFrame: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise kind(f"{name} must be a dense numeric (n, d) array or DataFrame: {reason}") from error
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(
             f"{name} must be a matrix of at least one row and one column, got shape {matrix.shape}."
@@ -105,6 +112,13 @@ def check_matrix(X: object, name: str) -> FloatArray:
     if np.isinf(matrix).any():
         raise ValueError(f"{name} must hold finite numbers or NaN, got infinite values.")
     return matrix
+
+
+def refuse_dates(X: object, name: str) -> None:
+    """Refuse arrays of dates or durations, which would be read as numbers."""
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise TypeError(f"{name} must hold numbers, got {dtype}.")
 
 
 @contextmanager
@@ -225,16 +239,17 @@ def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
 def _complete_matrix(
     given: ArrayLike, name: str, shape: str, *, least_columns: int = 1
 ) -> FloatArray:
+    refuse_dates(given, name)
     with named_in_errors(f"{name} must be a complete numeric {shape} matrix"):
         return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
 
 
-def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+def draw_seed(random_state: RandomStateLike) -> int:
     """Turn a ``random_state`` into one seed, leaving global random states alone.
 
     Parameters
     ----------
-    random_state : int, RandomState or None
+    random_state : int, RandomState, Generator or None
         None draws entropy from the operating system, where scikit-learn would read and
         advance numpy's global state. An instance is advanced.
 
@@ -245,7 +260,24 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """
     if random_state is None:
         random_state = int(np.random.SeedSequence().generate_state(1)[0])
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    if isinstance(random_state, np.random.Generator):
+        return next_seed(random_state)
+    if not isinstance(random_state, np.random.RandomState):
+        random_state = np.random.RandomState(_checked_seed(random_state, 2**32 - 1))
+    return int(random_state.randint(2**31 - 1))
+
+
+def _checked_seed(random_state: Any, largest: int | None = None) -> int:
+    if isinstance(random_state, bool) or not isinstance(random_state, Integral):
+        raise TypeError(
+            "random_state must be None, an int, a numpy Generator or a numpy RandomState, "
+            f"got {random_state!r}."
+        )
+    seed = int(random_state)
+    if seed < 0 or (largest is not None and seed > largest):
+        bound = "" if largest is None else f" or above {largest}"
+        raise ValueError(f"random_state must not be negative{bound}, got {seed}.")
+    return seed
 
 
 def next_seed(rng: np.random.Generator) -> int:
@@ -379,14 +411,7 @@ def as_generator(random_state: RandomStateLike) -> np.random.Generator:
         return np.random.default_rng(random_state)
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31, size=4))
-    if isinstance(random_state, bool) or not isinstance(random_state, Integral):
-        raise TypeError(
-            "random_state must be None, an int, a numpy Generator or a numpy RandomState, "
-            f"got {random_state!r}."
-        )
-    if random_state < 0:
-        raise ValueError(f"random_state must not be negative, got {random_state}.")
-    return np.random.default_rng(int(random_state))
+    return np.random.default_rng(_checked_seed(random_state))
 
 
 def observed_mean_and_std(

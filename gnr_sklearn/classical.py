@@ -28,6 +28,10 @@ except ImportError:  # it is experimental up to scikit-learn 1.9
 __all__ = ["MICEImputer", "MeanImputer", "MissForestImputer"]
 
 
+# Larger numbers are infinite for trees.
+MAX_SCALED = 1e30
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class MeanImputer(MixedImputer):
     """Imputation by the mean of each feature's observed values, or the most common category.
@@ -276,7 +280,7 @@ class MissForestImputer(MixedImputer):
         self._scaler.mean_[is_discrete], self._scaler.scale_[is_discrete] = 0.0, 1.0
         self._most_common = self._discrete.most_common(values)
         seeds = np.random.RandomState(draw_seed(self.random_state))
-        scaled = self._scaler.transform(values)
+        scaled = self._scaled(values)
         missing = np.isnan(scaled)
         n_missing = missing.sum(axis=0)
         order = np.argsort(n_missing, kind="stable")
@@ -308,6 +312,14 @@ class MissForestImputer(MixedImputer):
             for feature in map(int, np.flatnonzero(n_missing == 0)):
                 forest = self._grow(completed, feature, everywhere, seeds)
                 self._complete.append((feature, forest))
+
+    def _scaled(self, values: FloatArray) -> FloatArray:
+        """Return standardised values in single precision, which trees see.
+
+        Splits that are equally good are decided by the last bit, which would depend on units.
+        """
+        scaled = np.clip(self._scaler.transform(values), -MAX_SCALED, MAX_SCALED)
+        return scaled.astype(np.float32).astype(np.float64)
 
     def _started(self, scaled: FloatArray) -> FloatArray:
         """Put means, and the most common categories, into the gaps."""
@@ -342,7 +354,7 @@ class MissForestImputer(MixedImputer):
         return len(self.changes_) > 1 and all(changes[-1] > changes[-2] for changes in kinds)
 
     def _impute(self, values: FloatArray) -> FloatArray:
-        scaled = self._scaler.transform(values)
+        scaled = self._scaled(values)
         missing = np.isnan(scaled)
         completed = self._started(scaled)
         for feature, forest in self._chain():

@@ -9,7 +9,6 @@ all of it for scikit-learn's linear models.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -314,11 +313,18 @@ def fit_pooled(
         known = _numeric_targets(targets, estimator, imputer)
         n_known = known.shape[1]
         of_y = [f"y{k}" for k in range(n_known)]
+        while set(of_y) & set(names):
+            of_y = [name + "_" for name in of_y]
         frame = as_frame(X, of_floats=True)
         has_names = frame is not None and all(isinstance(name, str) for name in frame.columns)
-        if has_levels or has_names:
-            of_y = [name + "_" * (name in names) for name in of_y]
+        if has_names:
             table = with_first_columns(X, known, of_y)
+        elif has_levels:
+            assert frame is not None
+            # Beside names that are no strings scikit-learn takes none that are.
+            used: list[Any] = frame.columns
+            first = 1 + max((name for name in used if isinstance(name, int)), default=0)
+            table = with_first_columns(X, known, range(first, first + n_known))
         else:
             table = np.hstack([known, values])
         names = of_y + names
@@ -334,8 +340,8 @@ def fit_pooled(
                 f"{values.shape[1]}, got {completed_tables.shape[2]}."
             )
         marker = getattr(imputer, "missing_values", np.nan)
-        is_marker = None if is_nan_marker(marker) else partial(operator.eq, marker)
-        completed_tables = [with_values(X, each, is_marker) for each in completed_tables]
+        number = None if is_nan_marker(marker) else marker
+        completed_tables = [with_values(X, each, number) for each in completed_tables]
     else:
         completed_tables = completed_tables.astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)

@@ -630,3 +630,31 @@ def test_unknown_names_raise_attribute_error():
     with pytest.raises(AttributeError, match="'gnr_sklearn' has no attribute 'NoSuchImputer'"):
         _ = gnr_sklearn.NoSuchImputer
     assert not hasattr(gnr_sklearn, "torch")
+
+
+@pytest.mark.parametrize("kind", ["M8[s]", "m8[s]"])
+def test_dates_are_no_numbers(kind):
+    X = np.array([[1, 2], [3, 4]]).astype(kind)
+    with pytest.raises(TypeError, match=r"^X must hold numbers, got"):
+        ToyImputer().fit(X)
+
+
+@pytest.mark.parametrize("marker", [np.inf, 10**400])
+def test_markers_that_no_data_can_hold(marker):
+    with pytest.raises(ValueError, match=r"^missing_values must be a finite number or NaN"):
+        ToyImputer(missing_values=marker).fit([[1.0, 2.0]])
+
+
+def test_nan_beside_a_marker():
+    with pytest.raises(ValueError, match=r"^X must not hold NaN, which is not what"):
+        ToyImputer(missing_values=-9).fit([[1.0, np.nan], [-9, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("random_state", "error"),
+    [(-1, ValueError), (2**32, ValueError), ("a", TypeError), (True, TypeError)],
+)
+def test_seeds_that_are_none(random_state, error):
+    with pytest.raises(error, match=r"^random_state must"):
+        draw_seed(random_state)
+    assert 0 <= draw_seed(np.random.default_rng(0)) < 2**31

@@ -348,3 +348,14 @@ def test_mice_verbose(wine, capsys):
     assert capsys.readouterr().out == ""
     MICEImputer(max_iter=2, verbose=1).fit(X)
     assert "IterativeImputer" in capsys.readouterr().out
+
+
+def test_forests_see_no_units():
+    """Splits that are equally good are not decided by rounding errors of the units."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(150, 1)) + rng.normal(size=(150, 5))
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    imputer = MissForestImputer(n_estimators=20, max_iter=3, random_state=0)
+    expected = imputer.fit_transform(X)
+    np.testing.assert_allclose(imputer.fit_transform(1000 * X) / 1000, expected, rtol=1e-6)
+    assert np.isfinite(imputer.transform([[1e40, np.nan, 0.0, 0.0, 0.0]])).all()

@@ -715,3 +715,105 @@ def test_resamples_keep_rare_categories():
     table.loc[::5, "x"] = np.nan
     draws = draw_imputations(MIWAEImputer(**NET), table, 6, bootstrap=True, random_state=0)
     assert all(each[0, 0] == "rare" for each in draws)
+
+
+def test_a_marker_in_a_column_of_single_precision():
+    numbers = np.array([10.0, -99.9, 12.0], dtype=np.float32)
+    mixed = pd.DataFrame({"number": numbers, "text": ["x", "y", "x"]})
+    imputer = MeanImputer(missing_values=-99.9).set_output(transform="pandas")
+    assert imputer.fit_transform(mixed)["number"].tolist() == [10.0, 11.0, 12.0]
+
+
+def test_false_is_no_marker_of_zero():
+    mixed = pd.DataFrame({"number": [3.0, 0.0, 5.0], "smokes": [True, False, False]})
+    imputer = MeanImputer(missing_values=0).set_output(transform="pandas")
+    filled = imputer.fit_transform(mixed)
+    assert filled["smokes"].tolist() == [True, False, False]
+    assert filled["number"].tolist() == [3.0, 4.0, 5.0]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_names_that_are_numbers_come_before_places(mixed):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(np.exp(rng.normal(size=(40, 3))), columns=[1, 0, 2])
+    if mixed:
+        table[2] = rng.choice(list("ab"), 40)
+    imputer = MIWAEImputer(**NET, likelihood={0: "log_normal"}).fit(table)
+    assert imputer._units.curves.kinds == {1: "log_normal"}
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "message"),
+    [
+        ({"number": "log_normal", 0: "gaussian"}, r"^likelihood must name each column of X once"),
+        ({"number": ["log_normal"]}, r"^likelihood must be one of .* for column 'number'"),
+    ],
+)
+def test_likelihoods_that_say_nothing_clear(likelihood, message, frame):
+    with pytest.raises(ValueError, match=message):
+        MIWAEImputer(**NET, likelihood=likelihood).fit(frame)
+
+
+def test_pooled_fits_of_frames_whose_names_are_numbers():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({0: rng.normal(size=60), 1: rng.choice(list("ab"), 60)})
+    table.loc[::5, 0] = np.nan
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough"),
+        LinearRegression(),
+    )
+    fit = fit_pooled(model, MIWAEImputer(**NET), table, rng.normal(size=60), n_draws=2)
+    assert np.isfinite(fit.coef_.estimate).all()
+
+
+def test_pooled_fits_find_a_free_name_for_y():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["y0", "y0_", "x"])
+    table.iloc[::5, 0] = np.nan
+    fit = fit_pooled(LinearRegression(), MIWAEImputer(**NET), table, rng.normal(size=60), n_draws=2)
+    assert fit.feature_names_.tolist() == ["y0", "y0_", "x"]
+
+
+def test_an_enum_takes_levels_of_fit():
+    imputer = MeanImputer().set_output(transform="polars")
+    imputer.fit(pl.DataFrame({"text": ["v", "v", "u"], "number": [1, 2, 3]}))
+    text = pl.Series(["u", None], dtype=pl.Enum(["u"]))
+    filled = imputer.transform(pl.DataFrame({"text": text, "number": [1, 2]}))
+    assert filled["text"].to_list() == ["u", "v"]
+
+
+def test_whole_numbers_are_rounded_in_rows_that_hold_floats():
+    imputer = MeanImputer().set_output(transform="pandas")
+    imputer.fit(pd.DataFrame({"whole": [1, 2, 4, 7], "text": list("abab")}))
+    filled = imputer.transform(pd.DataFrame({"whole": [1.0, None, 3.0], "text": list("aba")}))
+    assert filled["whole"].tolist() == [1.0, 4.0, 3.0]
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_text_is_no_number(library):
+    imputer = MeanImputer().fit(library.DataFrame({"number": [1, 2], "text": ["a", "b"]}))
+    with pytest.raises(ValueError, match=r"^X must hold numbers in column 'number', as it did"):
+        imputer.transform(library.DataFrame({"number": ["1", None], "text": ["a", "b"]}))
+
+
+def test_indicators_do_not_take_the_place_of_columns():
+    table = pd.DataFrame({"a": [1, np.nan], "missingindicator_a": [1.0, 2.0], "text": ["a", "b"]})
+    with pytest.raises(ValueError, match=r"^X must not have columns with the names of those"):
+        MeanImputer(add_indicator=True).fit(table)
+
+
+def test_half_precision_and_large_whole_numbers():
+    half = pd.DataFrame(
+        {"half": np.array([1.1, np.nan, 3.2], dtype=np.float16), "text": list("aba")}
+    )
+    filled = MeanImputer().set_output(transform="pandas").fit_transform(half)
+    assert filled["half"].dtype == np.float32
+    whole = pd.array([2**60, 2**61, 2**62, None], dtype="Int64")
+    table = pd.DataFrame({"whole": whole, "number": [1.0, 2.0, 4.0, 100.0], "text": list("abab")})
+    filled = MICEImputer().set_output(transform="pandas").fit_transform(table)
+    assert filled["whole"].notna().all()
+
+
+def test_lazy_frames_are_refused():
+    with pytest.raises(TypeError, match=r"^X must be a data frame in memory, got a LazyFrame"):
+        MeanImputer().fit(pl.LazyFrame({"a": [1.0]}))

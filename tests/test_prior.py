@@ -333,3 +333,9 @@ def test_priors_that_are_none_are_refused_before_training(prior):
 def test_a_regressor_that_transforms_is_a_regressor():
     imputer = paper_gnr(**QUICK, prior=PLSRegression(1)).fit(table())
     assert isinstance(imputer.prior_, ChainedRegressions)
+
+
+def test_a_prior_in_other_units_is_refused():
+    prior = make_pipeline(StandardScaler(), SimpleImputer())
+    with pytest.raises(ValueError, match=r"^prior must be an imputer that returns observed"):
+        paper_gnr(**QUICK, prior=prior).fit(100.0 * table() + 1000.0)

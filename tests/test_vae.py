@@ -284,3 +284,11 @@ def test_psmvae_of_one_component_is_not_miwae():
     selection = NotMIWAEImputer(**QUICK, missing_process="linear").fit(X)
     np.testing.assert_allclose(mixture.transform(X), selection.transform(X), atol=1e-5)
     assert mixture.score(X) == pytest.approx(selection.score(X), abs=1e-5)
+
+
+def test_a_number_of_samples_that_was_changed_after_fit():
+    _, X, _ = selected_data(60)
+    imputer = MIWAEImputer(**QUICK).fit(X).set_params(n_imputation_samples=0)
+    for method in (imputer.transform, imputer.sample, imputer.score):
+        with pytest.raises(ValueError, match=r"^n_imputation_samples must be at least 1, got 0"):
+            method(X)
