@@ -28,14 +28,18 @@ class AuxiliaryVariable:
     ----------
     side : ndarray of shape (n_samples, n_side_features)
         Side information of the rows to learn from, as :func:`check_side_info` returns it.
+    side_names : list of str or None
+        Names of its columns, where it is a frame.
     imputer : estimator or None
         The imputer whose completed rows belong to u.
     seed : int
         Seed of the imputer.
     """
 
-    def __init__(self, side: FloatArray, imputer: Any | None, seed: int) -> None:
-        self.n_side_features = side.shape[1]
+    def __init__(
+        self, side: FloatArray, side_names: list[str] | None, imputer: Any | None, seed: int
+    ) -> None:
+        self.n_side_features, self.side_names = side.shape[1], side_names
         self.side_scaler = StandardScaler()
         if self.n_side_features:
             self.side_scaler.fit(side)
@@ -53,7 +57,7 @@ class AuxiliaryVariable:
                 "side_info must be given to all methods if it was given to fit, and else to none; "
                 f"it was {'not ' * (not was_given)}given to fit."
             )
-        return check_side_info(side_info, n_rows, self.n_side_features)
+        return check_side_info(side_info, n_rows, self.n_side_features, self.side_names)
 
     def fit(self, values: FloatArray) -> None:
         """Fit the imputer, if there is one, to rows with NaN."""

@@ -23,7 +23,7 @@ from gnr_sklearn._deep import EARLY_STOPPING, N_PART_SEEDS, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_side_info, layer_widths
+from gnr_sklearn._validation import check_side_info, column_names, layer_widths
 from gnr_sklearn.nn.networks import DecoderName, EncoderName, ObservationScale
 from gnr_sklearn.nn.parallel import Shard
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
@@ -348,6 +348,7 @@ class VAEImputer(SamplingImputer):
     def _fit(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         seeds = self._fit_seeds()
         side = check_side_info(side_info, len(values))
+        self._side_names = column_names(side_info)
         shard = self._shard()
         if shard is not None:
             check_same_rows(shard, values, side)
@@ -374,6 +375,7 @@ class VAEImputer(SamplingImputer):
         self._constants = {}
         if net is None:
             side = check_side_info(side_info, len(values))
+            self._side_names = column_names(side_info)
         else:
             side = self._auxiliary.check(side_info, len(values))
         shard = self._shard()
@@ -397,7 +399,9 @@ class VAEImputer(SamplingImputer):
         self._fit_limits()
         hidden_dims = layer_widths(self.hidden_dims)
         self._noise_seed = seeds.imputation
-        self._auxiliary = AuxiliaryVariable(side, self._prior_imputer, seeds.prior)
+        self._auxiliary = AuxiliaryVariable(
+            side, self._side_names, self._prior_imputer, seeds.prior
+        )
         self._fit_units(values)
         self.latent_dim_ = self.latent_dim or min(max(n_features - 1, 1), MAX_LATENT_DIMS)
         largest = SobolEngine.MAXDIM - n_features * self._samples_values

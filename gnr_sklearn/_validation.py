@@ -32,6 +32,7 @@ __all__ = [
     "check_matrix",
     "check_number",
     "check_side_info",
+    "column_names",
     "draw_seed",
     "feature_directions",
     "feature_indices",
@@ -162,12 +163,15 @@ def read_table(X: Any, name: str) -> FloatArray:
     return check_matrix(X, name) if of_frame is None else of_frame[1]
 
 
+def column_names(X: Any) -> list[str] | None:
+    """Give a frame's names of columns, where all are strings."""
+    names = list(getattr(X, "columns", []))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
 def input_names(X: Any, n_features: int) -> list[str]:
     """Give a frame's names of columns, or scikit-learn's for what has none."""
-    names = list(getattr(X, "columns", []))
-    if names and all(isinstance(name, str) for name in names):
-        return names
-    return [f"x{j}" for j in range(n_features)]
+    return column_names(X) or [f"x{j}" for j in range(n_features)]
 
 
 def check_features(features: Features) -> Features:
@@ -201,7 +205,10 @@ def feature_indices(features: Features, n_features: int) -> NDArray[np.intp]:
 
 
 def check_side_info(
-    side_info: ArrayLike | None, n_rows: int, n_side_features: int | None = None
+    side_info: ArrayLike | None,
+    n_rows: int,
+    n_side_features: int | None = None,
+    names: list[str] | None = None,
 ) -> FloatArray:
     """Return side information as a matrix, which has no columns where there is none.
 
@@ -213,6 +220,8 @@ def check_side_info(
         Number of rows of X.
     n_side_features : int or None, default=None
         Number of columns in fit; None where any number will do.
+    names : list of str or None, default=None
+        Names of the columns in fit, which those of a frame have to be; None where it had none.
     """
     if side_info is None:
         return np.empty((n_rows, 0))
@@ -222,6 +231,11 @@ def check_side_info(
         raise ValueError(
             f"side_info must have {n_rows} rows, as X has, and {expected[1]} columns, as in fit, "
             f"got shape {side.shape}."
+        )
+    found = column_names(side_info)
+    if names is not None and found is not None and found != names:
+        raise ValueError(
+            f"side_info must have the columns of fit, in that order, {names}, got {found}."
         )
     return side
 

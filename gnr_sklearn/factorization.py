@@ -22,7 +22,7 @@ from gnr_sklearn._propensities import (
 )
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_side_info, draw_seed
+from gnr_sklearn._validation import check_side_info, column_names, draw_seed
 
 __all__ = ["MFImputer"]
 
@@ -376,6 +376,7 @@ class MFImputer(BoundedImputer):
         """Choose what propensities come from, and learn it; all that is given is checked."""
         sample = None if mar_sample is None else check_mar_sample(mar_sample)
         side = check_side_info(side_info, len(values))
+        self._side_names = column_names(side_info)
         self._n_side_features = 0
         self._has_propensity = False
         self._estimator: PropensityEstimator | None = None
@@ -407,7 +408,7 @@ class MFImputer(BoundedImputer):
             if self._n_side_features and side_info is None:
                 raise ValueError("side_info must be given for the rows of X, as it was in fit.")
             used = side_info if self._n_side_features else None
-            side = check_side_info(used, len(values), self._n_side_features)
+            side = check_side_info(used, len(values), self._n_side_features, self._side_names)
             chances = self._estimator.predict(values, side)
         else:
             return np.ones(values.shape)

@@ -162,7 +162,7 @@ class GNRImputer(VAEImputer):
 
     They come from one quasi-random set of normal numbers that all rows share: `transform` is
     deterministic, and a row's imputation depends neither on the other rows nor on their order
-    (on a GPU, and with more than one thread, up to rounding).
+    (up to rounding, on a GPU, with more than one thread or with layers of fewer than 16 units).
 
     Whether values are missing at random cannot be determined from the data alone. The paper scales
     the complete data before it removes values, which tells the model the true means; a

@@ -166,9 +166,13 @@ class MaskProbabilityDisplay:
         if labels is None:
             numbers = [f" {k + 1}" for k in range(len(matrices))] if len(matrices) > 1 else [""]
             labels = [f"probability{number}" for number in numbers]
-        elif isinstance(labels, str) or len(labels) != len(matrices):
+        elif np.shape(labels) != (len(matrices),):
             raise ValueError(f"labels must be {len(matrices)} names, got {labels!r}.")
         names = input_names(mask, seen.shape[1]) if feature_names is None else feature_names
+        if np.shape(names) != (seen.shape[1],):
+            raise ValueError(
+                f"feature_names must be None or {seen.shape[1]} names, got {feature_names!r}."
+            )
         display = cls(
             [matrix[:max_rows] for matrix in [*matrices, seen]], [*labels, "mask"], list(names)
         )

@@ -15,12 +15,13 @@ def incomplete(values: FloatArray) -> BoolArray:
     """Return where a table has no value, of which there has to be one."""
     missing = np.isnan(values)
     if not missing.any():
-        raise ValueError("X must have a missing value, got none.")
+        raise ValueError("X must have a missing value, NaN, got none.")
     return missing
 
 
 def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
     """Return X as an imputer fills it, which has to keep the columns."""
+    require_method(imputer, "transform")
     filled = np.asarray(imputer.transform(X))
     if filled.shape != shape:
         raise ValueError(f"imputer must give every column of X back, {shape}, got {filled.shape}.")
@@ -29,10 +30,8 @@ def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
 
 def require_method(imputer: Any, method: str) -> None:
     """Refuse an imputer that cannot do what is to be shown."""
-    if not hasattr(imputer, method):
-        raise TypeError(
-            f"imputer must have a method {method}, which {type(imputer).__name__} does not."
-        )
+    if isinstance(imputer, type) or not hasattr(imputer, method):
+        raise TypeError(f"imputer must be fitted and have a method {method}, got {imputer!r}.")
 
 
 def spread_out(n_points: int) -> FloatArray:
