@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import warnings
 from abc import ABC, abstractmethod
@@ -350,7 +351,11 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
 
     def _check_marker(self) -> None:
         """Refuse a number that no data can hold."""
-        if not (self._marker_is_nan or abs(self.missing_values) <= np.finfo(np.float64).max):
+        try:
+            is_possible = self._marker_is_nan or math.isfinite(self.missing_values)
+        except OverflowError:
+            is_possible = False
+        if not is_possible:
             raise ValueError(
                 f"missing_values must be a finite number or NaN, got {self.missing_values!r:.20}."
             )

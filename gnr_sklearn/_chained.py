@@ -16,7 +16,6 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from gnr_sklearn._deep import MAX_VALUE
@@ -252,17 +251,16 @@ class ChainedRegressions:
         if has_oob and original is None:
             regressor.fit(others, target)
             prediction = regressor.oob_prediction_
-        elif original is not None and has_oob and has_fit_parameter(regressor, "sample_weight"):
-            _, first, counts = np.unique(original, return_index=True, return_counts=True)
-            regressor.fit(others[first], target[first], sample_weight=counts)
-            prediction = regressor.oob_prediction_[original]
-        elif original is not None:
-            grouped = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-            prediction = cross_val_predict(regressor, others, target, groups=original, cv=grouped)
-            regressor.fit(others, target)
+        elif has_oob:
+            _, first = np.unique(np.asarray(original), return_index=True)
+            apart = clone(regressor).fit(others[first], target[first])
+            prediction = apart.oob_prediction_[original]
+            regressor.set_params(oob_score=False).fit(others, target)
         else:
-            folds = KFold(FOLDS, shuffle=True, random_state=seed)
-            prediction = cross_val_predict(regressor, others, target, cv=folds)
+            folds = (KFold if original is None else GroupKFold)(
+                FOLDS, shuffle=True, random_state=seed
+            )
+            prediction = cross_val_predict(regressor, others, target, groups=original, cv=folds)
             regressor.fit(others, target)
         return regressor, _bounded(prediction)
 

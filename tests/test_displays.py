@@ -85,7 +85,7 @@ def test_wrong_arguments_of_a_latent_space(X):
         LatentSpaceDisplay.from_predictions(np.eye(3), [1, 2])
     with pytest.raises(ValueError, match="at most 10 different ones, got 11 values of which 11"):
         LatentSpaceDisplay.from_predictions(np.eye(11), np.arange(11))
-    with pytest.raises(TypeError, match="imputer must be fitted and have a method encode, got MeanImputer"):
+    with pytest.raises(TypeError, match="have a method encode, got MeanImputer"):
         LatentSpaceDisplay.from_estimator(MeanImputer().fit(X), X)
 
 
@@ -148,7 +148,7 @@ def test_spread_of_an_imputers_draws(X):
     again = DrawSpreadDisplay.from_predictions(X, draws)
     for one, other in zip(display.spreads, again.spreads, strict=True):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(TypeError, match="imputer must be fitted and have a method sample, got MeanImputer"):
+    with pytest.raises(TypeError, match="have a method sample, got MeanImputer"):
         DrawSpreadDisplay.from_estimator(MeanImputer().fit(X), X)
     with pytest.raises(ValueError, match="n_draws must be at least 2, got 1"):
         DrawSpreadDisplay.from_estimator(imputer, X, 1)

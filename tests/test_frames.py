@@ -306,7 +306,7 @@ def test_a_marker_of_ones_own():
     imputed = imputer.fit_transform(frame)
     assert imputed["a"].tolist() == [1, 2, 3]
     assert (imputed.dtypes == frame.dtypes).all()
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(ValueError, match="X must not hold NaN"):
         imputer.fit(frame.assign(b=["u", None, "v"]))
 
 

@@ -449,7 +449,7 @@ def test_wrong_arguments_of_a_mask(X):
             MaskProbabilityDisplay.from_predictions(mask, proba, labels=labels)
     with pytest.raises(ValueError, match="ax must be None or 2 axes"):
         MaskProbabilityDisplay.from_predictions(mask, proba, ax=plt.subplots()[1])
-    with pytest.raises(TypeError, match="imputer must be fitted and have a method predict_mask_proba"):
+    with pytest.raises(TypeError, match="have a method predict_mask_proba"):
         MaskProbabilityDisplay.from_estimator(MeanImputer().fit(X), X)
 
 
