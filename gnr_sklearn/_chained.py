@@ -337,7 +337,9 @@ def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] |
     """
     rows = np.hstack([completed, observed])
     _, first, original = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    if len(first) >= MIN_SHARE_OF_DIFFERENT * len(rows):
+    # Rows of which nothing is known are the same without being copies.
+    is_known = observed.any(axis=1)
+    if is_known[first].sum() >= MIN_SHARE_OF_DIFFERENT * is_known.sum():
         return None
     # In the order in which they come.
     return np.argsort(np.argsort(first))[original.ravel()]

@@ -257,10 +257,10 @@ def test_all_values_missing(imputer, monkeypatch):
 def test_nan_beside_another_marker(imputer):
     X = make_data()
     imputer.set_params(missing_values=-1)
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match="must not hold NaN"):
         imputer.fit(X)
     imputer.fit(np.nan_to_num(X))
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match="must not hold NaN"):
         imputer.transform(X)
 
 

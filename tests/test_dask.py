@@ -62,8 +62,8 @@ def test_frames_larger_than_memory(client):
     partitions = dask_frame.from_pandas(HOLES, npartitions=3)
     imputed = partitions.map_partitions(imputer.transform, meta=partitions._meta).compute()
     expected = imputer.transform(HOLES)
-    # Dask has strings of its own.
-    assert_frame_equal(imputed.astype(expected.dtypes), expected)
+    # Dask has strings of its own; layers so narrow round otherwise in smaller blocks.
+    assert_frame_equal(imputed.astype(expected.dtypes), expected, rtol=1e-4)
 
 
 def test_columns_that_are_dropped_and_marked(client):
