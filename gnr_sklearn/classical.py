@@ -31,6 +31,9 @@ __all__ = ["MICEImputer", "MeanImputer", "MissForestImputer"]
 # Larger numbers are infinite for trees.
 MAX_SCALED = 1e30
 
+# To which standardised values are rounded.
+DECIMALS = 10
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MeanImputer(MixedImputer):
@@ -314,12 +317,12 @@ class MissForestImputer(MixedImputer):
                 self._complete.append((feature, forest))
 
     def _scaled(self, values: FloatArray) -> FloatArray:
-        """Return standardised values in single precision, which trees see.
+        """Return standardised values, without the last bits.
 
-        Splits that are equally good are decided by the last bit, which would depend on units.
+        Between splits that are equally good these would decide, and they depend on units.
         """
         scaled = np.clip(self._scaler.transform(values), -MAX_SCALED, MAX_SCALED)
-        return scaled.astype(np.float32).astype(np.float64)
+        return np.round(scaled, DECIMALS)
 
     def _started(self, scaled: FloatArray) -> FloatArray:
         """Put means, and the most common categories, into the gaps."""
