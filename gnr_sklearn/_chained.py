@@ -338,7 +338,7 @@ def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] |
     rows = np.hstack([completed, observed])
     _, first, original = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     # Rows of which nothing is known are the same without being copies.
-    is_known = observed.any(axis=1)
+    is_known = np.logical_or.reduce(observed, axis=1)
     if is_known[first].sum() >= MIN_SHARE_OF_DIFFERENT * is_known.sum():
         return None
     # In the order in which they come.
