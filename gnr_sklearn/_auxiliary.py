@@ -11,12 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
-from gnr_sklearn._validation import (
-    ROUNDING,
-    check_side_info,
-    observed_mean_and_std,
-    seed_random_states,
-)
+from gnr_sklearn._validation import check_side_info, gives_back, seed_random_states
 
 __all__ = ["AuxiliaryVariable"]
 
@@ -101,8 +96,7 @@ def _complete(imputer: Any, values: FloatArray) -> FloatArray:
             "prior must be an imputer that puts finite numbers in place of NaN and returns the "
             f"columns it is given, which {imputer!r} does not."
         )
-    scale = observed_mean_and_std(values)[1]
-    if (np.abs(completed - values) > ROUNDING * (np.abs(values) + scale)).any():
+    if not gives_back(completed, values):
         raise ValueError(
             f"prior must be an imputer that returns observed values as they are, which {imputer!r} "
             "does not."

@@ -43,9 +43,6 @@ STEPS_PER_EPOCH = 100
 # What the factor of the learning rate does not decay below where rows go on to come.
 MIN_LEARNING_RATE_FACTOR = 0.01
 
-# Seeds of a part: of the order of rows, of noise, and of what else is learned from them.
-N_PART_SEEDS = 3
-
 # Names of the imputers' own callbacks.
 SCHEDULE = "learning_rate_schedule"
 EARLY_STOPPING = "early_stopping"
@@ -294,13 +291,16 @@ class DeepImputer(BoundedImputer):
             ]
         return net
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> None:
-        """Train a net for one pass over rows, after those it has been trained on, and keep it."""
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
+        """Train a net for one pass over rows, after those it has been trained on, and keep it.
+
+        Returns a seed for what else is learned from them.
+        """
         self._n_parts += 1
         taken = getattr(self, "n_iter_", 0)
         batch_size = net.get_params()["batch_size"]
         n_steps = -(-len(rows) // batch_size)
-        order_seed, noise_seed, *_ = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
+        order_seed, noise_seed, other_seed = self._draw_seeds(3, part=self._n_parts)
         net.set_params(max_epochs=-(-n_steps // STEPS_PER_EPOCH), seed=noise_seed, train_split=None)
         # skorch's set_params refuses parameters of iterators once a net is initialised.
         net.iterator_train__n_steps, net.iterator_train__seed = n_steps, order_seed
@@ -316,6 +316,7 @@ class DeepImputer(BoundedImputer):
         self.net_ = net
         self.n_iter_ = taken + net.n_steps
         self.history_ = net.history
+        return other_seed
 
     @property
     def _n_fit_tasks(self) -> int:

@@ -14,9 +14,9 @@ from sklearn.base import clone
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     OPTIONAL_DIRECTIONS,
-    ROUNDING,
     check_number,
     feature_indices,
+    gives_back,
     observed_mean_and_std,
 )
 
@@ -101,7 +101,7 @@ def complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> Comple
     if not np.isfinite(completed).all():
         raise ValueError("imputer must impute finite numbers, which it does not.")
     # Else imputed and observed values would be in different units.
-    if (np.abs(completed - given) > ROUNDING * (np.abs(given) + std)).any():
+    if not gives_back(completed, given):
         raise ValueError("imputer must return observed values as they are, which it does not.")
     missing = np.isnan(given)
     return CompletedData(

@@ -19,7 +19,7 @@ from torch.quasirandom import SobolEngine
 
 from gnr_sklearn._auxiliary import AuxiliaryVariable
 from gnr_sklearn._data_parallel import check_same_rows, own_shard
-from gnr_sklearn._deep import EARLY_STOPPING, N_PART_SEEDS, STEPS_PER_EPOCH
+from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
@@ -349,9 +349,7 @@ class VAEImputer(SamplingImputer):
         seeds = self._fit_seeds()
         side = check_side_info(side_info, len(values))
         self._side_names = column_names(side_info)
-        shard = self._shard()
-        if shard is not None:
-            check_same_rows(shard, values, side)
+        self._check_shared(values, side)
         n_rows, n_held_out = len(values), 0
         if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
             n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
@@ -378,14 +376,11 @@ class VAEImputer(SamplingImputer):
             self._side_names = column_names(side_info)
         else:
             side = self._auxiliary.check(side_info, len(values))
-        shard = self._shard()
-        if shard is not None:
-            check_same_rows(shard, values, side)
+        self._check_shared(values, side)
         if net is None:
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
-        self._train_part(net, self._rows(values, side))
+        seed = self._train_part(net, self._rows(values, side))
         self.lower_bound_ = -self.history_[-1]["train_loss"]
-        *_, seed = self._draw_seeds(N_PART_SEEDS, part=self._n_parts)
         self._after_training(values, side, seed)
 
     def _fit_seeds(self) -> Seeds:
@@ -490,9 +485,15 @@ class VAEImputer(SamplingImputer):
         """Return the part of each batch that is trained on in this process."""
         return own_shard(self.batch_size, self.random_state) if self.data_parallel else None
 
-    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> None:
+    def _check_shared(self, values: FloatArray, side: FloatArray) -> None:
+        """Refuse to train with others on other rows."""
+        shard = self._shard()
+        if shard is not None:
+            check_same_rows(shard, values, side)
+
+    def _train_part(self, net: StepwiseNet, rows: MaskedRows) -> int:
         net.set_params(shard=self._shard())
-        super()._train_part(net, rows)
+        return super()._train_part(net, rows)
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         if not early_stopping:

@@ -20,7 +20,6 @@ __all__ = [
     "DIRECTIONS",
     "DIRECTION_NAMES",
     "OPTIONAL_DIRECTIONS",
-    "ROUNDING",
     "DataFrameLike",
     "Features",
     "RandomStateLike",
@@ -37,6 +36,7 @@ __all__ = [
     "feature_directions",
     "feature_indices",
     "feature_limits",
+    "gives_back",
     "input_names",
     "is_nan_marker",
     "layer_widths",
@@ -440,6 +440,12 @@ def observed_mean_and_std(
     mean = np.clip(mean, np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0))
     variance = (np.where(observed, X - mean, 0.0) ** 2).sum(axis=0) / count
     return mean, np.where(observed.any(axis=0), np.sqrt(variance), np.nan)
+
+
+def gives_back(completed: FloatArray, values: FloatArray) -> bool:
+    """Tell whether completed data hold what is observed of values, up to rounding."""
+    limit = ROUNDING * (np.abs(values) + observed_mean_and_std(values)[1])
+    return not (np.abs(completed - values) > limit).any()
 
 
 def replace_cells(
