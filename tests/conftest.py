@@ -12,6 +12,7 @@ from hypothesis import settings
 from sklearn.base import clone
 
 from tests.contract import IMPUTERS, imputer_id, make_data
+from tests.mixed_frames import HOLES
 
 # Timing belongs to the benchmarks: a slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -30,3 +31,9 @@ def imputer(request):
 def fitted(request):
     """Each imputer, fitted on ``make_data()``. Tests share it: do no more than transform."""
     return clone(request.param).fit(make_data())
+
+
+@pytest.fixture
+def frame():
+    """Columns of several types, with holes; each test has its own, to change as it likes."""
+    return HOLES.copy()

@@ -21,7 +21,7 @@ N_THREADS = 8
 
 
 def test_one_imputer_serves_eight_threads(fitted):
-    parts = np.array_split(make_data(160, seed=2), 16)
+    parts = np.array_split(make_data(80, seed=2), 8)
     expected = [fitted.transform(part) for part in parts]
     calls = {"transform": lambda part: fitted.transform(part)}
     if hasattr(fitted, "sample"):

@@ -31,7 +31,14 @@ from sklearn.utils.estimator_checks import (
 )
 
 from gnr_sklearn._base import MixedImputer
-from tests.contract import IMPUTERS, assert_close, assert_fills, imputer_id, make_data
+from tests.contract import (
+    IMPUTERS,
+    assert_close,
+    assert_fills,
+    fit_transform_once,
+    imputer_id,
+    make_data,
+)
 
 # scikit-learn's checks
 
@@ -88,7 +95,7 @@ def test_complete_rows_come_back_untouched(fitted):
 
 def test_fit_transform_equals_fit_and_transform(imputer):
     X = make_data()
-    assert_array_equal(imputer.fit_transform(X), clone(imputer).fit(X).transform(X))
+    assert_array_equal(clone(imputer).fit(X).transform(X), fit_transform_once(imputer, X))
 
 
 def test_fit_returns_itself_and_ignores_y(imputer):
@@ -140,7 +147,7 @@ def test_layout_does_not_matter_and_input_is_not_changed(imputer, layout, tmp_pa
     X_imputed = imputer.fit_transform(X_same)
     assert_array_equal(X_same, X)
     assert type(X_imputed) is np.ndarray
-    assert_close(X_imputed, clone(imputer).fit_transform(X), X, imputer)
+    assert_close(X_imputed, fit_transform_once(imputer, X), X, imputer)
     X_imputed[:] = 0.0  # what is returned is the caller's to change
     assert_array_equal(X_same, X)
 
@@ -152,7 +159,7 @@ def test_complete_input_is_not_returned_itself(fitted):
 
 def test_lists_are_tables(imputer):
     X = make_data()
-    assert_array_equal(imputer.fit_transform(X.tolist()), clone(imputer).fit_transform(X))
+    assert_array_equal(imputer.fit_transform(X.tolist()), fit_transform_once(imputer, X))
 
 
 # One row and its neighbours
@@ -221,7 +228,7 @@ def test_column_without_observed_values_in_fit(imputer, keep_empty_features, add
 @pytest.mark.parametrize("keep_empty_features", [False, True])
 def test_an_empty_column_does_not_change_the_others(imputer, keep_empty_features):
     X = make_data()
-    expected = clone(imputer).fit_transform(X)
+    expected = fit_transform_once(imputer, X)
     X_wider = np.insert(X, 1, np.nan, axis=1)
     X_imputed = imputer.set_params(keep_empty_features=keep_empty_features).fit_transform(X_wider)
     if keep_empty_features:
@@ -301,7 +308,7 @@ def test_indicator(imputer, marker, dtype):
     missing = np.isnan(X)
     imputer.set_params(missing_values=marker)
     X_marked = np.where(missing, dtype(marker), X)
-    expected = clone(imputer).fit_transform(X_marked)
+    expected = fit_transform_once(imputer, X_marked)
 
     X_imputed = imputer.set_params(add_indicator=True).fit_transform(X_marked)
     assert X_imputed.dtype == dtype
@@ -394,7 +401,7 @@ def test_wrong_bounds(imputer, bounds):
 )
 def test_another_marker_is_the_same_as_nan(imputer, marker, dtype):
     X = np.round(np.abs(make_data())) + 1.0
-    expected = clone(imputer).fit_transform(X.astype(np.float32 if dtype is np.float32 else float))
+    expected = fit_transform_once(imputer, X.astype(np.float32 if dtype is np.float32 else float))
     X_marked = np.where(np.isnan(X), marker, X).astype(dtype)
     imputer.set_params(missing_values=marker)
     X_imputed = imputer.fit_transform(X_marked)
@@ -419,13 +426,13 @@ def test_pandas_frames(imputer, dtypes, marker):
     X[np.random.RandomState(1).uniform(size=X.shape) < 0.3] = np.nan
     # From numbers to booleans pandas goes by way of objects.
     frame = pd.DataFrame(X, columns=list("abc")).convert_dtypes().astype(FRAMES[dtypes])
-    expected = clone(imputer).fit_transform(X)
+    expected = fit_transform_once(imputer, X)
 
     imputer.set_params(missing_values=marker)
     X_imputed = imputer.fit_transform(frame)
     assert X_imputed.dtype == np.float64
     if isinstance(imputer, MixedImputer) and "boolean" in FRAMES[dtypes].values():
-        # True and false are no numbers to these; see tests/test_frames.py.
+        # True and false are no numbers to these; see tests/test_frame_columns.py.
         assert_array_equal(X_imputed[~np.isnan(X)], X[~np.isnan(X)])
         flags = [name for name, dtype in FRAMES[dtypes].items() if dtype == "boolean"]
         assert set(X_imputed[:, [list("abc").index(name) for name in flags]].ravel()) == {0, 1}
@@ -447,7 +454,7 @@ def test_pandas_frame_keeps_float32(imputer):
 def test_frames_out_with_nan_in(imputer, container, how, add_indicator):
     X = make_data()
     imputer.set_params(add_indicator=add_indicator)
-    expected = clone(imputer).fit_transform(X)
+    expected = fit_transform_once(imputer, X)
     names = ["a", "b", "c", "d"]
     if container == "pandas":
         frame = pd.DataFrame(X, columns=names, index=np.arange(len(X)) + 100)
@@ -474,4 +481,4 @@ def test_polars_nulls_are_missing(imputer):
     X = make_data()
     frame = pl.DataFrame(X, schema=["a", "b", "c", "d"]).fill_nan(None)
     assert frame.null_count().to_numpy().sum() == np.isnan(X).sum()
-    assert_close(imputer.fit_transform(frame), clone(imputer).fit_transform(X), X, imputer)
+    assert_close(imputer.fit_transform(frame), fit_transform_once(imputer, X), X, imputer)

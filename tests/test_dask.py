@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from gnr_sklearn import GNRImputer, MIWAEImputer
 from tests.contract import TINY_NET, make_data
-from tests.test_frames import HOLES, NET
+from tests.mixed_frames import HOLES, NET
 
 distributed = pytest.importorskip("distributed")
 dask_array = pytest.importorskip("dask.array")

@@ -58,7 +58,7 @@ def exact_posterior(imputer, row):
 
 def test_results_are_those_of_the_fitted_model_integrated_exactly(fitted):
     imputer, _, X = fitted
-    rows = X[:40]
+    rows = X[:16]
     imputed = imputer.transform(rows)
     proba = imputer.predict_mask_proba(rows)
     log_likelihood = imputer.score_samples(rows)

@@ -182,6 +182,6 @@ def test_grid_search_by_masked_cells(wine):
 
 def test_grid_search_by_the_bound():
     _, X = factor_data()
-    imputer = paper_gnr(**QUICK | {"learning_rate": 0.01, "max_iter": 400, "latent_dim": 1})
+    imputer = paper_gnr(**QUICK | {"learning_rate": 0.01, "max_iter": 200, "latent_dim": 1})
     search = GridSearchCV(imputer, {"alpha": [1e-3, 1.0]}, cv=2).fit(X)
     assert search.best_params_["alpha"] == 1.0

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import mixed
-from tests.test_frames import FULL, HOLES
+from tests.mixed_frames import FULL, HOLES
 
 TABLE = FULL[["number", "whole", "kind", "grade", "flag"]].astype({"whole": float})
 

@@ -25,8 +25,8 @@ from skorch.callbacks import Callback
 from gnr_sklearn import GNRImputer, MeanImputer, MFImputer, MIWAEImputer
 from gnr_sklearn.persistence import TRUSTED_TYPES, dump, load
 from tests.contract import TINY_NET, make_data
-from tests.test_frames import HOLES, NET
-from tests.test_frames import IMPUTERS as OF_FRAMES
+from tests.mixed_frames import HOLES, NET
+from tests.mixed_frames import IMPUTERS as OF_FRAMES
 
 skops_io = pytest.importorskip("skops.io")
 

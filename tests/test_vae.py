@@ -136,7 +136,7 @@ def test_student_t_likelihood_resists_outliers():
         params = LINEAR | {"max_iter": 800, "batch_size": 128}
         imputer = MIWAEImputer(**params, likelihood=likelihood).fit(X)
         found[likelihood] = linear_parameters(imputer)
-        assert np.isfinite(imputer.transform(X)).all()
+        assert np.isfinite(imputer.transform(X[:100])).all()
     errors = {name: np.abs(each["mean"] - truth["mean"]).max() for name, each in found.items()}
     assert errors["student_t"] < 0.1 < 0.2 < errors["gaussian"]
     assert found["student_t"]["noise"] < 0.8 < 1.2 < found["gaussian"]["noise"]
