@@ -59,7 +59,8 @@ def load_uci(name: str, data_dir: str | os.PathLike[str] | None = None) -> Bunch
     Raises
     ------
     ValueError
-        If the name is unknown, or the table has not the shape known from the paper.
+        If the name is unknown, or the table is not of numbers and of the shape known from the
+        paper.
     FileNotFoundError
         If `data_dir` does not hold the table.
 
@@ -74,7 +75,10 @@ def load_uci(name: str, data_dir: str | os.PathLike[str] | None = None) -> Bunch
     table = _TABLES[name]
     names, columns = _read_openml(table) if data_dir is None else _read_csv(name, data_dir)
     kept = [i for i, column in enumerate(names) if column.lower() not in table.dropped]
-    data = np.column_stack([np.asarray(columns[i], dtype=np.float64) for i in kept])
+    try:
+        data = np.column_stack([np.asarray(columns[i], dtype=np.float64) for i in kept])
+    except ValueError as error:
+        raise ValueError(f"{name} must hold numbers in its columns ({error}).") from error
     if data.shape != (table.n_samples, table.n_features):
         raise ValueError(
             f"{name} must have {table.n_samples} rows and {table.n_features} features, got "
@@ -87,9 +91,14 @@ def _read_csv(name: str, data_dir: str | os.PathLike[str]) -> tuple[list[str], l
     folder = Path(data_dir)
     for path in (folder / f"{name}.csv", folder / "uci" / f"{name}.csv"):
         if path.is_file():
-            header, *lines = path.read_text(encoding="utf-8").splitlines()
-            cells = [line.split(",") for line in lines if line]
-            return header.split(","), list(zip(*cells, strict=True))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            header, *rows = [line.split(",") for line in lines if line] or [[]]
+            if not rows or any(len(row) != len(header) for row in rows):
+                raise ValueError(
+                    f"{path.name} must have a line of names, and below it lines with as many "
+                    "numbers, separated by commas."
+                )
+            return header, list(zip(*rows, strict=True))
     raise FileNotFoundError(f"data_dir must hold {name}.csv or uci/{name}.csv, got {folder}.")
 
 

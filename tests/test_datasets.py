@@ -47,6 +47,22 @@ def test_a_table_of_another_shape_is_refused(tmp_path):
         load_uci("banknote", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"^banknote\.csv must have a line of names, and below it lines with as many numbers"),
+        ("a,b,c,d,class\n", r"^banknote\.csv must have a line of names"),
+        ("a,b,c,d,class\n1,2,3,4,0\n1,2,3\n", r"^banknote\.csv must have a line of names"),
+        ("a,b,c,d,class\n1,2,x,4,0\n", r"^banknote must hold numbers in its columns .*'x'"),
+    ],
+    ids=["empty", "names alone", "a short line", "text"],
+)
+def test_files_that_are_no_tables_are_refused(tmp_path, content, message):
+    (tmp_path / "banknote.csv").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_uci("banknote", tmp_path)
+
+
 def test_missing_file_and_unknown_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data_dir must hold yeast\.csv"):
         load_uci("yeast", tmp_path)
