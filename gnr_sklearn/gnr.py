@@ -128,8 +128,9 @@ class GNRImputer(VAEImputer):
     values are taken to be missing at random, a = 0. Whether values decide is told of the table as a
     whole; a feature has a side of its own where that is clear, and else that of the table, but none
     where nothing predicts its mask, though much would if its values were lost as others are. Where
-    all columns are much the same, or there are but two, the causes cannot be told apart, and values
-    are taken to decide: say what you know. All of this is told from 3000 rows at most.
+    all columns are much the same or correlated alike, or there are but two, the causes cannot be
+    told apart, and values are mostly taken to decide: say what you know. All of this is told from
+    3000 rows at most.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
