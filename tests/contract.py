@@ -49,14 +49,14 @@ SMALL_NET = {
 QUICK = SMALL_NET | {"max_iter": 40}
 
 # Trained to no purpose, where it only matters that it is.
-TINY_NET = {
+TINY = {
     "hidden_dims": 8,
     "n_importance_samples": 2,
     "n_imputation_samples": 32,
     "max_iter": 5,
-    "prior": None,
     "random_state": 0,
 }
+TINY_NET = TINY | {"prior": None}
 
 FEW_STEPS = SMALL_NET | {"max_iter": 8}
 IMPUTERS = [
@@ -99,10 +99,11 @@ _filled: dict[str, np.ndarray] = {}
 
 
 def fit_transform_once(imputer, X):
-    """Return what ``fit_transform`` of a clone returned when it was last asked for this."""
-    key = joblib.hash((imputer, X))
+    """Return what ``fit_transform`` of a clone returns, computed once for each imputer and X."""
+    unfitted = clone(imputer)
+    key = joblib.hash((unfitted, X))
     if key not in _filled:
-        _filled[key] = clone(imputer).fit_transform(X)
+        _filled[key] = unfitted.fit_transform(X)
     return _filled[key].copy()
 
 

@@ -13,24 +13,22 @@ from gnr_sklearn import (
     NotMIWAEImputer,
     PSMVAEImputer,
 )
-from tests.contract import TINY_NET
-
-NET = {name: value for name, value in TINY_NET.items() if name != "prior"}
+from tests.contract import TINY, TINY_NET
 
 IMPUTERS = [
     MeanImputer(),
     MICEImputer(max_iter=3),
     MissForestImputer(n_estimators=4, max_iter=2, random_state=0),
-    MIWAEImputer(**NET),
-    MIWAEImputer(**NET, encoder="permutation_invariant", likelihood="student_t"),
-    NotMIWAEImputer(**NET),
-    NotMIWAEImputer(**NET, missing_process="nonlinear"),
-    PSMVAEImputer(**NET, n_components=2),
+    MIWAEImputer(**TINY),
+    MIWAEImputer(**TINY, encoder="permutation_invariant", likelihood="student_t"),
+    NotMIWAEImputer(**TINY),
+    NotMIWAEImputer(**TINY, missing_process="nonlinear"),
+    PSMVAEImputer(**TINY, n_components=2),
     GNRImputer(**TINY_NET, missing_direction="above"),
-    GNRImputer(**NET, prior=DecisionTreeRegressor(max_depth=3), missing_direction="neither"),
+    GNRImputer(**TINY, prior=DecisionTreeRegressor(max_depth=3), missing_direction="neither"),
     GNRImputer(**TINY_NET, mask_model="latent"),
-    GNRImputer(**NET, mask_model="latent", prior="low_sparsity"),
-    GNRImputer(**NET, prior=MeanImputer(), missing_direction="below"),
+    GNRImputer(**TINY, mask_model="latent", prior="low_sparsity"),
+    GNRImputer(**TINY, prior=MeanImputer(), missing_direction="below"),
 ]
 
 

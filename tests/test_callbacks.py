@@ -13,11 +13,11 @@ from skorch.callbacks import Callback
 
 from gnr_sklearn import GAINImputer, GNRImputer, MeanImputer, MFImputer, MIWAEImputer
 from gnr_sklearn._callbacks import begin_fit, end_fit
-from tests.contract import TINY_NET, make_data
+from tests.contract import TINY, make_data
 
 callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
 
-NET = {name: value for name, value in TINY_NET.items() if name != "prior"} | {"max_iter": 250}
+NET = TINY | {"max_iter": 250}
 
 
 class Recorder:

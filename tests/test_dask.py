@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from gnr_sklearn import GNRImputer, MIWAEImputer
-from tests.contract import TINY_NET, make_data
-from tests.mixed_frames import HOLES, NET
+from tests.contract import TINY, TINY_NET, make_data
+from tests.mixed_frames import HOLES
 
 distributed = pytest.importorskip("distributed")
 dask_array = pytest.importorskip("dask.array")
@@ -58,7 +58,7 @@ def test_arrays_larger_than_memory(client, chunk):
 
 
 def test_frames_larger_than_memory(client):
-    imputer = MIWAEImputer(**NET).set_output(transform="pandas").fit(HOLES)
+    imputer = MIWAEImputer(**TINY).set_output(transform="pandas").fit(HOLES)
     partitions = dask_frame.from_pandas(HOLES, npartitions=3)
     imputed = partitions.map_partitions(imputer.transform, meta=partitions._meta).compute()
     expected = imputer.transform(HOLES)
@@ -69,7 +69,7 @@ def test_frames_larger_than_memory(client):
 def test_columns_that_are_dropped_and_marked(client):
     X = make_data(40)
     X[:, 1] = np.nan
-    imputer = MIWAEImputer(**NET, add_indicator=True).fit(X)
+    imputer = MIWAEImputer(**TINY, add_indicator=True).fit(X)
     blocks = dask_array.from_array(X, chunks=(10, X.shape[1]))
     width = len(imputer.get_feature_names_out())
     imputed = blocks.map_blocks(
@@ -79,7 +79,7 @@ def test_columns_that_are_dropped_and_marked(client):
 
 
 def test_parts_of_a_table_larger_than_memory(client):
-    imputer = MIWAEImputer(**NET).set_output(transform="pandas")
+    imputer = MIWAEImputer(**TINY).set_output(transform="pandas")
     partitions = dask_frame.from_pandas(HOLES, npartitions=3)
     whole, there = partitions.compute(), clone(imputer)
     for part in partitions.partitions:

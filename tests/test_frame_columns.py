@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from gnr_sklearn import GAINImputer, MeanImputer, MFImputer, MICEImputer, MIWAEImputer
-from tests.mixed_frames import NET
+from tests.contract import TINY
 
 
 @pytest.mark.parametrize("imputer", [GAINImputer(max_iter=5, random_state=0), MFImputer()])
@@ -64,7 +64,7 @@ def make_codes(dtype=float, seed=0):
 def test_categories_in_arrays(dtype):
     X = make_codes(dtype)
     kinds = {1: "categorical", 2: "bernoulli"}
-    imputer = MIWAEImputer(**NET, likelihood=kinds)
+    imputer = MIWAEImputer(**TINY, likelihood=kinds)
     imputed = imputer.fit_transform(X)
     assert imputed.dtype == dtype
     assert set(imputed[:, 1]) == {2.0, 5.0, 7.5}
@@ -74,14 +74,14 @@ def test_categories_in_arrays(dtype):
     assert set(draws[0][:, 1]) == {2.0, 5.0, 7.5}
     # By name, in a frame of floats.
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    by_name = MIWAEImputer(**NET, likelihood={"b": "categorical", "c": "bernoulli"})
+    by_name = MIWAEImputer(**TINY, likelihood={"b": "categorical", "c": "bernoulli"})
     assert_array_equal(by_name.fit_transform(frame), imputed)
 
 
 def test_a_dict_overrules_the_type(frame):
     names = ["whole", "grade", "number"]
     likelihood = {"grade": "categorical", "whole": "ordinal"}
-    imputer = MIWAEImputer(**NET, likelihood=likelihood).set_output(transform="pandas")
+    imputer = MIWAEImputer(**TINY, likelihood=likelihood).set_output(transform="pandas")
     imputed = imputer.fit_transform(frame[names])
     assert set(imputed["whole"]) <= set(frame["whole"].dropna())
     assert imputer._discrete.unordered == [1]
@@ -155,14 +155,14 @@ def test_sparse_columns_are_filled():
 def test_numbers_that_are_said_to_be_levels(frame):
     """An all-float frame is a matrix, whatever is said of its columns."""
     table = pd.DataFrame({"r": [1.0, 2.0, 5.0, np.nan] * 10, "x": np.arange(40.0)})
-    imputer = MIWAEImputer(**NET, likelihood={"r": "ordinal"})
+    imputer = MIWAEImputer(**TINY, likelihood={"r": "ordinal"})
     imputed = imputer.fit_transform(table)
     assert imputed.dtype == np.float64
     assert_array_equal(imputed, imputer.set_params(likelihood={0: "ordinal"}).fit_transform(table))
     with pytest.raises(ValueError, match="in column 'r', whose categories are"):
         imputer.transform(table + 0.5)
     with pytest.raises(ValueError, match="not be 'bernoulli' for column 'r', which has 3 values"):
-        MIWAEImputer(**NET, likelihood={"r": "bernoulli"}).fit(table)
+        MIWAEImputer(**TINY, likelihood={"r": "bernoulli"}).fit(table)
 
 
 def test_columns_without_values_are_no_categories():
@@ -192,7 +192,7 @@ def test_names_that_are_numbers_come_before_places(mixed):
     table = pd.DataFrame(np.exp(rng.normal(size=(40, 3))), columns=[1, 0, 2])
     if mixed:
         table[2] = rng.choice(list("ab"), 40)
-    imputer = MIWAEImputer(**NET, likelihood={0: "log_normal"}).fit(table)
+    imputer = MIWAEImputer(**TINY, likelihood={0: "log_normal"}).fit(table)
     assert imputer._units.curves.kinds == {1: "log_normal"}
 
 
@@ -205,7 +205,7 @@ def test_names_that_are_numbers_come_before_places(mixed):
 )
 def test_likelihoods_that_say_nothing_clear(likelihood, message, frame):
     with pytest.raises(ValueError, match=message):
-        MIWAEImputer(**NET, likelihood=likelihood).fit(frame)
+        MIWAEImputer(**TINY, likelihood=likelihood).fit(frame)
 
 
 @pytest.mark.parametrize("library", [pd, pl])

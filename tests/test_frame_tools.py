@@ -19,14 +19,14 @@ from gnr_sklearn._columns import read_columns
 from gnr_sklearn.metrics import make_masked_cell_scorer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled
 from gnr_sklearn.plotting import ImputedValuesDisplay, MaskProbabilityDisplay, MissingPatternDisplay
-from tests.contract import TINY_NET
-from tests.mixed_frames import FULL, HOLES, MISSING, NET
+from tests.contract import TINY, TINY_NET
+from tests.mixed_frames import FULL, HOLES, MISSING
 
 mpl.use("Agg")
 
 
 def test_draws_of_a_frame(frame):
-    draws = draw_imputations(MIWAEImputer(**NET), frame, 3, bootstrap=True, random_state=0)
+    draws = draw_imputations(MIWAEImputer(**TINY), frame, 3, bootstrap=True, random_state=0)
     assert draws.shape == (3, *frame.shape)
     for draw in draws:
         assert_array_equal(draw[~MISSING.to_numpy()], HOLES.to_numpy(object)[~MISSING.to_numpy()])
@@ -37,7 +37,7 @@ def test_resamples_keep_rare_categories():
     table = pd.DataFrame({"k": ["a", "b"] * 20, "x": np.arange(40.0)})
     table.loc[0, "k"] = "rare"
     table.loc[::5, "x"] = np.nan
-    draws = draw_imputations(MIWAEImputer(**NET), table, 6, bootstrap=True, random_state=0)
+    draws = draw_imputations(MIWAEImputer(**TINY), table, 6, bootstrap=True, random_state=0)
     assert all(each[0, 0] == "rare" for each in draws)
 
 
@@ -56,7 +56,7 @@ def test_pooled_fits_see_frames(frame, as_container):
 
     table = as_container(frame.drop(columns="number"))
     settings = {"coefficient_variance": lambda model, X, y: (np.ones(2), 1.0), "random_state": 0}
-    fit = fit_pooled(Regression(), MIWAEImputer(**NET), table, target, 2, **settings)
+    fit = fit_pooled(Regression(), MIWAEImputer(**TINY), table, target, 2, **settings)
     assert fit.coef_.estimate.shape == (2,)
     assert type(seen[0]) is type(table)
     assert list(seen[0].columns) == list(table.columns)
@@ -68,11 +68,11 @@ def test_pooled_fits_see_frames(frame, as_container):
         assert seen[0].null_count().sum_horizontal().item() == 0
     # Numbers and flags alone make a least-squares fit as they are.
     plain = frame[["flag", "single", "seen"]]
-    fit = fit_pooled(LinearRegression(), MIWAEImputer(**NET), plain, target, 3, random_state=0)
+    fit = fit_pooled(LinearRegression(), MIWAEImputer(**TINY), plain, target, 3, random_state=0)
     assert (fit.coef_.standard_error > 0).all()
     with pytest.raises(ValueError, match="imputer must return the columns of a data frame with ca"):
         fit_pooled(
-            Regression(), MIWAEImputer(**NET, add_indicator=True), table, target, 2, **settings
+            Regression(), MIWAEImputer(**TINY, add_indicator=True), table, target, 2, **settings
         )
 
 
@@ -89,7 +89,7 @@ def test_pooled_fits_with_a_marker_that_is_a_number():
             return super().fit(X, y)
 
     settings = {"n_draws": 2, "random_state": 0}
-    fit_pooled(Spy(), MIWAEImputer(**NET, missing_values=-999.0), table, target, **settings)
+    fit_pooled(Spy(), MIWAEImputer(**TINY, missing_values=-999.0), table, target, **settings)
     assert min(map(np.min, seen)) > -10
 
 
@@ -97,7 +97,7 @@ def test_pooled_fits_know_the_names_of_columns():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(np.exp(rng.normal(size=(60, 2))), columns=["a", "y0"])
     table.loc[::4, "a"] = np.nan
-    imputer = MIWAEImputer(**NET, likelihood={"a": "log_normal"})
+    imputer = MIWAEImputer(**TINY, likelihood={"a": "log_normal"})
     pooled = fit_pooled(LinearRegression(), imputer, table, table["y0"], 2, random_state=0)
     assert list(pooled.feature_names_) == ["a", "y0"]
 
@@ -110,7 +110,7 @@ def test_pooled_fits_of_frames_whose_names_are_numbers():
         make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough"),
         LinearRegression(),
     )
-    fit = fit_pooled(model, MIWAEImputer(**NET), table, rng.normal(size=60), n_draws=2)
+    fit = fit_pooled(model, MIWAEImputer(**TINY), table, rng.normal(size=60), n_draws=2)
     assert np.isfinite(fit.coef_.estimate).all()
 
 
@@ -118,7 +118,9 @@ def test_pooled_fits_find_a_free_name_for_y():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["y0", "y0_", "x"])
     table.iloc[::5, 0] = np.nan
-    fit = fit_pooled(LinearRegression(), MIWAEImputer(**NET), table, rng.normal(size=60), n_draws=2)
+    fit = fit_pooled(
+        LinearRegression(), MIWAEImputer(**TINY), table, rng.normal(size=60), n_draws=2
+    )
     assert fit.feature_names_.tolist() == ["y0", "y0_", "x"]
 
 
@@ -158,7 +160,7 @@ def test_a_search_over_frames(frame):
     assert scorer(imputer, frame) == pytest.approx(-np.sqrt(errors / n_removed), rel=1e-6)
     table = pl.from_pandas(frame)
     assert scorer(clone(imputer).fit(table), table) == pytest.approx(scorer(imputer, frame))
-    search = GridSearchCV(MIWAEImputer(**NET), {"latent_dim": [1, 2]}, scoring=scorer, cv=2)
+    search = GridSearchCV(MIWAEImputer(**TINY), {"latent_dim": [1, 2]}, scoring=scorer, cv=2)
     search.fit(frame)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     with pytest.raises(ValueError, match="must have the columns of X, and none of its values miss"):

@@ -25,8 +25,8 @@ from gnr_sklearn import (
     MissForestImputer,
     MIWAEImputer,
 )
-from tests.contract import TINY_NET, imputer_id
-from tests.mixed_frames import FULL, HOLES, IMPUTERS, MISSING, NET
+from tests.contract import TINY, TINY_NET, imputer_id
+from tests.mixed_frames import FULL, HOLES, IMPUTERS, MISSING
 
 every_imputer = pytest.mark.parametrize("imputer", IMPUTERS, ids=imputer_id)
 
@@ -163,7 +163,7 @@ def test_in_a_pipeline(frame):
         (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
         (StandardScaler(), make_column_selector(dtype_include="number")),
     )
-    imputer = MIWAEImputer(**NET).set_output(transform="pandas")
+    imputer = MIWAEImputer(**TINY).set_output(transform="pandas")
     target = FULL["number"] > 0
     model = make_pipeline(imputer, encode, LogisticRegression()).fit(frame, target)
     assert model.score(frame, target) > 0.7
@@ -277,7 +277,7 @@ def test_any_pattern_of_holes(data):
     columns["kind"][0] = "p"
     schema = {"kind": pl.String, "number": pl.Float64, "flag": pl.Boolean}
     table = pl.DataFrame(columns, schema=schema)
-    for imputer in (MeanImputer(), MICEImputer(max_iter=2), MIWAEImputer(**NET | {"max_iter": 1})):
+    for imputer in (MeanImputer(), MICEImputer(max_iter=2), MIWAEImputer(**TINY | {"max_iter": 1})):
         fitted = clone(imputer).set_output(transform="polars")
         imputed = fitted.fit_transform(table)
         assert list(imputed.columns) == list(fitted.get_feature_names_out())

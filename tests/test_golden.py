@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from gnr_sklearn import MeanImputer, MFImputer, MICEImputer
 from gnr_sklearn._vae import VAEImputer
-from tests.contract import IMPUTERS, imputer_id, make_data
+from tests.contract import IMPUTERS, SMALL_NET, imputer_id, make_data
 
 PATH = Path(__file__).with_name("golden.json")
 DIGITS = 4
@@ -26,7 +26,7 @@ def imputed_by(imputer):
     table = make_data(30)
     each = clone(imputer)
     if isinstance(each, VAEImputer):
-        each.set_params(max_iter=20)  # enough that what is trained shows
+        each.set_params(max_iter=SMALL_NET["max_iter"])  # enough that what is trained shows
     if "precision" in each.get_params():
         each.set_params(precision="float32")
     if isinstance(getattr(each, "prior", None), DecisionTreeRegressor):

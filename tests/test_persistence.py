@@ -24,15 +24,14 @@ from skorch.callbacks import Callback
 
 from gnr_sklearn import GNRImputer, MeanImputer, MFImputer, MIWAEImputer
 from gnr_sklearn.persistence import TRUSTED_TYPES, dump, load
-from tests.contract import TINY_NET, make_data
-from tests.mixed_frames import HOLES, NET
+from tests.contract import TINY, TINY_NET, make_data
+from tests.mixed_frames import HOLES
 from tests.mixed_frames import IMPUTERS as OF_FRAMES
 
 skops_io = pytest.importorskip("skops.io")
 
 X = make_data()
 SIDE = np.random.default_rng(0).normal(size=(len(X), 2))
-FOREST = {name: value for name, value in TINY_NET.items() if name != "prior"}
 
 
 @pytest.fixture
@@ -68,11 +67,11 @@ def test_files_of_imputers_of_frames(imputer, path):
 @pytest.mark.parametrize(
     ("imputer", "given"),
     [
-        (MIWAEImputer(**NET, likelihood={0: "bounded"}, min_value=-1e9, max_value=1e9), {}),
-        (MIWAEImputer(**NET, scaling="shared", feature_info=np.arange(4.0)[:, np.newaxis]), {}),
+        (MIWAEImputer(**TINY, likelihood={0: "bounded"}, min_value=-1e9, max_value=1e9), {}),
+        (MIWAEImputer(**TINY, scaling="shared", feature_info=np.arange(4.0)[:, np.newaxis]), {}),
         (GNRImputer(**TINY_NET), {"side_info": SIDE}),
         (GNRImputer(**TINY_NET, net_params={"optimizer": torch.optim.AdamW}, verbose=1), {}),
-        (GNRImputer(**FOREST, missing_direction="above"), {}),
+        (GNRImputer(**TINY, missing_direction="above"), {}),
         (MFImputer(method="ips"), {"side_info": SIDE}),
         (MFImputer(method="ips"), {"mar_sample": X[0]}),
     ],
@@ -109,7 +108,7 @@ def test_what_is_not_trusted_is_named_and_not_run(path, tmp_path):
     with pytest.raises(TypeError, match=r"holds (posix|nt)\.system; name them in trusted"):
         load(path)
     # A file in which an altered type would be called.
-    dump(MIWAEImputer(**NET).fit(X), path)
+    dump(MIWAEImputer(**TINY).fit(X), path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     text = parts["schema.json"].decode()
@@ -136,7 +135,7 @@ class Payload:
 
 def test_pickles_in_a_file_are_not_read(path, tmp_path):
     target = tmp_path / "ran"
-    dump(MIWAEImputer(**NET).fit(X), path)
+    dump(MIWAEImputer(**TINY).fit(X), path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     arrays = [name for name in parts if name.endswith(".npy")]
@@ -169,7 +168,7 @@ class OwnCallback(Callback):
 
 
 def test_types_of_ones_own(path):
-    dump(MIWAEImputer(**NET, callbacks=[OwnCallback()]).fit(X), path)
+    dump(MIWAEImputer(**TINY, callbacks=[OwnCallback()]).fit(X), path)
     own = f"{OwnCallback.__module__}.OwnCallback"
     with pytest.raises(TypeError, match="OwnCallback; name them in trusted"):
         load(path)
@@ -208,7 +207,7 @@ def test_another_version_warns(path, monkeypatch):
 
 def test_imputers_hold_nothing_that_was_pickled_by_others():
     """Without weights in a pickle of their own, a pickle of an imputer has no other in it."""
-    state = MIWAEImputer(**NET).fit(X).net_.__getstate__()
+    state = MIWAEImputer(**TINY).fit(X).net_.__getstate__()
     assert not any(isinstance(value, bytes) for value in state.values())
     json.dumps(state["optimizers_"])
 
