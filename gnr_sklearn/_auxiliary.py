@@ -57,7 +57,7 @@ class AuxiliaryVariable:
     def fit(self, values: FloatArray) -> None:
         """Fit the imputer, if there is one, to rows with NaN."""
         if self.imputer is not None:
-            self.imputer.fit(values)
+            self.imputer.fit(values.copy())
 
     def transform(self, values: FloatArray, side: FloatArray, units: Units) -> FloatArray | None:
         """Return u of rows, or None where it has no columns.
@@ -90,7 +90,8 @@ def _prepared(imputer: Any, seed: int) -> Any:
 def _complete(imputer: Any, values: FloatArray) -> FloatArray:
     if not np.isnan(values).any():
         return values
-    completed = np.asarray(imputer.transform(values))
+    # Of a copy: an imputer with copy=False writes into what it is given.
+    completed = np.asarray(imputer.transform(values.copy()))
     if completed.shape != values.shape or not np.isfinite(completed).all():
         raise ValueError(
             "prior must be an imputer that puts finite numbers in place of NaN and returns the "

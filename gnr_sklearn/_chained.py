@@ -33,10 +33,13 @@ MIN_SCALE = 1e-3
 
 FOLDS = 5
 
-# With a smaller share of different rows a table is taken for a bootstrap sample, of which 63% are.
-MIN_SHARE_OF_DIFFERENT = 0.75
+# With a share of different rows between these, none of which comes too often, a table is taken for
+# a bootstrap sample, of which 63% are. Rows of few levels are repeated more often without being
+# copies.
+SHARE_OF_DIFFERENT = (0.45, 0.75)
+MAX_COPIES = 10
 
-# Least probability of a level, which no regression can exclude.
+# Least probability, in all, of levels that a regression excludes.
 MIN_CHANCE = 1e-3
 
 
@@ -257,10 +260,9 @@ class ChainedRegressions:
             prediction = apart.oob_prediction_[original]
             regressor.set_params(oob_score=False).fit(others, target)
         else:
-            folds = (KFold if original is None else GroupKFold)(
-                FOLDS, shuffle=True, random_state=seed
-            )
-            prediction = cross_val_predict(regressor, others, target, groups=original, cv=folds)
+            kind = KFold if original is None else GroupKFold
+            folds = kind(FOLDS, shuffle=True, random_state=seed).split(others, target, original)
+            prediction = cross_val_predict(regressor, others, target, cv=list(folds))
             regressor.fit(others, target)
         return regressor, _bounded(prediction)
 
@@ -311,7 +313,7 @@ class ChainedRegressions:
     def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
         """Return the probabilities of levels that are missing."""
         n_levels = self.discrete.levels[feature]
-        chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE)
+        chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE / n_levels)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
             lost = SelectedGaussian(levels, torch.zeros(1), *self._lost_by(feature))
@@ -331,15 +333,19 @@ class ChainedRegressions:
 
 
 def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] | None:
-    """Return numbers of the different rows of a bootstrap sample; None where few are repeated.
+    """Return numbers of the different rows of a bootstrap sample; None where it looks like none.
 
     Beside a copy of itself in the bag, or in another fold, a row is not out of sample.
     """
     rows = np.hstack([completed, observed])
-    _, first, original = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    _, first, original, copies = np.unique(
+        rows, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
     # Rows of which nothing is known are the same without being copies.
     is_known = np.logical_or.reduce(observed, axis=1)
-    if is_known[first].sum() >= MIN_SHARE_OF_DIFFERENT * is_known.sum():
+    share = is_known[first].sum() / max(is_known.sum(), 1)
+    least, most = SHARE_OF_DIFFERENT
+    if not least <= share < most or copies[is_known[first]].max(initial=0) > MAX_COPIES:
         return None
     # In the order in which they come.
     return np.argsort(np.argsort(first))[original.ravel()]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gnr_sklearn._mechanism import (
     MaskGain,
+    can_be_told,
     choose_sides,
     decide_themselves,
     gain_by_model,
@@ -46,7 +47,7 @@ MIN_ROWS_FOR_ALPHA = 5
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
     """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
-    given = feature_directions(imputer.missing_direction, imputer.n_features_in_, optional=True)
+    given = feature_directions(imputer.missing_direction, imputer._names, unknown=np.nan)
     directions = given[~imputer._is_empty_feature]
     # A feature without missing values tells nothing of how they would be lost.
     directions[~np.isnan(values).any(axis=0)] = 0
@@ -73,14 +74,15 @@ def _chosen_directions(
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
     in_rows = ~np.isnan(rows).all(axis=0)
-    if not in_rows.any():
+    rows, is_told = rows[:, in_rows], is_open[in_rows] & can_be_told(rows[:, in_rows])
+    if not is_told.any():
         return np.where(is_open, 0, directions)
-    rows, is_open = rows[:, in_rows], is_open[in_rows]
+    is_open = is_open[in_rows]
     info = _info_of(imputer, owner[in_rows])
     at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
     # A frame where scikit-learn has been configured so.
     completed = np.asarray(at_random.transform(rows))
-    by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_open), seed)
+    by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_told), seed)
     signs = choose_sides(by_regressions, *of_features)
     if signs.any():
         signs = np.where(is_open, signs, directions[in_rows])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MaskGain",
+    "can_be_told",
     "choose_sides",
     "decide_themselves",
     "predict_masks",
@@ -114,6 +115,15 @@ def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
     return imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing)
 
 
+def can_be_told(values: FloatArray) -> BoolArray:
+    """Tell of which features there is enough to predict a mask by, and another to do it with."""
+    missing = np.isnan(values)
+    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= MIN_OF_EACH
+    # Of values that are all the same there is no estimate but rounding errors.
+    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
+    return says_enough & varies & (values.shape[1] > 1)
+
+
 def predict_masks(
     values: FloatArray, completed: FloatArray, features: NDArray[np.int64], seed: int
 ) -> tuple[MaskGain, FloatArray, FloatArray]:
@@ -134,8 +144,8 @@ def predict_masks(
     completed : ndarray of shape (n_samples, n_features)
         The same rows, completed by something to which no value decides about itself.
     features : ndarray of int
-        Which features to look at; those that are missing or observed hardly ever, or of which all
-        that is observed is the same, are passed over, and where there are many, some are chosen.
+        Which features to look at; those that :func:`can_be_told` says no of are passed over, and
+        where there are many, some are chosen.
     seed : int
         Seed of that choice, and of the folds.
 
@@ -154,12 +164,7 @@ def predict_masks(
     predicted = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
     of_threshold = np.zeros(values.shape[1])
-    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= MIN_OF_EACH
-    # Of values that are all the same there is no estimate but rounding errors.
-    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
-    features = features[(says_enough & varies)[features]]
-    if values.shape[1] == 1:
-        features = features[:0]
+    features = features[can_be_told(values)[features]]
     rng = np.random.RandomState(seed)
     if len(features) > MAX_FEATURES:
         features = rng.choice(features, MAX_FEATURES, replace=False)
@@ -410,7 +415,8 @@ def removal_error(
 ) -> float:
     r"""Mean squared error of values that are removed as values go missing.
 
-    Each observed value of an incomplete feature is removed once, alone, and counts by its odds,
+    Each observed value of an incomplete feature, of 50 of them at most, is removed once, alone, and
+    counts by its odds,
 
     .. math::
 
@@ -440,7 +446,9 @@ def removal_error(
     seen = ~np.isnan(values)
     scale = observed_mean_and_std(values)[1]
     total = weight = 0.0
-    for j in np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0)):
+    features = np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0))
+    # Each is imputed by itself: of those of a wide table, every so many.
+    for j in features[:: -(-len(features) // MAX_FEATURES) or 1]:
         rows = seen[:, j]
         removed = values[rows]
         removed[:, j] = np.nan

@@ -6,16 +6,18 @@ of the GNR paper's eq. 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from gnr_sklearn._columns import Columns, read_columns
 from gnr_sklearn._frames import without_cells
@@ -28,6 +30,7 @@ from gnr_sklearn._validation import (
     check_matrix,
     check_number,
     feature_indices,
+    gives_back_cells,
     is_nan_marker,
     observed_mean_and_std,
     replace_cells,
@@ -54,7 +57,7 @@ _REDUCTIONS: dict[str, Callable[[FloatArray], float]] = {
 class Transformer(Protocol):
     """What a scorer asks of an estimator."""
 
-    def transform(self, X: ArrayLike, /) -> ArrayLike: ...
+    def transform(self, X: ArrayLike, /, **given: ArrayLike) -> ArrayLike: ...
 
 
 def imputation_rmse(
@@ -266,7 +269,9 @@ def make_masked_cell_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y=None) -> float``, picklable; higher is better, and y is ignored.
+        ``scorer(estimator, X, y=None, side_info=None) -> float``, picklable; higher is better, and
+        y is ignored. `side_info` goes to the estimator's ``transform``; a search hands it on where
+        scikit-learn's metadata routing is enabled.
         X is an array or a DataFrame, without infinite values; pandas, and a frame with categories,
         is handed to the estimator as it is, all else as an array. Cells equal to
         ``estimator.missing_values`` (NaN where there is no such attribute, as in a Pipeline) are
@@ -323,18 +328,29 @@ class _MaskedCellScorer:
             f"random_state={self.random_state})"
         )
 
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Ask scikit-learn's metadata routing for the side information of the rows."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="side_info", alias=True)
+        return request
+
     def __call__(
-        self, estimator: Transformer, X: ArrayLike | DataFrameLike, y: object = None
+        self,
+        estimator: Transformer,
+        X: ArrayLike | DataFrameLike,
+        y: object = None,
+        side_info: ArrayLike | None = None,
     ) -> float:
+        given = {} if side_info is None else {"side_info": side_info}
         of_frame = read_columns(X)
         if of_frame is not None and of_frame[0].has_levels:
-            return self._score_frame(estimator, X, *of_frame)
+            return self._score_frame(estimator, X, *of_frame, given)
         values, marker = _mark_missing(estimator, X)
         scale = _positive(observed_mean_and_std(values.astype(np.float64))[1])
         observed = ~np.isnan(values)
         removed = self._removed(values, observed)
         amputed = replace_cells(X, check_matrix(X, "X"), removed, marker)
-        imputed = _impute(estimator, amputed, values, observed & ~removed, scale)
+        imputed = _impute(estimator, amputed, values, observed & ~removed, scale, given)
         return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
 
     def _removed(self, values: FloatArray, observed: BoolArray) -> BoolArray:
@@ -358,6 +374,7 @@ class _MaskedCellScorer:
         X: ArrayLike | DataFrameLike,
         columns: Columns,
         values: FloatArray,
+        given: dict[str, ArrayLike],
     ) -> float:
         marker = getattr(estimator, "missing_values", np.nan)
         if not is_nan_marker(marker):
@@ -368,7 +385,7 @@ class _MaskedCellScorer:
         is_level = np.array([column.categories is not None for column in columns.columns])
         scale = np.where(is_level, 1.0, _positive(observed_mean_and_std(values)[1]))
         removed = self._removed(values, ~np.isnan(values))
-        completed = estimator.transform(without_cells(X, removed))
+        completed = estimator.transform(without_cells(X, removed), **given)
         # A search's part of the rows may lack a category that the imputer knows.
         imputed = columns.extended_by(completed).encode(completed)
         if imputed.shape != values.shape or np.isnan(imputed[removed]).any():
@@ -449,7 +466,8 @@ def _removed_cell_errors(
     X_true: ArrayLike, X_imputed: ArrayLike, mask: ArrayLike, scale: ArrayLike | None
 ) -> FloatArray:
     """Check the arguments, and give the errors of the cells that mask marks, one by one."""
-    truth, imputed = check_matrix(X_true, "X_true"), check_matrix(X_imputed, "X_imputed")
+    truth = check_matrix(X_true, "X_true").astype(np.float64)
+    imputed = check_matrix(X_imputed, "X_imputed").astype(np.float64)
     removed = _check_mask(mask, "mask")
     if not truth.shape == imputed.shape == removed.shape:
         raise ValueError(
@@ -465,8 +483,7 @@ def _removed_cell_errors(
                 f"{np.isnan(array[removed]).sum()} of {removed.sum()} such cells."
             )
     known = ~(removed | np.isnan(truth) | np.isnan(imputed))
-    # Up to rounding, for an imputer that works in float32 changes observed cells that much.
-    agrees = np.isclose(truth, imputed, atol=0.0)
+    agrees = gives_back_cells(imputed, truth)
     if agrees[removed].all() and not agrees[known].all():
         raise ValueError(
             "mask looks inverted: every cell where it is True agrees and others do not, but True "
@@ -528,9 +545,11 @@ def _impute(
     truth: FloatArray,
     observed: BoolArray,
     scale: FloatArray,
+    given: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> FloatArray:
     """Have X imputed, in its own units, where ``truth`` holds the values of its observed cells."""
-    imputed = check_matrix(estimator.transform(X), "estimator.transform(X)")  # type: ignore[arg-type]
+    completed = estimator.transform(X, **given)  # type: ignore[arg-type]
+    imputed = check_matrix(completed, "estimator.transform(X)")
     unchanged = imputed.shape == truth.shape and _agree(imputed, truth, observed, scale)
     if isinstance(estimator, Pipeline) and not unchanged:
         # Steps before the imputer changed the units, and the errors would be in units of theirs.

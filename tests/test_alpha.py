@@ -132,7 +132,7 @@ def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged,
         **TINY_NET,
         alpha="auto",
         mask_model=mask_model,
-        missing_direction=["above", "neither", None],
+        missing_direction=["above", "neither", None] if mask_model == "value" else None,
     )
     signs = np.array([1.0, 0.0, 0.0])
     monkeypatch.setattr("gnr_sklearn.gnr.choose_directions", lambda *args: signs.copy())
@@ -240,3 +240,18 @@ def test_candidates_have_the_levels_of_ratings(monkeypatch):
     bounds = {"min_value": [1.0] * 3, "max_value": [5.0] * 3}
     GNRImputer(**TINY_NET, alpha="auto", mask_model="latent", scaling="ratings", **bounds).fit(X)
     assert levels == [(1.0, 5.0)] * 4
+
+
+def test_removal_error_of_wide_tables_is_that_of_some_columns(monkeypatch):
+    """All candidates are asked about the same ones."""
+    monkeypatch.setattr("gnr_sklearn._mechanism.MAX_FEATURES", 3)
+    values = np.random.RandomState(0).normal(size=(6, 8))
+    values[np.arange(6), np.arange(6)] = np.nan
+    removed = []
+
+    def rule(X, side_info):
+        removed.append(int(np.flatnonzero(np.isnan(X).all(axis=0))[0]))
+        return np.zeros(X.shape)
+
+    removal_error(Known(rule), values, None, np.ones(values.shape))
+    assert removed == [0, 2, 4]

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_array_equal
 from scipy.special import ndtr
 from scipy.stats import norm
+from sklearn import config_context
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
@@ -156,7 +157,7 @@ def test_calibration_is_least_squares_on_predictions_out_of_sample(regressor, mo
     folds = []
 
     def recorded(*args, cv, **kwargs):
-        folds.append((cv.n_splits, cross_val_predict(*args, cv=cv, **kwargs)))
+        folds.append((len(cv), cross_val_predict(*args, cv=cv, **kwargs)))
         return folds[-1][1]
 
     monkeypatch.setattr("gnr_sklearn._chained.cross_val_predict", recorded)
@@ -322,3 +323,46 @@ def test_copies_say_what_the_rows_say():
     once, again = plain.rounds_[0][0], doubled.rounds_[0][0]
     assert again.scale == pytest.approx(once.scale, rel=1e-4)
     assert again.slope == pytest.approx(once.slope, rel=1e-4)
+
+
+def test_rows_of_few_levels_are_not_taken_for_copies():
+    """Jitter that no forest can see, which makes rows different, changes nothing."""
+    rng = np.random.RandomState(0)
+    factor = rng.normal(size=(600, 1))
+    answers = np.clip(np.round(3.0 + 1.2 * factor + 0.5 * rng.normal(size=(600, 3))), 1, 5) - 3.0
+    observed = rng.uniform(size=answers.shape) < 0.7
+    start = np.where(observed, answers, 0.0)
+    scales = [
+        [
+            each.scale
+            for each in ChainedRegressions(regressor, None, 0, n_rounds=1)
+            .fit(rows, observed)
+            .rounds_[0]
+        ]
+        for regressor in (default_forest(), LinearRegression())
+        for rows in (start, start + 1e-7 * rng.normal(size=start.shape))
+    ]
+    np.testing.assert_allclose(scales[::2], scales[1::2], rtol=0.06)
+
+
+def test_copies_are_kept_together_where_metadata_are_routed():
+    complete, observed = correlated_data(60)
+    rows = filled(complete, observed)
+    twice = np.repeat(np.arange(len(rows)), 2)
+    scales = []
+    for is_routed in (False, True):
+        with config_context(enable_metadata_routing=is_routed):
+            regressions = ChainedRegressions(LinearRegression(), None, 0)
+            regressions.fit(rows[twice], observed[twice])
+        scales.append([each.scale for each in regressions.rounds_[-1]])
+    assert scales[0] == scales[1]
+
+
+@pytest.mark.parametrize("n_levels", [2, 300])
+def test_levels_that_are_excluded_keep_little_of_the_probability(n_levels):
+    discrete = DiscreteFeatures(1, {0: n_levels})
+    regressions = ChainedRegressions(default_forest(), None, 0, discrete)
+    (chances,) = regressions._chances(0, np.eye(n_levels)[:1])
+    assert chances.sum() == pytest.approx(1.0)
+    assert (chances > 0).all()
+    assert chances[0] == pytest.approx(0.999, abs=1e-3)

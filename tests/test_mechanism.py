@@ -17,6 +17,7 @@ from gnr_sklearn._mechanism import (
     MIN_STANDARD_ERRORS,
     MaskGain,
     _most_correlated,
+    can_be_told,
     choose_sides,
     decide_themselves,
     gain_by_model,
@@ -432,7 +433,7 @@ def test_gains_are_counted_in_nats_against_the_fraction_missing(mask_model):
     imputer = GNRImputer(
         **QUICK | {"n_imputation_samples": 256, "max_iter": 100, "latent_dim": 1},
         mask_model=mask_model,
-        missing_direction="above",
+        missing_direction="above" if mask_model == "value" else None,
     )
     found = gain_by_model(imputer.fit(X), X)
     scaled = np.where(missing, 0.0, (X - imputer._units.center) / imputer._units.scale)
@@ -568,11 +569,11 @@ def test_rows_in_which_a_column_has_no_value(monkeypatch):
     """By chance, where rows are chosen of many."""
     seen = []
 
-    def recorded(values, *args):
+    def recorded(values):
         seen.append(values)
-        return predict_masks(values, *args)
+        return can_be_told(values)
 
-    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", recorded)
+    monkeypatch.setattr("gnr_sklearn._choices.can_be_told", recorded)
     X = make_data(400)
     X[:, 2] = np.nan
     X[7, 2], X[9, 2] = 1.0, 2.0
@@ -622,3 +623,12 @@ def test_a_feature_that_loses_values_by_chance_beside_others_that_do_not():
     X[:, :2][missing] = np.nan
     imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(X)
     assert imputer.missing_direction_.tolist() == ["above", None, None, None, None]
+
+
+@pytest.mark.parametrize("shape", [(40, 1), (15, 3)], ids=["one column", "few rows"])
+def test_no_model_is_fitted_where_no_mask_can_be_predicted(shape, monkeypatch):
+    monkeypatch.setattr("gnr_sklearn._choices._candidate", fail)
+    X = np.random.RandomState(0).normal(size=shape)
+    X[::4] = np.nan
+    imputer = GNRImputer(**QUICK).fit(X)
+    assert list(imputer.missing_direction_) == [None] * shape[1]

@@ -669,3 +669,15 @@ def test_pandas_na_is_a_marker_like_nan() -> None:
     scorer = make_masked_cell_scorer(0.2)
     expected = scorer(MeanImputer().fit(X), X)
     assert scorer(MeanImputer(missing_values=pd.NA).fit(frame), frame) == expected
+
+
+def test_rounding_of_zero_does_not_make_a_mask_look_inverted() -> None:
+    truth = np.array([[5.0, 0.0], [5.0, 1.0], [5.0, 2.0]])
+    imputed = truth + np.array([[0.0, 1e-17], [0.0, 0.0], [0.0, 0.0]])
+    mask = np.array([[False, False], [True, False], [False, False]])
+    assert imputation_rmse(truth, imputed, mask) == 0.0
+
+
+def test_errors_in_single_precision_do_not_overflow() -> None:
+    truth, imputed = (np.array([[size], [1.0]], dtype=np.float32) for size in (1e20, 3e20))
+    assert imputation_rmse(truth, imputed, [[1], [0]]) == pytest.approx(2e20)

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -30,7 +30,7 @@ from gnr_sklearn import (
 )
 from gnr_sklearn._chained import ChainedRegressions
 from gnr_sklearn.classical import IterativeImputer
-from gnr_sklearn.metrics import imputation_rmse
+from gnr_sklearn.metrics import imputation_rmse, make_masked_cell_scorer
 from tests.contract import QUICK, paper_gnr
 
 
@@ -339,3 +339,46 @@ def test_a_prior_in_other_units_is_refused():
     prior = make_pipeline(StandardScaler(), SimpleImputer())
     with pytest.raises(ValueError, match=r"^prior must be an imputer that returns observed"):
         paper_gnr(**QUICK, prior=prior).fit(100.0 * table() + 1000.0)
+
+
+@pytest.mark.parametrize("prior", [KNNImputer, SimpleImputer])
+def test_priors_that_write_into_what_they_are_given(prior):
+    """What was missing stays missing to the net."""
+    X = table()
+    params = QUICK | {"mask_model": "latent", "max_iter": 20}
+    imputed, scores = [], []
+    for copy in (True, False):
+        imputer = GNRImputer(**params, prior=prior(copy=copy)).fit(X)
+        imputed.append(imputer.transform(X))
+        scores.append(imputer.score(X))
+    assert_array_equal(*imputed)
+    assert scores[0] == scores[1]
+
+
+def test_parameters_of_a_regressor_are_checked_before_training(monkeypatch):
+    monkeypatch.setattr(
+        "gnr_sklearn._deep.DeepImputer._train", lambda *args: pytest.fail("trained")
+    )
+    with pytest.raises(ValueError, match="'alpha' parameter of Ridge must be"):
+        GNRImputer(prior=Ridge(alpha=-1.0)).fit(table())
+
+
+def test_side_information_reaches_the_scorer_of_a_search():
+    X, side = table(90), np.random.RandomState(1).normal(size=(90, 1))
+    with sklearn.config_context(enable_metadata_routing=True):
+        imputer = MIWAEImputer(**QUICK | {"max_iter": 10})
+        imputer.set_fit_request(side_info=True).set_transform_request(side_info=True)
+        search = GridSearchCV(
+            imputer,
+            {"latent_dim": [1, 2]},
+            scoring=make_masked_cell_scorer(),
+            cv=2,
+            error_score="raise",
+        )
+        search.fit(X, side_info=side)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    scorer = make_masked_cell_scorer()
+    best = search.best_estimator_
+    assert scorer(best, X, side_info=side) != scorer(best, X, side_info=side + 1.0)
+    with pytest.raises(ValueError, match="side_info must be given to all methods"):
+        scorer(best, X)
