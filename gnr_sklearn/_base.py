@@ -30,7 +30,7 @@ from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._frames import NAN_BESIDE_MARKER, as_frame, as_native, as_objects
 from gnr_sklearn._sklearn import Interval, MissingValues, StrOptions, fit_context, get_output_config
 from gnr_sklearn._types import BoolArray, FloatArray
-from gnr_sklearn._validation import feature_limits, is_nan_marker, refuse_dates, without_pandas_na
+from gnr_sklearn._validation import feature_limits, gaps_as_nan, is_nan_marker, refuse_dates
 
 __all__ = [
     "BaseImputer",
@@ -270,6 +270,14 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
                 f"{table.numbers.size} values are missing."
             )
         self._refuse_to_keep_empty()
+        if self._is_empty_feature.any() and not self.keep_empty_features:
+            names = [self._names[place] for place in np.flatnonzero(self._is_empty_feature)]
+            warnings.warn(
+                f"Features without any observed value are left out: {names}. They are kept, with 0 "
+                "in place of what is missing, by keep_empty_features=True.",
+                UserWarning,
+                stacklevel=2,
+            )
         self._discrete = self._discrete_features()
         self.indicator_ = self._fit_indicator((~table.observed).any(axis=0))
         if self.indicator_ is not None and table.is_frame and self._other_names is None:
@@ -341,7 +349,9 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         marker = None if self._marker_is_nan else self.missing_values
         if reset:
             asked = self._asked_kinds(self._names)
-            columns = Columns.of_frame(frame, asked, marker, self._unseen_categories)
+            columns = Columns.of_frame(
+                frame, asked, marker, self._unseen_categories, self.keep_empty_features
+            )
             self._refuse_categories(columns)
             self._columns: Columns | None = columns
         assert self._columns is not None
@@ -365,7 +375,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         try:
             matrix = validate_data(
                 self,
-                without_pandas_na(X),
+                gaps_as_nan(X),
                 reset=reset,
                 dtype=(np.float64, np.float32),
                 ensure_all_finite="allow-nan" if self._marker_is_nan else True,
@@ -392,7 +402,9 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             self._columns = None
             if set(asked.values()) - {"number"}:
                 unseen = self._unseen_categories
-                self._columns = Columns.of_array(matrix, observed, asked, unseen, self._names)
+                self._columns = Columns.of_array(
+                    matrix, observed, asked, unseen, self._names, self.keep_empty_features
+                )
         numbers = matrix
         if self._columns is not None:
             numbers = self._columns.encode_array(matrix, observed)
@@ -454,6 +466,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         kept = np.asarray(~self._is_empty_feature | self.keep_empty_features)
         imputed = np.zeros_like(table.numbers)
         imputed[:, ~self._is_empty_feature] = values
+        if self._columns is not None:
+            self._columns.snap(imputed)
         indicators = np.empty((len(imputed), 0))
         if self.indicator_ is not None:
             indicators = self.indicator_.transform(np.where(observed, 0.0, np.nan)).astype(float)
@@ -559,32 +573,44 @@ class BoundedImputer(BaseImputer):
     A subclass calls :meth:`_fit_limits` before it learns, and :meth:`_clip` on all it imputes.
     """
 
-    min_value: float | ArrayLike | None = None
-    max_value: float | ArrayLike | None = None
+    min_value: float | ArrayLike | Mapping[Any, float] | None = None
+    max_value: float | ArrayLike | Mapping[Any, float] | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImputer._parameter_constraints,
-        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
-        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like"],
+        "min_value": [None, Interval(Real, None, None, closed="both"), "array-like", dict],
+        "max_value": [None, Interval(Real, None, None, closed="both"), "array-like", dict],
     }
 
     _parameter_docs: ClassVar[str] = """
-        min_value, max_value : float, array-like of shape (n_features,) or None, default=None
-            Bounds that imputed values are clipped to.
+        min_value, max_value : float, array-like of shape (n_features,), dict or None, default=None
+            Bounds that imputed values are clipped to: of all features, of each, or of those that a
+            dict names or gives the places of, as in ``{"age": 0}``.
         """
 
     def _fit_limits(self) -> None:
         """Check the bounds and keep those of the modelled columns."""
-        lowest, highest = feature_limits(self.min_value, self.max_value, self.n_features_in_)
-        if self._columns is not None and self._columns.from_frame:
-            # What is rounded afterwards stays within them.
-            kinds = np.array([column.kind for column in self._columns.columns])
-            lowest = np.where(kinds == "integer", np.ceil(lowest), lowest)
-            highest = np.where(kinds == "integer", np.floor(highest), highest)
+        lowest, highest = feature_limits(self.min_value, self.max_value, self._names)
+        # What is rounded afterwards stays within them.
+        is_rounded = self._rounded_features()
+        lowest = np.where(is_rounded, np.ceil(lowest), lowest)
+        highest = np.where(is_rounded, np.floor(highest), highest)
+        for feature in np.flatnonzero(lowest > highest):
+            raise ValueError(
+                "min_value and max_value must have a whole number between them where imputed "
+                f"values are rounded, as in column {self._names[feature]!r}, got "
+                f"{self.min_value!r} and {self.max_value!r}."
+            )
         # A code has no size.
         is_discrete = self._discrete.is_discrete
         self._lowest = np.where(is_discrete, -np.inf, lowest[~self._is_empty_feature])
         self._highest = np.where(is_discrete, np.inf, highest[~self._is_empty_feature])
+
+    def _rounded_features(self) -> BoolArray:
+        """Return which features of X hold whole numbers, also where they are imputed."""
+        if self._columns is None or not self._columns.from_frame:
+            return np.zeros(self.n_features_in_, dtype=bool)
+        return np.array([column.kind == "integer" for column in self._columns.columns])
 
     def _clip(self, values: FloatArray) -> FloatArray:
         return np.clip(values, self._lowest, self._highest)

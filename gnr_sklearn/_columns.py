@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,17 +19,22 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 __all__ = [
+    "DISCRETE",
     "KINDS",
     "Column",
     "ColumnKind",
     "Columns",
+    "by_place",
     "distributions_of_columns",
     "read_columns",
 ]
 
-ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical"]
+ColumnKind = Literal["number", "integer", "boolean", "ordinal", "categorical", "empty"]
 
 DISCRETE = ("boolean", "ordinal", "categorical")
+
+# Of many categories an error names the first ones.
+MAX_SHOWN = 20
 
 
 # Names of distributions, and the kinds of columns that they go with.
@@ -45,23 +51,30 @@ def distributions_of_columns(likelihood: Any, names: list[Any]) -> dict[int, str
     """Return what a user says of the distributions of columns, by their places."""
     if not isinstance(likelihood, Mapping):
         return {}
-    given: dict[int, str] = {}
-    for key, name in likelihood.items():
+    given = by_place(likelihood, names, "likelihood")
+    for place, name in given.items():
+        if not isinstance(name, str) or name not in KINDS:
+            raise ValueError(
+                f"likelihood must be one of {', '.join(map(repr, KINDS))} for column "
+                f"{names[place]!r}, got {name!r}."
+            )
+    return given
+
+
+def by_place(given: Mapping[Any, Any], names: list[Any], argument: str) -> dict[int, Any]:
+    """Return what a user says of columns, by their names or places, by their places."""
+    found: dict[int, Any] = {}
+    for key, value in given.items():
         if key in names:
             place = names.index(key)
         elif isinstance(key, numbers.Integral) and 0 <= int(key) < len(names):
             place = int(key)
         else:
-            raise ValueError(f"likelihood must name columns of X or their places, got {key!r}.")
-        if not isinstance(name, str) or name not in KINDS:
-            raise ValueError(
-                f"likelihood must be one of {', '.join(map(repr, KINDS))} for column {key!r}, got "
-                f"{name!r}."
-            )
-        if place in given:
-            raise ValueError(f"likelihood must name each column of X once, got {key!r} again.")
-        given[place] = name
-    return given
+            raise ValueError(f"{argument} must name columns of X or their places, got {key!r}.")
+        if place in found:
+            raise ValueError(f"{argument} must name each column of X once, got {key!r} again.")
+        found[place] = value
+    return found
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,8 @@ class Column:
     ----------
     name : str or int
         Its name, or its place in an array.
-    kind : {"number", "integer", "boolean", "ordinal", "categorical"}
+    kind : {"number", "integer", "boolean", "ordinal", "categorical", "empty"}
+        "empty" is a column without values, which is left out, whatever it holds later.
     categories : tuple or None, default=None
         Its levels, in order; None for numbers. In a table of numbers, k stands for the level k.
     """
@@ -106,18 +120,20 @@ class Column:
             ) from None
         if unseen == "error" and np.isnan(encoded).any():
             new = values[int(np.flatnonzero(np.isnan(encoded))[0])]
+            known = ", ".join(map(repr, self.categories[:MAX_SHOWN]))
+            n_others = len(self.categories) - MAX_SHOWN
+            others = f" and {n_others} others" if n_others > 0 else ""
             raise ValueError(
                 f"X must hold categories of fit only, unless unseen_categories='missing', got "
-                f"{new!r} in column {self.name!r}, whose categories are {list(self.categories)!r}."
+                f"{new!r} in column {self.name!r}, whose categories are [{known}]{others}."
             )
         return encoded
 
     def decode(self, codes: NDArray[Any]) -> list[Any]:
-        """Return the values that numbers stand for; between codes, that of the nearest one."""
+        """Return the values that numbers stand for."""
         if self.categories is None:
             return (np.round(codes) if self.kind == "integer" else codes).tolist()
-        nearest = np.clip(np.round(codes), 0, len(self.categories) - 1)
-        return [self.categories[int(code)] for code in nearest]
+        return [self.categories[int(code)] for code in codes]
 
 
 class Columns:
@@ -149,6 +165,7 @@ class Columns:
         asked: Mapping[int, ColumnKind],
         marker: float | None,
         unseen: Literal["error", "missing"],
+        keep_empty: bool = True,
     ) -> Columns:
         """Learn the columns of a frame.
 
@@ -160,12 +177,18 @@ class Columns:
         marker : float or None
             The number that says what is missing, where NaN and null do not.
         unseen : {"error", "missing"}
+        keep_empty : bool, default=True
+            Whether columns without values have a kind, rather than being "empty".
         """
         columns = []
         for place, name in enumerate(frame.columns):
             series = frame.get_column(name)
             there = observed_in(series, marker)
             kind = asked.get(place) or _kind_by_type(series, there)
+            if kind == "number" and series.dtype.is_integer():
+                kind = "integer"
+            if not (keep_empty or there.any()):
+                kind = "empty"
             values = present_in(series, there).to_list() if kind in DISCRETE else []
             declared = getattr(series.dtype, "categories", None)
             columns.append(_column(name, kind, values, declared))
@@ -179,12 +202,14 @@ class Columns:
         asked: Mapping[int, ColumnKind],
         unseen: Literal["error", "missing"],
         names: Sequence[Any],
+        keep_empty: bool = True,
     ) -> Columns:
         """Learn the columns of an array of numbers."""
-        columns = [
-            _column(name, asked.get(place, "number"), table[observed[:, place], place].tolist())
-            for place, name in enumerate(names)
-        ]
+        columns = []
+        for place, name in enumerate(names):
+            values = table[observed[:, place], place].tolist()
+            kind = asked.get(place, "number") if keep_empty or values else "empty"
+            columns.append(_column(name, kind, values))
         return cls(columns, unseen, from_frame=False)
 
     def encode_frame(
@@ -198,6 +223,8 @@ class Columns:
         for place, (name, column) in enumerate(zip(frame.columns, self.columns, strict=True)):
             series = frame.get_column(name)
             there = observed[:, place] = observed_in(series, marker)
+            if column.kind == "empty":
+                continue
             if series.dtype.is_temporal():
                 raise TypeError(
                     f"X must hold in column {name!r} what it held in fit, got {series.dtype}."
@@ -244,6 +271,13 @@ class Columns:
             there = observed[:, place]
             encoded[there, place] = column.encode(table[there, place].tolist(), self.unseen)
         return encoded
+
+    def snap(self, codes: NDArray[Any]) -> None:
+        """Round numbers to codes of categories, in place: not all imputers know of codes."""
+        for place, column in enumerate(self.columns):
+            if column.categories:
+                largest = len(column.categories) - 1
+                codes[:, place] = np.clip(np.round(codes[:, place]), 0, largest)
 
     def decode_array(
         self, codes: NDArray[Any], table: NDArray[Any], observed: BoolArray
@@ -296,12 +330,14 @@ class Columns:
         return Columns(columns, self.unseen, self.from_frame)
 
 
-def read_columns(X: Any) -> tuple[Columns, FloatArray] | None:
+def read_columns(
+    X: Any, asked: Mapping[int, ColumnKind] = MappingProxyType({})
+) -> tuple[Columns, FloatArray] | None:
     """Return the columns of a data frame with several types, and it as numbers; else None."""
     frame = as_frame(X)
     if frame is None:
         return None
-    columns = Columns.of_frame(frame, {}, None, "missing")
+    columns = Columns.of_frame(frame, asked, None, "missing")
     return columns, columns.encode_frame(frame, None)[0]
 
 
@@ -334,6 +370,8 @@ def _kind_by_type(series: nw.Series[Any], observed: BoolArray) -> ColumnKind:
         # Those of polars serve to save memory as often as to say what comes first.
         is_pandas = series.implementation.is_pandas_like()
         return "ordinal" if is_pandas else "categorical"
+    if not observed.any() and _is_of_objects(series):
+        return "number"
     if dtype in (nw.String, nw.Categorical):
         return "categorical"
     kinds = {_kind_of_value(value) for value in present_in(series, observed).to_list()}
@@ -343,6 +381,11 @@ def _kind_by_type(series: nw.Series[Any], observed: BoolArray) -> ColumnKind:
         "X must hold numbers, true and false, or categories in each column, got "
         f"{dtype} in column {series.name!r}; encode it or leave it out."
     )
+
+
+def _is_of_objects(series: nw.Series[Any]) -> bool:
+    """Return whether a column may hold anything, as those that pandas knows no type of."""
+    return series.implementation.is_pandas_like() and series.to_native().dtype == np.dtype(object)
 
 
 def _kind_of_value(value: Any) -> Any:

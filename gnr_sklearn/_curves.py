@@ -121,7 +121,7 @@ class Curves:
                 )
             wrong, wanted = {
                 "log_normal": (column <= 0, "positive numbers"),
-                "count": (column < 0, "numbers that are not negative"),
+                "count": ((column < 0) | (column % 1 > 0), "whole numbers that are not negative"),
                 "bounded": ((column < low) | (column > high), f"numbers from {low:g} to {high:g}"),
             }[kind]
             if wrong.any():

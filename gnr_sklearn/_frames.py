@@ -27,7 +27,9 @@ __all__ = [
     "without_cells",
 ]
 
-NAN_BESIDE_MARKER = "X must not hold NaN, which is not what missing_values says."
+NAN_BESIDE_MARKER = (
+    "X must not hold NaN where missing_values is another marker: mark what is missing in one way."
+)
 
 
 def as_frame(X: Any, *, of_floats: bool = False) -> nw.DataFrame[Any] | None:
@@ -191,10 +193,18 @@ def _fitting(series: nw.Series[Any], values: list[Any]) -> Any:
     if series.dtype.is_integer():
         return [round(value) for value in values]
     if series.dtype == nw.Boolean:
-        return [bool(value) for value in values]
+        return [bool(value >= 0.5) for value in values]
     if series.dtype.is_float():
         return np.asarray(values, dtype=np.float32 if series.dtype == nw.Float32 else np.float64)
     return values
+
+
+def _limits_of(dtype: Any) -> tuple[int, int]:
+    """Return the least and the largest integer of a type, such as UInt8 or Int128."""
+    n_bits = int("".join(filter(str.isdigit, str(dtype))))
+    if dtype.is_unsigned_integer():
+        return 0, 2**n_bits - 1
+    return -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
 
 
 def _accepting(series: nw.Series[Any], values: Sequence[Any]) -> nw.Series[Any]:
@@ -205,10 +215,9 @@ def _accepting(series: nw.Series[Any], values: Sequence[Any]) -> nw.Series[Any]:
     import narwhals.stable.v2 as nw
 
     if series.dtype.is_integer():
-        # The type's name is that of numpy's.
         for dtype in (series.dtype, nw.Int64()):
-            limits = np.iinfo(str(dtype).lower())
-            if all(limits.min <= round(value) <= limits.max for value in values):
+            least, most = _limits_of(dtype)
+            if all(least <= round(value) <= most for value in values):
                 return series if dtype == series.dtype else series.cast(dtype)
         return series.cast(nw.Float64)
     if series.dtype == nw.Enum and not series.implementation.is_pandas_like():

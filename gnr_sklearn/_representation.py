@@ -15,9 +15,9 @@ from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
 from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._units import SHARED_SCALINGS, Scaling, Units, fit_units
-from gnr_sklearn._validation import check_feature_info
+from gnr_sklearn._validation import check_feature_info, feature_limits
 from gnr_sklearn.nn.categories import DiscreteFeature
 
 __all__ = ["LIKELIHOOD_OF_COLUMNS", "RepresentingImputer"]
@@ -131,11 +131,20 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         kept = np.flatnonzero(~self._is_empty_feature).tolist()
         return {kept.index(j): name for j, name in given.items() if name in CURVED and j in kept}
 
+    def _rounded_features(self) -> BoolArray:
+        is_rounded = super()._rounded_features()
+        given = distributions_of_columns(self.likelihood, self._names)
+        is_rounded[[place for place, name in given.items() if name == "count"]] = True
+        return is_rounded
+
     def _fit_curves(self, values: FloatArray) -> Curves | None:
         kinds = self._curved_features()
         if not kinds:
             return None
-        curves = Curves(kinds, self._lowest, self._highest)
+        # The ends of a curve are the user's, and no whole numbers within them.
+        lowest, highest = feature_limits(self.min_value, self.max_value, self._names)
+        modelled = ~self._is_empty_feature
+        curves = Curves(kinds, lowest[modelled], highest[modelled])
         self._check_curves(curves, values)
         return curves
 

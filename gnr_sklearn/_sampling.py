@@ -342,7 +342,7 @@ class SamplingImputer(RepresentingImputer):
         if len(has_missing):
             generator = torch.Generator(self._device).manual_seed(draw_seed(random_state))
             draws = self._draw(values[has_missing], side[has_missing], n_draws, generator)
-            completed[:, has_missing] = self._finished(draws)
+            completed[:, has_missing] = self._finished(_checked(draws))
         return np.stack([self._assemble(table, draw, as_array=True) for draw in completed])
 
     def _draw(
@@ -390,12 +390,7 @@ class SamplingImputer(RepresentingImputer):
         return z
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        expectations = self._expectations(values, side)
-        if not np.isfinite(expectations).all():
-            raise ValueError(
-                "The net gives values that are not finite, because its training has diverged; fit "
-                "with a lower learning_rate."
-            )
+        expectations = _checked(self._expectations(values, side))
         return self._finished(self._discrete.decide(expectations))
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
@@ -512,3 +507,13 @@ def expectation(log_w: Tensor, quantity: Tensor) -> Tensor:
     # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
     weights = normalized_weights(log_w.double()).unsqueeze(-1)
     return (weights * quantity).sum(0).to(log_w.dtype)
+
+
+def _checked(imputed: FloatArray) -> FloatArray:
+    """Refuse what no imputed value may be."""
+    if not np.isfinite(imputed).all():
+        raise ValueError(
+            "The net gives values that are not finite, because its training has diverged; fit with "
+            "a lower learning_rate."
+        )
+    return imputed

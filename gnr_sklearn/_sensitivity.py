@@ -13,8 +13,9 @@ from sklearn.base import clone
 
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
-    OPTIONAL_DIRECTIONS,
+    DIRECTIONS,
     check_number,
+    copy_of,
     feature_indices,
     gives_back,
     observed_mean_and_std,
@@ -159,11 +160,6 @@ def tilt(
     return step, float(np.mean(np.concatenate(effective))) if effective else np.nan
 
 
-def copy_of(X: Any) -> Any:
-    """Copy X for imputers that may write to what they are given (``copy=False``)."""
-    return X.copy() if hasattr(X, "copy") else X
-
-
 def chosen_columns(features: Any, names: list[str]) -> NDArray[np.intp]:
     """Turn numbers or names of columns into numbers."""
     if not isinstance(features, str) and isinstance(features, Iterable):
@@ -200,7 +196,7 @@ def check_directions(directions: Any, n_features: int) -> list[Any]:
         nested = not isinstance(direction, str) and isinstance(direction, Iterable)
         words = tuple(direction) if nested else (direction,)
         if len(words) != (n_features if nested else 1) or any(
-            word not in (*OPTIONAL_DIRECTIONS, None) for word in words
+            word not in (*DIRECTIONS, None) for word in words
         ):
             raise ValueError(refusal)
         checked.append(words if nested else direction)

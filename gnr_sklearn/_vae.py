@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import EarlyStopping
 from torch import nn
@@ -23,7 +23,13 @@ from gnr_sklearn._deep import EARLY_STOPPING, STEPS_PER_EPOCH
 from gnr_sklearn._sampling import SamplingImputer
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_side_info, column_names, layer_widths
+from gnr_sklearn._validation import (
+    DIRECTION_NAMES,
+    check_side_info,
+    column_names,
+    feature_directions,
+    layer_widths,
+)
 from gnr_sklearn.nn.networks import DecoderName, EncoderName, ObservationScale
 from gnr_sklearn.nn.parallel import Shard
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
@@ -441,6 +447,23 @@ class VAEImputer(SamplingImputer):
         net.set_params(precision=self._choose_precision(net, min(self.batch_size, n_rows)))
         self._auxiliary.fit(self._numeric_view(values)[0])
         return net
+
+    def _named_directions(self, signs: FloatArray) -> NDArray[Any]:
+        """Return "above", "below" or None for each feature of X, of the signs of the modelled."""
+        names = np.full(self.n_features_in_, None, dtype=object)
+        names[~self._is_empty_feature] = [DIRECTION_NAMES[sign] if sign else None for sign in signs]
+        return names
+
+    def _warn_of_unused_direction(self, setting: str) -> None:
+        """Warn where a user says which values go missing, and the model cannot know."""
+        direction = getattr(self, "missing_direction", None)
+        feature_directions(direction, self._names, unknown=0.0)
+        if direction is not None and self._warns:
+            warnings.warn(
+                f"missing_direction={direction!r} has no effect with {setting}.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _warn_of_divergence(self, first_epoch: dict[str, Any], last_epoch: dict[str, Any]) -> None:
         """Warn where training led away from the data."""

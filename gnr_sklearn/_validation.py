@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from gnr_sklearn._columns import read_columns
+from gnr_sklearn._columns import by_place, read_columns
 from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = [
     "DIRECTIONS",
     "DIRECTION_NAMES",
-    "OPTIONAL_DIRECTIONS",
     "DataFrameLike",
     "Features",
     "RandomStateLike",
@@ -32,11 +31,13 @@ __all__ = [
     "check_number",
     "check_side_info",
     "column_names",
+    "copy_of",
     "draw_seed",
     "feature_directions",
     "feature_indices",
     "feature_limits",
     "gives_back",
+    "gives_back_cells",
     "input_names",
     "is_nan_marker",
     "layer_widths",
@@ -49,7 +50,7 @@ __all__ = [
     "replace_cells",
     "seed_random_states",
     "with_nan",
-    "without_pandas_na",
+    "gaps_as_nan",
 ]
 
 # Imputers that work in other units give observed values back up to rounding, of float32 at worst.
@@ -66,8 +67,10 @@ class DataFrameLike(Protocol):
     def iloc(self) -> object: ...
 
 
-def without_pandas_na(X: Any) -> Any:
-    """Put NaN for pandas.NA among objects, where it would reach float() as it is."""
+def gaps_as_nan(X: Any) -> Any:
+    """Put NaN for what is masked, and for pandas.NA among objects, which float() refuses."""
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.filled(X.astype(np.float64) if X.dtype.kind in "biu" else X, np.nan)
     if hasattr(X, "isna") and np.any(X.dtypes == np.dtype(object)):
         return X.mask(X.isna(), np.nan)
     # There is none where pandas has not been imported.
@@ -95,7 +98,7 @@ def check_matrix(X: object, name: str) -> FloatArray:
     refuse_dates(X, name)
     try:
         matrix = check_array(
-            without_pandas_na(X),
+            gaps_as_nan(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
             ensure_2d=False,
@@ -116,10 +119,14 @@ def check_matrix(X: object, name: str) -> FloatArray:
 
 
 def refuse_dates(X: object, name: str) -> None:
-    """Refuse arrays of dates or durations, which would be read as numbers."""
-    dtype = getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        raise TypeError(f"{name} must hold numbers, got {dtype}.")
+    """Refuse arrays and columns of dates or durations, which would be read as numbers."""
+    dtypes = getattr(X, "dtypes", None)
+    for dtype in [getattr(X, "dtype", None)] if dtypes is None else dtypes:
+        is_temporal = getattr(dtype, "is_temporal", bool)  # of polars
+        if getattr(dtype, "kind", None) in ("m", "M") or is_temporal():
+            raise TypeError(
+                f"{name} must hold numbers, such as days since the first, no dates, got {dtype}."
+            )
 
 
 @contextmanager
@@ -226,11 +233,13 @@ def check_side_info(
     if side_info is None:
         return np.empty((n_rows, 0))
     side = _complete_matrix(side_info, "side_info", "(n_samples, n_side_features)")
-    expected = (n_rows, side.shape[1] if n_side_features is None else n_side_features)
-    if side.shape != expected:
+    if len(side) != n_rows:
         raise ValueError(
-            f"side_info must have {n_rows} rows, as X has, and {expected[1]} columns, as in fit, "
-            f"got shape {side.shape}."
+            f"side_info must have {n_rows} rows, one for each row of X, got {len(side)}."
+        )
+    if n_side_features is not None and side.shape[1] != n_side_features:
+        raise ValueError(
+            f"side_info must have {n_side_features} columns, as in fit, got {side.shape[1]}."
         )
     found = column_names(side_info)
     if names is not None and found is not None and found != names:
@@ -255,6 +264,8 @@ def _complete_matrix(
 ) -> FloatArray:
     refuse_dates(given, name)
     with named_in_errors(f"{name} must be a complete numeric {shape} matrix"):
+        if np.ndim(given) == 1:
+            raise ValueError("got one dimension; reshape(-1, 1) makes one column of it")
         return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
 
 
@@ -314,17 +325,27 @@ def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool =
     return estimator
 
 
+def _of_each_feature(given: Any, names: list[Any], argument: str, default: Any) -> Any:
+    """Turn a dict by names or places of features into one entry for each; else nothing changes."""
+    if not isinstance(given, Mapping):
+        return given
+    found = by_place(given, names, argument)
+    return [found.get(place, default) for place in range(len(names))]
+
+
 def feature_limits(
-    min_value: ArrayLike | None, max_value: ArrayLike | None, n_features: int
+    min_value: float | ArrayLike | Mapping[Any, float] | None,
+    max_value: float | ArrayLike | Mapping[Any, float] | None,
+    names: list[Any],
 ) -> tuple[FloatArray, FloatArray]:
     """Turn bounds on imputed values into two numbers for each feature.
 
     Parameters
     ----------
-    min_value, max_value : float, array-like of shape (n_features,) or None
+    min_value, max_value : float, array-like of shape (n_features,), dict or None
         The bounds as the user gave them; None for no bound.
-    n_features : int
-        Number of features.
+    names : list
+        Names of the features, or their places.
 
     Returns
     -------
@@ -336,12 +357,13 @@ def feature_limits(
         If there is neither one bound nor one for each feature, they cross, or one is NaN or
         leaves nothing finite.
     """
-    limits = []
+    limits, n_features = [], len(names)
     for name, limit, unlimited in (
         ("min_value", min_value, -np.inf),
         ("max_value", max_value, np.inf),
     ):
-        array = np.asarray(unlimited if limit is None else limit)
+        of_each = _of_each_feature(limit, names, name, unlimited)
+        array = np.asarray(unlimited if of_each is None else of_each)
         if (
             array.dtype.kind not in "biuf"
             or array.shape not in {(), (n_features,)}
@@ -349,8 +371,9 @@ def feature_limits(
             or (array == -unlimited).any()
         ):
             raise ValueError(
-                f"{name} must be None, a number, or an array of {n_features} numbers (one "
-                f"for each feature), without NaN and not {-unlimited}, got {limit!r}."
+                f"{name} must be None, a number, {n_features} of them, one for each feature, or a "
+                f"dict by names or places of features; {unlimited} is no bound, and NaN and "
+                f"{-unlimited} are none; got {limit!r}."
             )
         limits.append(np.broadcast_to(array.astype(np.float64), n_features))
     if (limits[0] > limits[1]).any():
@@ -360,44 +383,44 @@ def feature_limits(
     return limits[0], limits[1]
 
 
-DIRECTIONS = {"above": 1.0, "below": -1.0}
-OPTIONAL_DIRECTIONS = DIRECTIONS | {"neither": 0.0}
-DIRECTION_NAMES = {sign: name for name, sign in OPTIONAL_DIRECTIONS.items()}
+DIRECTIONS = {"above": 1.0, "below": -1.0, "neither": 0.0}
+DIRECTION_NAMES = {sign: name for name, sign in DIRECTIONS.items()}
 
 
 def feature_directions(
-    missing_direction: str | Sequence[str | None] | None, n_features: int, *, optional: bool = False
+    missing_direction: str | Sequence[str | None] | Mapping[Any, str | None] | None,
+    names: list[Any],
+    unknown: float,
 ) -> FloatArray:
-    """Turn ``missing_direction`` into 1 for "above" and -1 for "below" of each feature.
+    """Turn ``missing_direction`` into 1 for "above", -1 for "below" and 0 for "neither".
 
     Parameters
     ----------
-    missing_direction : {"above", "below", "neither"}, None, or sequence of them
+    missing_direction : {"above", "below", "neither"}, None, or sequence or dict of them
         As the user gave it.
-    n_features : int
-        Number of features.
-    optional : bool, default=False
-        Whether there need not be a direction: "neither" becomes 0. None, for what is not known,
-        becomes NaN.
+    names : list
+        Names of the features, or their places.
+    unknown : float
+        What becomes of None, and of features that a dict does not name.
 
     Raises
     ------
     ValueError
         If there is neither one direction nor one for each feature, or one is not allowed.
     """
-    given = np.asarray(missing_direction, dtype=object)
-    allowed: dict[Any, float] = dict(DIRECTIONS)
-    if optional:
-        allowed = {**OPTIONAL_DIRECTIONS, None: np.nan}
+    n_features = len(names)
+    of_each = _of_each_feature(missing_direction, names, "missing_direction", None)
+    given = np.asarray(of_each, dtype=object)
+    allowed: dict[Any, float] = {**DIRECTIONS, None: unknown}
     if (
         given.shape not in {(), (n_features,)}
         or not all(direction is None or isinstance(direction, str) for direction in given.ravel())
         or not set(given.ravel()) <= set(allowed)
     ):
-        names = ", ".join(map(repr, allowed))
         raise ValueError(
-            f"missing_direction must be {names} or {n_features} of them, one for each feature, "
-            f"got {missing_direction!r}."
+            f"missing_direction must be {', '.join(map(repr, allowed))}, {n_features} of them, one "
+            "for each feature, or a dict of them by names or places of features, got "
+            f"{missing_direction!r}."
         )
     signs = [allowed[direction] for direction in np.broadcast_to(given, n_features)]
     return np.array(signs, dtype=np.float64)
@@ -444,8 +467,18 @@ def observed_mean_and_std(
 
 def gives_back(completed: FloatArray, values: FloatArray) -> bool:
     """Tell whether completed data hold what is observed of values, up to rounding."""
+    return bool((gives_back_cells(completed, values) | np.isnan(values)).all())
+
+
+def gives_back_cells(completed: FloatArray, values: FloatArray) -> BoolArray:
+    """Tell which of the observed cells of values are held by completed data, up to rounding."""
     limit = ROUNDING * (np.abs(values) + observed_mean_and_std(values)[1])
-    return not (np.abs(completed - values) > limit).any()
+    return np.abs(completed - values) <= limit
+
+
+def copy_of(X: Any) -> Any:
+    """Copy X for imputers that may write to what they are given (``copy=False``)."""
+    return X.copy() if hasattr(X, "copy") else X
 
 
 def replace_cells(
@@ -456,7 +489,7 @@ def replace_cells(
 ) -> FloatArray | DataFrameLike:
     """Copy X, whose numbers are ``values``, with ``value`` in ``cells``; pandas stays pandas."""
     if hasattr(X, "iloc"):
-        frame = without_pandas_na(X)
+        frame = gaps_as_nan(X)
         return frame.astype(values.dtype).mask(cells, value)
     replaced = values.copy()
     replaced[cells] = value

@@ -340,10 +340,11 @@ class MFImputer(BoundedImputer):
         main[:, 0] = residual[:, 0] = 0.0
         items = Factors(main, residual)
         users = self._solver.solve(ratings, items, learn=True)
+        of_items = ratings.transposed
         before = predicted(users.main, items.main)
         best, since_best = np.inf, 0
         for sweep in range(1, self.max_iter + 1):
-            items = self._solver.solve(ratings.transposed, users, learn=True)
+            items = self._solver.solve(of_items, users, learn=True)
             users = self._solver.solve(ratings, items, learn=True)
             after = predicted(users.main, items.main)
             change = float(np.sqrt(np.mean((after - before) ** 2)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,7 @@ from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTION_NAMES, OPTIONAL_DIRECTIONS
+from gnr_sklearn._validation import DIRECTIONS
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -34,6 +34,7 @@ ROWS_FOR_REGRESSIONS = 10_000
 # with the number of columns and not with its square.
 MAX_PREDICTORS = 20
 MIN_ROWS_FOR_FORESTS = 2000
+ROWS_OF_A_LEAF = 20
 
 # The log-odds of ceilings are taken to differ between features by some 0.2.
 CEILING_PRECISION = 20.0
@@ -134,18 +135,19 @@ class GNRImputer(VAEImputer):
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
-    500 at most, each observed value is removed once, and counts by the odds :math:`P(m_j = 0 \mid
-    \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives it. So weighted, errors of
-    observed values estimate those of the missing ones, if that model is right and no value is sure
-    to be lost.
+    500 at most, each observed value (of 50 features at most) is removed once, and counts by the
+    odds :math:`P(m_j = 0 \mid \cdot) / P(m_j = 1 \mid \cdot)` that the model with alpha = 1 gives
+    it. So weighted, errors of observed values estimate those of the missing ones, if that model is
+    right and no value is sure to be lost.
 
     **Regressions.** With ``prior="forest"`` what is imputed is the mean of two estimates: the one
     above, and that of chained random forests which start from it. There, :math:`u_j` is normal
     around :math:`\beta_0 + \beta_1 g_j(u_{-j})`, with a forest g that is fitted to rows with
     expectations in place of what is missing, and is lost by the same process. Its predictions of
     observed values are out of bag. The latent variable extrapolates, where trees cannot; trees
-    find what a smooth function of z does not. They are fitted to 10,000 rows at most; of tables of
-    more than 20 columns to fewer, in proportion, down to 2000.
+    find what a smooth function of z does not. They are fitted to 10,000 rows at most, and have 500
+    leaves at most; of tables of more than 20 columns both are fewer, in proportion, down to 2000
+    and 100.
 
     **Auxiliary variables.** With side information, or a `prior` that completes rows, the decoders
     also see a variable that is known of each row. Features that are part of it, and their
@@ -197,7 +199,12 @@ class GNRImputer(VAEImputer):
 
     alpha: float | Literal["auto"] = 1.0
     mask_model: Literal["value", "latent"] = "value"
-    missing_direction: Literal["above", "below", "neither"] | Sequence[str | None] | None = None
+    missing_direction: (
+        Literal["above", "below", "neither"]
+        | Sequence[str | None]
+        | Mapping[Any, str | None]
+        | None
+    ) = None
     prior: Any = "forest"
     decoder: DecoderName = "curved"
     observation_scale: ObservationScale = "feature"
@@ -210,7 +217,7 @@ class GNRImputer(VAEImputer):
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mask_model": [StrOptions({"value", "latent"})],
-        "missing_direction": [StrOptions(set(OPTIONAL_DIRECTIONS)), "array-like", None],
+        "missing_direction": [StrOptions(set(DIRECTIONS)), "array-like", dict, None],
         "prior": [
             StrOptions({"forest", "low_sparsity"}),
             HasMethods(["fit", "predict", "get_params"]),
@@ -231,11 +238,13 @@ class GNRImputer(VAEImputer):
             What the mask depends on: each value itself, or the latent variable, which a mask
             decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
             sees the mask too.
-        missing_direction : {"above", "below", "neither"}, None or sequence of them, default=None
-            Which values go missing: large ("above") or small ("below"), for all features or one
-            entry each. "neither" says that a feature's values have nothing to do with its being
-            missing; None leaves it to be chosen from the data (see Notes). Used with
-            ``mask_model="value"`` only; entries for features without missing values are ignored.
+        missing_direction : {"above", "below", "neither"}, None, sequence or dict, default=None
+            Which values go missing: large ("above") or small ("below"), for all features, one
+            entry each, or a dict by names or places of features, as in ``{"income": "above"}``.
+            "neither" says that a feature's values have nothing to do with its being missing; None,
+            and a feature that the dict leaves out, is left to be chosen from the data (see Notes).
+            Used with ``mask_model="value"`` only; entries for features without missing values are
+            ignored.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature: chained regressions that
             share in what is imputed (see Notes). A forest sees the 20 other columns that correlate
@@ -313,9 +322,14 @@ class GNRImputer(VAEImputer):
             raise TypeError(
                 f"prior must be an instance of a regressor or an imputer, got {self.prior!r}."
             )
+        if hasattr(self.prior, "_validate_params"):
+            # Before the training that comes before it is fitted.
+            self.prior._validate_params()
         self.prior_: Any = None
         self._reservoir: Reservoir | None = None
-        if self.mask_model == "value":
+        if self.mask_model == "latent":
+            self._warn_of_unused_direction('mask_model="latent"')
+        else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
             self._directions = choose_directions(self, values, seed)
@@ -331,6 +345,7 @@ class GNRImputer(VAEImputer):
         if self.prior == "forest":
             most_predictors = MAX_PREDICTORS
             most_rows = _rows_for_forests(values.shape[1])
+            regressor.set_params(max_leaf_nodes=most_rows // ROWS_OF_A_LEAF)
         # Of all calls of partial_fit; where nothing was kept, of this one.
         kept = self._reservoir or Reservoir(ROWS_FOR_REGRESSIONS)
         self._reservoir = kept.updated_with((values, side), seed)
@@ -383,34 +398,38 @@ class GNRImputer(VAEImputer):
             of_all = np.full(self.n_features_in_, np.nan)
             of_all[modelled] = of_modelled
             setattr(self, name, of_all)
-        self.missing_direction_ = np.full(self.n_features_in_, None, dtype=object)
-        names = [DIRECTION_NAMES[sign] if sign else None for sign in self._directions]
-        self.missing_direction_[modelled] = names
+        self.missing_direction_ = self._named_directions(self._directions)
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
         by_z, in_net_units = self._expectations_in_both_units(values, side)
         if not isinstance(self.prior_, ChainedRegressions):
             return by_z
-        return 0.5 * (by_z + self._chained(values, in_net_units, self.prior_))
+        return 0.5 * (by_z + self._chained(values, by_z, in_net_units, self.prior_))
 
     def _chained(
-        self, values: FloatArray, by_z: FloatArray, regressions: ChainedRegressions
+        self,
+        values: FloatArray,
+        by_z: FloatArray,
+        in_net_units: FloatArray,
+        regressions: ChainedRegressions,
     ) -> FloatArray:
-        """Return what regressions make of the wide form that z completes, in units of the net."""
+        """Return what regressions make of the wide form that z completes, given in both units."""
         chained = np.empty_like(by_z)
         numbers = self._discrete.numbers
         curved = np.isin(numbers, self._units.curved)
         for chunk in gen_batches(len(values), COMPLETED_ROWS):
             missing = np.isnan(values[chunk])
-            completed = self._completed_for_net(values[chunk], by_z[chunk])
+            completed = self._completed_for_net(values[chunk], in_net_units[chunk])
             imputed, lost = regressions.impute(completed, ~missing)
             in_data_units = self._wide_in_data_units(imputed)
             for place in np.flatnonzero(curved):
+                # On a curve, the expectation in units of the data is not that of the net's.
                 feature = numbers[place]
+                expected = by_z[chunk][missing[:, feature], place]
                 if feature in lost:
                     units = self._units.select(np.array([feature]))
-                    of_missing = units.expectation(lost[feature])[:, 0]
-                    in_data_units[missing[:, feature], place] = of_missing
+                    expected = units.expectation(lost[feature])[:, 0]
+                in_data_units[missing[:, feature], place] = expected
             chained[chunk] = self._within_bounds(in_data_units)
         return chained
 
@@ -420,7 +439,7 @@ class GNRImputer(VAEImputer):
         if not isinstance(self.prior_, ChainedRegressions):
             return draws
         by_z, in_net_units = self._expectations_in_both_units(values, side)
-        chained = self._chained(values, in_net_units, self.prior_)
+        chained = self._chained(values, by_z, in_net_units, self.prior_)
         numbers, curves = self._discrete.numbers, self._units.curves
         # In what numbers are moved: on their curves, so that they stay where these are.
         straight = draws.copy()
@@ -432,6 +451,8 @@ class GNRImputer(VAEImputer):
         missing = np.isnan(values)
         straight += np.where(missing, table[1] - table[0], 0.0)
         adjusted = self._clip(straight if curves is None else curves.inverse_transform(straight))
+        if self._units.rating_range is not None:
+            adjusted = np.clip(adjusted, *self._units.rating_range)
         for feature in self._discrete.levels:
             # Drawn by z or by the regressions, each with a chance of one half, levels have the
             # average of both probabilities.

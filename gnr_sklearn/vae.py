@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from torch import nn
 
 from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
@@ -15,6 +16,7 @@ from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, feature_directions
 from gnr_sklearn.nn.models import MIWAE
+from gnr_sklearn.nn.processes import MissingProcess
 from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
 
 __all__ = ["MIWAEImputer", "NotMIWAEImputer", "PSMVAEImputer"]
@@ -110,14 +112,19 @@ class _SelectionImputer(VAEImputer):
     missing_process: Literal["self_masking", "self_masking_known", "linear", "nonlinear"] = (
         "self_masking"
     )
-    missing_direction: Literal["above", "below"] | Sequence[str] = "above"
+    missing_direction: (
+        Literal["above", "below", "neither"]
+        | Sequence[str | None]
+        | Mapping[Any, str | None]
+        | None
+    ) = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
         "missing_process": [
             StrOptions({"self_masking", "self_masking_known", "linear", "nonlinear"})
         ],
-        "missing_direction": [StrOptions(set(DIRECTIONS)), "array-like"],
+        "missing_direction": [StrOptions(set(DIRECTIONS)), "array-like", dict, None],
     }
 
     _parameter_docs: ClassVar[str] = """
@@ -128,10 +135,18 @@ default="self_masking"
             values of the row, through an affine map or a network with one hidden layer, of the
             first width in `hidden_dims`. The more a process can say, the less the data tell
             whether it is right: where a direction is known, say so.
-        missing_direction : {"above", "below"} or sequence of them, default="above"
-            Whether large or small values go missing, for all features or for each one. Used
-            by "self_masking_known" only; what it says of features that are always observed
-            does no harm.
+        missing_direction : {"above", "below", "neither"}, None, sequence or dict, default=None
+            Whether large or small values go missing, or neither rather than the other, for all
+            features, for each one, or by names or places of features, as in
+            ``{"income": "above"}``. Used with "self_masking_known" only, where None is "above", as
+            it is for features that a dict leaves out. Entries for features without missing values
+            are ignored: nothing is learned of how these would be lost.
+        """
+
+    _attribute_docs: ClassVar[str] = """
+        missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object, or None
+            "above", "below", or None for features without missing values and of neither side. None
+            without ``missing_process="self_masking_known"``.
         """
 
     _samples_values: ClassVar[bool] = True
@@ -139,15 +154,31 @@ default="self_masking"
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         return {
             "missing_process": self.missing_process,
-            "missing_direction": self._direction.tolist(),
+            "missing_direction": self._signs(values).tolist(),
             "shared_process": self._shares_scale,
         }
 
-    @property
-    def _direction(self) -> FloatArray:
-        """Check the directions and return those of the modelled columns as 1 and -1."""
-        signs = feature_directions(self.missing_direction, self.n_features_in_)
-        return signs[~self._is_empty_feature]
+    def _before_training(self, values: FloatArray, seed: int) -> None:
+        if self.missing_process != "self_masking_known":
+            self._warn_of_unused_direction(f"missing_process={self.missing_process!r}")
+
+    def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
+        self.missing_direction_ = None
+        if self.missing_process == "self_masking_known":
+            parts = self._module.modules()
+            process = next(part for part in parts if isinstance(part, MissingProcess))
+            self.missing_direction_ = self._named_directions(process.direction.cpu().numpy())
+
+    def _signs(self, values: FloatArray) -> FloatArray:
+        """Check the directions and return those of the modelled columns as 1, -1 and 0."""
+        given = feature_directions(self.missing_direction, self._names, unknown=1.0)
+        signs = given[~self._is_empty_feature]
+        if self.missing_process != "self_masking_known":
+            signs[:] = 1.0
+        if not self._shares_scale:
+            # All that could be learned is that they are observed where they have been observed.
+            signs[~np.isnan(values).any(axis=0)] = 0.0
+        return signs
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -6,13 +6,16 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
+from datetime import date
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 from numpy.testing import assert_array_equal
@@ -20,7 +23,7 @@ from numpy.testing import assert_array_equal
 import gnr_sklearn
 from gnr_sklearn._base import BaseImputer, BoundedImputer, MixedImputer
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
-from gnr_sklearn._validation import draw_seed, feature_limits
+from gnr_sklearn._validation import check_side_info, draw_seed, feature_limits
 
 PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]
 PUBLIC_IMPUTERS = [
@@ -561,10 +564,12 @@ def test_draw_seed_from_none_varies_and_leaves_the_global_state_alone():
         ([0, 1, 2], None, [0.0, 1.0, 2.0], [np.inf] * 3),
         (-np.inf, np.array([3, 4, np.inf]), [-np.inf] * 3, [3.0, 4.0, np.inf]),
         (2.0, (2, 3, 4), [2.0] * 3, [2.0, 3.0, 4.0]),
+        ({"b": 1}, {2: 3, "a": 2}, [-np.inf, 1.0, -np.inf], [2.0, np.inf, 3.0]),
+        ({}, {}, [-np.inf] * 3, [np.inf] * 3),
     ],
 )
 def test_feature_limits(min_value, max_value, lowest, highest):
-    limits = feature_limits(min_value, max_value, 3)
+    limits = feature_limits(min_value, max_value, ["a", "b", "c"])
     for limit, expected in zip(limits, (lowest, highest), strict=True):
         assert limit.dtype == np.float64
         assert_array_equal(limit, expected)
@@ -573,11 +578,15 @@ def test_feature_limits(min_value, max_value, lowest, highest):
 @pytest.mark.parametrize(
     ("min_value", "max_value", "message"),
     [
-        ([0, 1], None, "min_value must be .*an array of 3 numbers"),
-        (None, np.zeros((3, 1)), "max_value must be .*an array of 3 numbers"),
-        (None, [], "max_value must be .*an array of 3 numbers"),
-        (np.nan, None, "min_value must be .*without NaN"),
-        (None, [1, np.nan, 2], "max_value must be .*without NaN"),
+        ([0, 1], None, "min_value must be .*, a number, 3 of them"),
+        (None, np.zeros((3, 1)), "max_value must be .*, a number, 3 of them"),
+        (None, [], "max_value must be .*, a number, 3 of them"),
+        (np.nan, None, "min_value must be .* NaN and inf are none; got nan"),
+        (None, [1, np.nan, 2], "max_value must be .* NaN and -inf are none"),
+        ({"d": 0}, None, "min_value must name columns of X or their places, got 'd'"),
+        ({3: 0}, None, "min_value must name columns of X or their places, got 3"),
+        (None, {"a": 0, 0: 1}, "max_value must name each column of X once, got 0 again"),
+        (None, {"a": "b"}, "max_value must be"),
         (1, 0, "min_value must not exceed max_value, got 1 and 0"),
         ([0, 5, 0], 4, "min_value must not exceed max_value"),
         # Nothing finite is left to impute.
@@ -588,7 +597,7 @@ def test_feature_limits(min_value, max_value, lowest, highest):
 )
 def test_feature_limits_errors(min_value, max_value, message):
     with pytest.raises(ValueError, match=message):
-        feature_limits(min_value, max_value, 3)
+        feature_limits(min_value, max_value, ["a", "b", "c"])
 
 
 # The package
@@ -630,7 +639,7 @@ def test_unknown_names_raise_attribute_error():
 @pytest.mark.parametrize("kind", ["M8[s]", "m8[s]"])
 def test_dates_are_no_numbers(kind):
     X = np.array([[1, 2], [3, 4]]).astype(kind)
-    with pytest.raises(TypeError, match=r"^X must hold numbers, got"):
+    with pytest.raises(TypeError, match=r"^X must hold numbers, .* no dates, got"):
         ToyImputer().fit(X)
 
 
@@ -641,7 +650,7 @@ def test_markers_that_no_data_can_hold(marker):
 
 
 def test_nan_beside_a_marker():
-    with pytest.raises(ValueError, match=r"^X must not hold NaN, which is not what"):
+    with pytest.raises(ValueError, match=r"^X must not hold NaN where missing_values is another"):
         ToyImputer(missing_values=-9).fit([[1.0, np.nan], [-9, 2.0]])
 
 
@@ -653,3 +662,39 @@ def test_seeds_that_are_none(random_state, error):
     with pytest.raises(error, match=r"^random_state must"):
         draw_seed(random_state)
     assert 0 <= draw_seed(np.random.default_rng(0)) < 2**31
+
+
+# Input of other kinds
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.array([[1, 2], [3, 400], [5, 6]], mask=[[0, 0], [0, 1], [0, 0]])
+    expected = [[1, 2], [3, 4], [5, 6]]
+    assert_array_equal(gnr_sklearn.MeanImputer().fit_transform(masked), expected)
+    imputed = gnr_sklearn.MeanImputer().fit_transform(masked.astype(np.float32))
+    assert imputed.dtype == np.float32
+    assert_array_equal(imputed, expected)
+    assert masked.mask.sum() == 1
+
+
+@pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+def test_dates_are_no_side_information(library):
+    """Also beside numbers."""
+    dates = [date(2026, 1, day) for day in (1, 2, 3)]
+    when = pd.DataFrame({"when": pd.to_datetime(dates), "number": [1.0, 2.0, 3.0]})
+    if library is pl:
+        when = pl.DataFrame({"when": dates, "number": [1.0, 2.0, 3.0]})
+    with pytest.raises(
+        TypeError, match="side_info must hold numbers, such as days since the first"
+    ):
+        check_side_info(when, 3)
+
+
+def test_the_warning_about_features_without_values_names_them():
+    X = np.array([[1.0, np.nan], [2.0, np.nan]])
+    imputer = gnr_sklearn.MeanImputer()
+    with pytest.warns(UserWarning, match=r"are left out: \[1\]\. .* keep_empty_features=True"):
+        imputer.fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        imputer.set_params(keep_empty_features=True).fit(X)

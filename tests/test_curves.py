@@ -117,7 +117,7 @@ def test_bounded_values_stay_between_their_bounds():
     ("likelihood", "message"),
     [
         ("log_normal", "X must hold positive numbers in column 'b', .* 'log_normal', got -1"),
-        ("count", "X must hold numbers that are not negative in column 'b', .* got -1"),
+        ("count", "X must hold whole numbers that are not negative in column 'b', .* got -1"),
         ("bounded", "likelihood must not be 'bounded' for column 'b' unless min_value and max_v"),
     ],
 )
@@ -151,3 +151,30 @@ def test_what_is_imputed_on_a_curve_is_the_mean_of_its_draws(prior):
     imputed = imputer.fit_transform(X)[lost, 0]
     draws = imputer.sample(X, 400, random_state=0)[:, lost, 0]
     assert imputed.mean() == pytest.approx(draws.mean(), rel=0.04 if prior is None else 0.15)
+
+
+def test_a_curve_without_a_regression_has_its_expectation():
+    """Of one column nothing else is known: the forest, which there is none of, has no say."""
+    X = np.exp(np.random.RandomState(0).normal(size=(120, 1)))
+    X[::3] = np.nan
+    net = TINY_NET | {"max_iter": 60, "missing_direction": "neither"}
+    alone, beside = (
+        GNRImputer(**net | {"prior": prior}, likelihood={0: "log_normal"}).fit(X)
+        for prior in (None, "forest")
+    )
+    assert_allclose(beside.transform(X), alone.transform(X), rtol=1e-6)
+    draws = (each.sample(X, 4, random_state=0) for each in (alone, beside))
+    assert_allclose(*draws, rtol=1e-6)
+
+
+def test_counts_stay_within_bounds_when_they_are_rounded():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.poisson(2.0, size=80), rng.normal(size=80)]).astype(float)
+    X[X[:, 0] > 2, 0] = np.nan
+    imputer = MIWAEImputer(**NET, likelihood={0: "count"}, max_value={0: 2.6}, min_value={0: 1.7})
+    assert np.unique(imputer.fit_transform(X)[np.isnan(X[:, 0]), 0]) == [2.0]
+    with pytest.raises(ValueError, match=r"must have a whole number between them .* column 0, got"):
+        imputer.set_params(max_value={0: 1.9}).fit(X)
+    X[0, 0] = 0.5
+    with pytest.raises(ValueError, match=r"X must hold whole numbers .* got 0\.5"):
+        imputer.set_params(max_value=None).fit(X)

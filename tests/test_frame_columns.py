@@ -230,3 +230,74 @@ def test_half_precision_and_large_whole_numbers():
 def test_lazy_frames_are_refused():
     with pytest.raises(TypeError, match=r"^X must be a data frame in memory, got a LazyFrame"):
         MeanImputer().fit(pl.LazyFrame({"a": [1.0]}))
+
+
+def test_true_and_false_as_numbers_are_the_nearer_one():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": pd.array(rng.uniform(size=60) < 0.2, dtype="boolean")})
+    frame["b"] = rng.normal(size=60)
+    holes = frame.mask(pd.DataFrame({"a": np.arange(60) % 5 == 0, "b": False}, index=frame.index))
+    imputer = MIWAEImputer(**TINY, likelihood={"a": "gaussian"})
+    imputed = imputer.fit_transform(holes)[:, 0]
+    assert ((imputed[::5] > 0) & (imputed[::5] < 0.5)).any()
+    in_frame = imputer.set_output(transform="pandas").transform(holes)["a"]
+    assert_array_equal(in_frame.astype(float), imputed >= 0.5)
+
+
+@pytest.mark.parametrize("imputer", [GAINImputer(max_iter=5, random_state=0), MFImputer()], ids=str)
+def test_true_and_false_are_imputed_in_arrays_as_in_frames(imputer):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.uniform(size=(40, 3)) < 0.6, columns=list("abc")).astype("boolean")
+    frame = frame.mask(rng.uniform(size=frame.shape) < 0.2)
+    imputed = clone(imputer).fit_transform(frame)
+    assert np.isin(imputed, (0.0, 1.0)).all()
+    in_frame = clone(imputer).set_output(transform="pandas").fit_transform(frame)
+    assert_array_equal(in_frame.astype(float), imputed)
+
+
+@pytest.mark.parametrize("later", [[1.0, 2.0, 3.0], ["u", "v", "w"], [True, False, True]], ids=str)
+def test_a_column_that_had_no_values_may_hold_any(later):
+    given = pd.DataFrame({"a": [None] * 3, "b": [1.0, 2.0, np.nan]})
+    imputer = MeanImputer()
+    with pytest.warns(UserWarning, match=r"without any observed value are left out: \['a'\]"):
+        imputer.fit(given)
+    assert_array_equal(imputer.transform(given.assign(a=later)), [[1.0], [2.0], [1.5]])
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_columns_of_nothing_are_kept_as_zeros(library):
+    imputer = MeanImputer(keep_empty_features=True)
+    frame = library.DataFrame({"a": [None, None], "b": [1.0, 2.0]})
+    assert_array_equal(imputer.fit_transform(frame).astype(float), [[0.0, 1.0], [0.0, 2.0]])
+
+
+def test_integers_wider_than_those_of_numpy():
+    wide = pl.Series([1, 2**80, None], dtype=pl.Int128)
+    frame = pl.DataFrame({"a": wide, "b": [1.0, 2.0, 3.0]})
+    imputed = MeanImputer().set_output(transform="polars").fit_transform(frame)
+    assert imputed["a"].dtype == pl.Int128
+    assert imputed["a"].to_list()[:2] == [1, 2**80]
+
+
+def test_bounds_of_whole_numbers_that_are_said_to_be_normal():
+    """Rounded as they are, they stay within them."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": pd.array(rng.integers(1, 6, 60), dtype="Int64")})
+    frame["b"] = rng.normal(size=60)
+    frame.loc[frame["a"] > 2, "a"] = pd.NA
+    imputer = MIWAEImputer(
+        **TINY, likelihood={"a": "gaussian"}, min_value={"a": 1.7}, max_value={"a": 2.6}
+    )
+    imputed = imputer.set_output(transform="pandas").fit_transform(frame)["a"]
+    assert (imputed[frame["a"].isna()] == 2).all()
+
+
+def test_of_many_categories_an_error_names_some():
+    names = [f"P{number:03d}" for number in range(60)]
+    frame = pd.DataFrame({"a": names, "b": np.arange(60.0)})
+    imputer = MeanImputer().fit(frame)
+    with pytest.raises(
+        ValueError, match=r"got 'new' in column 'a', .*'P019'. and 40 others"
+    ) as error:
+        imputer.transform(frame.assign(a="new"))
+    assert "P020" not in str(error.value)

@@ -341,17 +341,23 @@ def test_a_direction_that_gnr_has_chosen_itself_is_used(monkeypatch):
     assert (below < above).all()
 
 
-@pytest.mark.parametrize("ignoring", [{"alpha": 0.0}, {"mask_model": "latent"}])
-def test_a_direction_that_gnr_does_not_use_warns(ignoring):
-    imputer = GNRImputer(**SMALL_NET, **ignoring, prior=None)
+def test_a_direction_that_gnr_does_not_use_warns():
+    imputer = GNRImputer(**SMALL_NET, alpha=0.0, prior=None)
     with pytest.warns(UserWarning, match="'below' in directions changes nothing"):
         sensitivity(imputer, make_data(), deltas=None, directions=["below"], random_state=0)
 
 
-def test_a_direction_that_is_not_used_warns():
-    imputer = NotMIWAEImputer(**SMALL_NET)
-    with pytest.warns(UserWarning, match="'below' in directions changes nothing"):
-        sensitivity(imputer, make_data(), deltas=None, directions=["below"])
+@pytest.mark.parametrize(
+    "imputer",
+    [GNRImputer(**SMALL_NET, mask_model="latent", prior=None), NotMIWAEImputer(**SMALL_NET)],
+    ids=["latent", "self_masking"],
+)
+def test_a_direction_that_is_not_used_warns(imputer):
+    with (
+        pytest.warns(UserWarning, match="missing_direction='below' has no effect with m"),
+        pytest.warns(UserWarning, match="'below' in directions changes nothing"),
+    ):
+        sensitivity(imputer, make_data(), deltas=None, directions=["below"], random_state=0)
 
 
 # Estimates and tipping points

@@ -384,3 +384,14 @@ def test_grid_search_over_the_penalty():
 
 def test_units_without_levels_have_no_limits():
     assert Units(np.zeros(2), np.ones(2)).limits is None
+
+
+def test_draws_that_regressions_move_stay_on_the_scale_of_ratings():
+    """Also where the scale is that of the ratings observed."""
+    rng = np.random.RandomState(0)
+    ratings = np.clip(np.round(3 + rng.normal(size=(80, 1)) + rng.normal(size=(80, 5))), 1, 5)
+    ratings[rng.uniform(size=ratings.shape) < 0.3] = np.nan
+    net = SMALL_NET | {"scaling": "ratings", "missing_direction": "neither", "max_iter": 30}
+    draws = GNRImputer(**net).fit(ratings).sample(ratings, 5, random_state=0)
+    assert draws.min() >= 1.0
+    assert draws.max() <= 5.0

@@ -1,6 +1,7 @@
 """MIWAE, not-MIWAE and PSMVAE as their users meet them; see test_contract.py for what all share."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
@@ -292,3 +293,36 @@ def test_a_number_of_samples_that_was_changed_after_fit():
     for method in (imputer.transform, imputer.sample, imputer.score):
         with pytest.raises(ValueError, match=r"^n_imputation_samples must be at least 1, got 0"):
             method(X)
+
+
+@pytest.mark.parametrize("process", ["self_masking", "self_masking_known"])
+def test_complete_features_say_nothing_of_how_they_would_be_lost(process):
+    """Imputed in new rows, they are not moved by a mechanism that was never seen at work."""
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    X[::3, 0] = np.nan
+    imputer = NotMIWAEImputer(**QUICK, missing_process=process).fit(X)
+    selection = imputer.net_.module_.missing_process
+    assert selection.direction.tolist() == [1.0, 0.0, 0.0]
+    with torch.no_grad():
+        log_odds = selection(torch.tensor([[0.0, -9.0, -9.0], [0.0, 9.0, 9.0]]))
+    assert torch.equal(log_odds[0], log_odds[1])
+
+
+def test_directions_by_name_and_of_neither_side():
+    frame = pd.DataFrame(np.random.RandomState(0).normal(size=(60, 3)), columns=list("abc"))
+    frame[::3] = np.nan
+    params = QUICK | {"missing_process": "self_masking_known"}
+    signs = []
+    for direction in ({"b": "below", 2: "neither"}, ["above", "below", "neither"]):
+        imputer = NotMIWAEImputer(**params, missing_direction=direction).fit(frame)
+        signs.append(imputer.net_.module_.missing_process.direction.tolist())
+        assert list(imputer.missing_direction_) == ["above", "below", None]
+    assert signs == [[1.0, -1.0, 0.0]] * 2
+    with pytest.raises(ValueError, match=r"missing_direction must name columns of X .* got 'd'"):
+        NotMIWAEImputer(**params, missing_direction={"d": "above"}).fit(frame)
+
+
+def test_a_direction_that_no_process_uses_gives_a_warning():
+    _, X, _ = selected_data(60)
+    with pytest.warns(UserWarning, match="'above' has no effect with missing_process='linear'"):
+        NotMIWAEImputer(**QUICK, missing_process="linear", missing_direction="above").fit(X)
