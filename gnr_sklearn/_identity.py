@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import partial
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,10 @@ def identity_of(value: Any, name: str) -> str:
         return f"{{{', '.join(entries)}}}"
     if isinstance(value, list | tuple):
         return f"{type(value).__name__}({', '.join(identity_of(each, name) for each in value)})"
-    if isinstance(value, type | FunctionType | BuiltinFunctionType):
-        code = getattr(value, "__code__", None)
-        return f"{value.__module__}.{value.__qualname__} {_digest(code.co_code) if code else ''}"
+    if isinstance(value, FunctionType):
+        return _identity_of_function(value, name)
+    if isinstance(value, type | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, partial):
         return f"partial({identity_of([value.func, value.args, value.keywords], name)})"
     if hasattr(value, "get_params"):
@@ -60,6 +61,27 @@ def identity_of(value: Any, name: str) -> str:
             f"process, as {text}."
         )
     return text
+
+
+def _identity_of_function(function: FunctionType, name: str) -> str:
+    """Tell a function from others, by what it does and by the numbers that it does it with."""
+    cells = (cell.cell_contents for cell in function.__closure__ or ())
+    others = [each for each in cells if each is not function]
+    given = identity_of([function.__defaults__, function.__kwdefaults__, others], name)
+    code = _identity_of_code(function.__code__)
+    return f"{function.__module__}.{function.__qualname__} {code} {given}"
+
+
+def _identity_of_code(constant: Any) -> str:
+    """Write a constant of compiled code, or such code, without addresses and the order of sets."""
+    if isinstance(constant, CodeType):
+        parts = [_identity_of_code(each) for each in (constant.co_consts, constant.co_names)]
+        return f"{_digest(constant.co_code)} {' '.join(parts)}"
+    if isinstance(constant, tuple):
+        return f"({', '.join(map(_identity_of_code, constant))})"
+    if isinstance(constant, frozenset):
+        return f"{{{', '.join(sorted(map(_identity_of_code, constant)))}}}"
+    return repr(constant)
 
 
 def _digest(data: bytes) -> str:

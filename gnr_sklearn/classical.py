@@ -209,7 +209,7 @@ class MissForestImputer(MixedImputer):
         Trees in each forest.
     max_iter : int, default=10
         Rounds at most.
-    max_features : {"sqrt", "log2"}, int or float, default=1.0
+    max_features : {"sqrt", "log2"}, int, float or None, default=1.0
         Features looked at for a split, as in scikit-learn's ``RandomForestRegressor``.
         The R package takes "sqrt".
     min_samples_leaf : int or float, default=1

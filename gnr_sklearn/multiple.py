@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LinearRegression
 
+from gnr_sklearn._base import BaseImputer
 from gnr_sklearn._coefficients import (
     bootstrap_variances,
     check_variances,
@@ -31,7 +32,7 @@ from gnr_sklearn._coefficients import (
     stack,
     take_rows,
 )
-from gnr_sklearn._columns import Columns, read_columns
+from gnr_sklearn._columns import DISCRETE, read_columns
 from gnr_sklearn._drawing import sample_checked
 from gnr_sklearn._frames import as_frame, with_first_columns, with_values
 from gnr_sklearn._pooling import (
@@ -256,8 +257,8 @@ def fit_pooled(
     Values imputed from X alone know nothing of y, and the coefficients of columns with missing
     cells come out too close to 0: an imputation model must hold what the analysis relates
     (Little & Rubin 2019, ch. 10). So y is given to it as well, and an imputer's parameters for each
-    column, such as bounds, count the columns of y first. ``impute_with_y=False`` is for predictions
-    for new rows, whose y is not known.
+    column, such as bounds, count the columns of y first, unless they are a dict by the names of
+    columns. ``impute_with_y=False`` is for predictions for new rows, whose y is not known.
 
     Intervals rest on the imputer's model, which no draw corrects: one that was trained too briefly,
     or that is too simple, relates columns too weakly, and so do the coefficients. Compare the
@@ -388,9 +389,8 @@ def _fit_and_sample(
         fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
         return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
     required = _required_cells(imputer, values)
-    of_frame = read_columns(X)
-    if of_frame is not None and getattr(imputer, "unseen_categories", "error") == "error":
-        required = np.hstack([required, *_levels_of(*of_frame)])
+    if getattr(imputer, "unseen_categories", "error") == "error":
+        required = np.hstack([required, *_cells_of_levels(imputer, X, values)])
     draws, imputers = [], []
     for _ in range(n_draws):
         rows = resample_rows(
@@ -421,11 +421,22 @@ def _required_cells(imputer: Any, values: FloatArray) -> BoolArray:
     return required
 
 
-def _levels_of(columns: Columns, values: FloatArray) -> Iterator[BoolArray]:
-    """Mark the cells of each category, of which a resample that knows it must have one."""
-    for place, column in enumerate(columns.columns):
+def _cells_of_levels(imputer: Any, X: Any, values: FloatArray) -> Iterator[BoolArray]:
+    """Mark the cells of each category, of which a resample that knows it must have one.
+
+    Which columns hold categories is said by their types, or by the imputer's likelihood.
+    """
+    names = list(getattr(X, "columns", range(values.shape[1])))
+    asked = imputer._asked_kinds(names) if isinstance(imputer, BaseImputer) else {}
+    places = {place for place, kind in asked.items() if kind in DISCRETE}
+    of_frame = read_columns(X, asked)
+    for place, column in enumerate(of_frame[0].columns if of_frame is not None else ()):
         if column.kind in ("ordinal", "categorical"):
-            yield values[:, [place]] == np.unique(values[~np.isnan(values[:, place]), place])
+            places.add(place)
+    marked = with_nan(values, getattr(imputer, "missing_values", np.nan))
+    for place in sorted(places):
+        levels = marked[:, [place]]
+        yield levels == np.unique(levels[~np.isnan(levels)])
 
 
 def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArray:

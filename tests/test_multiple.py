@@ -679,3 +679,16 @@ def test_pandas_na_as_a_marker():
     plain = MIWAEImputer(**SMALL_NET)
     expected = fit_pooled(LinearRegression(), plain, X, y, n_draws=2, random_state=0)
     assert_array_equal(fit.coef_.estimate, expected.coef_.estimate)
+
+
+def test_resamples_keep_the_categories_that_a_likelihood_declares():
+    """One row of forty has the third level, which a bootstrap loses more often than not."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=40), rng.integers(0, 2, size=40)]).astype(float)
+    X[5, 1], X[3, 0], X[9, 1] = 2.0, np.nan, np.nan
+    imputer = MIWAEImputer(**SMALL_NET | {"max_iter": 2}, likelihood={1: "categorical"})
+    draws = draw_imputations(imputer, X, 6, bootstrap=True, random_state=0)
+    assert np.isin(draws[:, 9, 1], (0.0, 1.0, 2.0)).all()
+    imputer.set_params(missing_values=-9)
+    marked = np.nan_to_num(X, nan=-9)
+    assert draw_imputations(imputer, marked, 3, bootstrap=True, random_state=0).shape == (3, 40, 2)

@@ -13,6 +13,7 @@ from sklearn.impute import SimpleImputer
 
 from gnr_sklearn import GNRImputer, MeanImputer
 from gnr_sklearn.plotting import (
+    DrawSpreadDisplay,
     ImputedValuesDisplay,
     MaskProbabilityDisplay,
     MissingPatternDisplay,
@@ -470,3 +471,22 @@ def test_pictures_of_tables_need_matplotlib(X, draw, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="matplotlib"):
         draw(X)
+
+
+def test_imputers_that_write_into_what_they_are_given():
+    """Neither the picture nor the user's table takes imputed values for observed ones."""
+    ratings = np.array([[1.0, np.nan], [2.0, 1.0], [np.nan, 1.0], [2.0, np.nan]])
+    shares = []
+    for copy in (True, False):
+        given = ratings.copy()
+        imputer = SimpleImputer(copy=copy).fit(ratings)
+        shares.append(RatingDistributionDisplay.from_estimator(imputer, given).shares)
+        assert_array_equal(given, ratings)
+        ImputedValuesDisplay.from_estimator(imputer, given)
+    assert_array_equal(*shares)
+
+
+def test_there_is_no_spread_of_features_without_values():
+    X = np.array([[1.0, np.nan], [2.0, np.nan]])
+    with pytest.raises(ValueError, match="X must have a feature with both observed and missing"):
+        DrawSpreadDisplay.from_predictions(X, np.zeros((3, 2, 2)))

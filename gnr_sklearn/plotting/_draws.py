@@ -123,6 +123,8 @@ class DrawSpreadDisplay:
                 f"(n_draws, {values.shape[0]}, {values.shape[1]}), got shape {tables.shape}."
             )
         shown = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+        if not shown.size:
+            raise ValueError("X must have a feature with both observed and missing values.")
         spread = np.nanstd(values[:, shown], axis=0)
         # Of a feature that does not vary, draws in its own units.
         spread[spread == 0] = 1.0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gnr_sklearn._types import BoolArray, FloatArray
+from gnr_sklearn._validation import copy_of
 
 __all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
 
@@ -22,7 +23,7 @@ def incomplete(values: FloatArray) -> BoolArray:
 def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
     """Return X as an imputer fills it, which has to keep the columns."""
     require_method(imputer, "transform")
-    filled = np.asarray(imputer.transform(X))
+    filled = np.asarray(imputer.transform(copy_of(X)))
     if filled.shape != shape:
         raise ValueError(f"imputer must give every column of X back, {shape}, got {filled.shape}.")
     return filled
