@@ -69,9 +69,10 @@ SOFT: dict[str, Grid] = {
 PENALTIES: Grid = {"loading_penalty": (100.0, 300.0, 1000.0)}
 FEW_PENALTIES: Grid = {"loading_penalty": (10.0, 100.0)}
 LATENT: dict[str, Grid] = {COAT: PENALTIES | {"latent_dim": (4, 8, 30)}, R3_SHAPED: FEW_PENALTIES}
+KNOWN = "self_masking_known"
 PROCESSES: dict[str, Grid] = {
-    COAT: PENALTIES | {"missing_process": ("self_masking_known", "self_masking", "linear")},
-    R3_SHAPED: FEW_PENALTIES | {"missing_process": ("self_masking_known",)},
+    COAT: PENALTIES | {"missing_process": (KNOWN, "self_masking", "linear")},
+    R3_SHAPED: FEW_PENALTIES | {"missing_process": (KNOWN,)},
 }
 ALPHAS: dict[str, Grid] = {
     COAT: PENALTIES | {"alpha": (0.1, 0.03, 0.3)},
@@ -132,7 +133,10 @@ class RatingMethod:
     def trials(self, dataset: str) -> Iterator[dict[str, Any]]:
         grid = self.grid(dataset)
         for values in product(*grid.values()):
-            yield dict(zip(grid, values, strict=True))
+            trial = dict(zip(grid, values, strict=True))
+            if trial.get("missing_process", KNOWN) != KNOWN:
+                trial["missing_direction"] = None  # which other processes cannot know
+            yield trial
 
     def settings(self, dataset: str) -> dict[str, Any]:
         """Return the settings that are not tried, with those that go with the table's size."""

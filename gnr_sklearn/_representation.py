@@ -28,12 +28,13 @@ LIKELIHOOD_OF_COLUMNS = """\
             Distribution of x given z. "auto" goes by the types of a data frame: numbers are
             "gaussian"; true and false are "bernoulli"; strings and categories are "categorical",
             with a probability each; ordered categories of pandas are "ordinal", by an
-            adjacent-category logit model. A dict sets it for single columns, by their names or
-            places: ``{"country": "categorical", 3: "ordinal"}``. In a dict, numbers may also be
-            normal after a transformation: "log_normal" (positive), by the logarithm; "count"
-            (non-negative integers), by log(1 + x), with imputed values rounded; "bounded", by the
-            logit of their position between the column's `min_value` and `max_value`, which must
-            be given.
+            adjacent-category logit model. Levels that are not observed in `fit` are never imputed.
+            A dict sets it for single columns, by their names or places:
+            ``{"country": "categorical", 3: "ordinal"}``. In a dict, numbers may also be normal
+            after a transformation: "log_normal" (positive numbers), by the logarithm; "count"
+            (whole numbers from 0 on), by log(1 + x), with imputed values rounded; "bounded", by the
+            logit of their position between the column's `min_value` and `max_value`, which must be
+            given.
             Numbers are imputed by their expectation, categories by the most probable one, and
             ordered categories by the median."""
 

@@ -76,7 +76,8 @@ def draw_imputations(
     Parameters
     ----------
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
-        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is.
+        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is. It is fitted to
+        X alone, without side information.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Numbers with missing cells, or a data frame with categories for an imputer that takes them.
     n_draws : int, default=20
