@@ -273,8 +273,8 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
         if self._is_empty_feature.any() and not self.keep_empty_features:
             names = [self._names[place] for place in np.flatnonzero(self._is_empty_feature)]
             warnings.warn(
-                f"Features without any observed value are left out: {names}. They are kept, with 0 "
-                "in place of what is missing, by keep_empty_features=True.",
+                f"Features without any observed value are left out: {names}. To keep them, filled "
+                "with 0, set keep_empty_features=True.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -588,23 +588,29 @@ class BoundedImputer(BaseImputer):
             dict names or gives the places of, as in ``{"age": 0}``.
         """
 
-    def _fit_limits(self) -> None:
-        """Check the bounds and keep those of the modelled columns."""
-        lowest, highest = feature_limits(self.min_value, self.max_value, self._names)
+    def _fit_limits(self, values: FloatArray) -> None:
+        """Check the bounds and keep those of the modelled columns, whose values are given."""
+        modelled = ~self._is_empty_feature
+        bounds = feature_limits(self.min_value, self.max_value, self._names)
+        lowest, highest = (bound[modelled] for bound in bounds)
         # What is rounded afterwards stays within them.
-        is_rounded = self._rounded_features()
-        lowest = np.where(is_rounded, np.ceil(lowest), lowest)
-        highest = np.where(is_rounded, np.floor(highest), highest)
-        for feature in np.flatnonzero(lowest > highest):
+        is_rounded = self._rounded_features()[modelled]
+        above, below = np.ceil(lowest), np.floor(highest)
+        crossing = is_rounded & (above > below)
+        wrong = np.flatnonzero(crossing & np.isnan(values).any(axis=0))
+        if wrong.size:
+            name = self._names[int(np.flatnonzero(modelled)[wrong[0]])]
             raise ValueError(
                 "min_value and max_value must have a whole number between them where imputed "
-                f"values are rounded, as in column {self._names[feature]!r}, got "
-                f"{self.min_value!r} and {self.max_value!r}."
+                f"values are rounded, as in column {name!r}, got {self.min_value!r} and "
+                f"{self.max_value!r}."
             )
+        lowest = np.where(is_rounded & ~crossing, above, lowest)
+        highest = np.where(is_rounded & ~crossing, below, highest)
         # A code has no size.
         is_discrete = self._discrete.is_discrete
-        self._lowest = np.where(is_discrete, -np.inf, lowest[~self._is_empty_feature])
-        self._highest = np.where(is_discrete, np.inf, highest[~self._is_empty_feature])
+        self._lowest = np.where(is_discrete, -np.inf, lowest)
+        self._highest = np.where(is_discrete, np.inf, highest)
 
     def _rounded_features(self) -> BoolArray:
         """Return which features of X hold whole numbers, also where they are imputed."""

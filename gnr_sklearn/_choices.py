@@ -138,6 +138,7 @@ def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed
     if side.shape[1]:
         of_rows, of_held_out = side[rows], side[held_out]
     settings: dict[str, Any] = {
+        "missing_direction": None,
         "prior": imputer.prior if imputer._regressor is None else None,
         "feature_info": _info_of(imputer, owner[known]),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -67,7 +66,11 @@ def by_place(given: Mapping[Any, Any], names: list[Any], argument: str) -> dict[
     for key, value in given.items():
         if key in names:
             place = names.index(key)
-        elif isinstance(key, numbers.Integral) and 0 <= int(key) < len(names):
+        elif (
+            isinstance(key, numbers.Integral)
+            and not isinstance(key, bool)
+            and 0 <= int(key) < len(names)
+        ):
             place = int(key)
         else:
             raise ValueError(f"{argument} must name columns of X or their places, got {key!r}.")
@@ -86,7 +89,7 @@ class Column:
     name : str or int
         Its name, or its place in an array.
     kind : {"number", "integer", "boolean", "ordinal", "categorical", "empty"}
-        "empty" is a column without values, which is left out, whatever it holds later.
+        "empty" is a column without values in fit, which is left out, whatever it holds later.
     categories : tuple or None, default=None
         Its levels, in order; None for numbers. In a table of numbers, k stands for the level k.
     """
@@ -330,14 +333,12 @@ class Columns:
         return Columns(columns, self.unseen, self.from_frame)
 
 
-def read_columns(
-    X: Any, asked: Mapping[int, ColumnKind] = MappingProxyType({})
-) -> tuple[Columns, FloatArray] | None:
+def read_columns(X: Any) -> tuple[Columns, FloatArray] | None:
     """Return the columns of a data frame with several types, and it as numbers; else None."""
     frame = as_frame(X)
     if frame is None:
         return None
-    columns = Columns.of_frame(frame, asked, None, "missing")
+    columns = Columns.of_frame(frame, {}, None, "missing")
     return columns, columns.encode_frame(frame, None)[0]
 
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 NAN_BESIDE_MARKER = (
-    "X must not hold NaN where missing_values is another marker: mark what is missing in one way."
+    "X must not hold NaN where missing_values is another marker: use a single marker."
 )
 
 

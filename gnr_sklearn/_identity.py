@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any
@@ -64,12 +65,24 @@ def identity_of(value: Any, name: str) -> str:
 
 
 def _identity_of_function(function: FunctionType, name: str) -> str:
-    """Tell a function from others, by what it does and by the numbers that it does it with."""
-    cells = (cell.cell_contents for cell in function.__closure__ or ())
-    others = [each for each in cells if each is not function]
+    """Tell a function from others, by its code, constants, defaults and closure."""
+    # Functions that call one another are told by their names and codes.
+    others = [
+        _identity_of_code(each.__code__) if isinstance(each, FunctionType) else each
+        for each in _closure_of(function)
+    ]
     given = identity_of([function.__defaults__, function.__kwdefaults__, others], name)
     code = _identity_of_code(function.__code__)
     return f"{function.__module__}.{function.__qualname__} {code} {given}"
+
+
+def _closure_of(function: FunctionType) -> list[Any]:
+    """Return what a function refers to of where it was made, as far as it is there."""
+    contents = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # empty
+            contents.append(cell.cell_contents)
+    return contents
 
 
 def _identity_of_code(constant: Any) -> str:

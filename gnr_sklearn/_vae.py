@@ -289,12 +289,12 @@ class VAEImputer(SamplingImputer):
 
         The first call fixes everything that is not trained, so its rows must be representative:
         draw them at random. It fixes the units of the net, the categories, which features are
-        dropped as empty, what a prior that is an imputer has learned, the direction of a mechanism
-        that is not known, and the alpha that "auto" chooses; later changes of parameters of the
-        net have no effect. Regressions (``prior="forest"``) are fitted
-        again in each call, to 10,000 rows at most, drawn from those of all calls, which the imputer
-        keeps. After `fit` training goes on from what was fitted. Penalties are those of a table
-        with as many rows as the first call.
+        dropped as empty, which have missing values and so a mechanism by which they are lost, what
+        a prior that is an imputer has learned, the direction of a mechanism that is not known, and
+        the alpha that "auto" chooses; later changes of parameters of the net have no effect.
+        Regressions (``prior="forest"``) are fitted again in each call, to 10,000 rows at most,
+        drawn from those of all calls, which the imputer keeps. After `fit` training goes on from
+        what was fitted. Penalties are those of a table with as many rows as the first call.
 
         Parameters
         ----------
@@ -397,7 +397,7 @@ class VAEImputer(SamplingImputer):
     ) -> StepwiseNet:
         """Decide all that goes before training, and make the net."""
         n_rows, n_features = values.shape
-        self._fit_limits()
+        self._fit_limits(values)
         hidden_dims = layer_widths(self.hidden_dims)
         self._noise_seed = seeds.imputation
         self._auxiliary = AuxiliaryVariable(

@@ -118,14 +118,14 @@ def check_matrix(X: object, name: str) -> FloatArray:
     return matrix
 
 
-def refuse_dates(X: object, name: str) -> None:
+def refuse_dates(X: Any, name: str) -> None:
     """Refuse arrays and columns of dates or durations, which would be read as numbers."""
-    dtypes = getattr(X, "dtypes", None)
-    for dtype in [getattr(X, "dtype", None)] if dtypes is None else dtypes:
+    for dtype in X.dtypes if hasattr(X, "columns") else [getattr(X, "dtype", None)]:
         is_temporal = getattr(dtype, "is_temporal", bool)  # of polars
         if getattr(dtype, "kind", None) in ("m", "M") or is_temporal():
             raise TypeError(
-                f"{name} must hold numbers, such as days since the first, no dates, got {dtype}."
+                f"{name} must hold numbers, not dates or durations, got {dtype}; convert them "
+                "first, for example to days since the earliest date."
             )
 
 
@@ -265,8 +265,8 @@ def _complete_matrix(
     refuse_dates(given, name)
     with named_in_errors(f"{name} must be a complete numeric {shape} matrix"):
         if np.ndim(given) == 1:
-            raise ValueError("got one dimension; reshape(-1, 1) makes one column of it")
-        return check_array(given, dtype=np.float64, ensure_min_features=least_columns)
+            raise ValueError("got one dimension; make a table of one column of it")
+        return check_array(gaps_as_nan(given), dtype=np.float64, ensure_min_features=least_columns)
 
 
 def draw_seed(random_state: RandomStateLike) -> int:
@@ -371,9 +371,9 @@ def feature_limits(
             or (array == -unlimited).any()
         ):
             raise ValueError(
-                f"{name} must be None, a number, {n_features} of them, one for each feature, or a "
-                f"dict by names or places of features; {unlimited} is no bound, and NaN and "
-                f"{-unlimited} are none; got {limit!r}."
+                f"{name} must be None, a number, a sequence of {n_features} numbers, one for each "
+                f"feature, or a dict of them by names or places of features, with {unlimited} "
+                f"where there is no bound; NaN and {-unlimited} are not allowed; got {limit!r}."
             )
         limits.append(np.broadcast_to(array.astype(np.float64), n_features))
     if (limits[0] > limits[1]).any():
@@ -418,9 +418,9 @@ def feature_directions(
         or not set(given.ravel()) <= set(allowed)
     ):
         raise ValueError(
-            f"missing_direction must be {', '.join(map(repr, allowed))}, {n_features} of them, one "
-            "for each feature, or a dict of them by names or places of features, got "
-            f"{missing_direction!r}."
+            f"missing_direction must be {', '.join(map(repr, allowed))}, a sequence of "
+            f"{n_features} of these, one for each feature, or a dict of them by names or places of "
+            f"features, got {missing_direction!r}."
         )
     signs = [allowed[direction] for direction in np.broadcast_to(given, n_features)]
     return np.array(signs, dtype=np.float64)

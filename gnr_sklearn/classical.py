@@ -153,7 +153,7 @@ class MICEImputer(MixedImputer, BoundedImputer):
     }
 
     def _fit(self, values: FloatArray) -> None:
-        self._fit_limits()
+        self._fit_limits(values)
         view, owner = self._discrete.numeric_view(values)
         self._scaler = StandardScaler().set_output(transform="default").fit(view)
         mean, scale = self._scaler.mean_, self._scaler.scale_

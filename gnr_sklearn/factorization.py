@@ -285,7 +285,7 @@ class MFImputer(BoundedImputer):
         mar_sample: ArrayLike | None = None,
         side_info: ArrayLike | None = None,
     ) -> None:
-        self._fit_limits()
+        self._fit_limits(values)
         self._prepare_propensities(values, propensity, mar_sample, side_info)
         chances = self._propensities(values, propensity, side_info)
         rng = np.random.RandomState(draw_seed(self.random_state))

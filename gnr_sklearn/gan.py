@@ -184,7 +184,7 @@ class GAINImputer(DeepImputer):
     def _new_net(self, values: FloatArray) -> StepwiseNet:
         """Decide all that goes before training, and make the nets."""
         n_features = values.shape[1]
-        self._fit_limits()
+        self._fit_limits(values)
         hidden_dims = 2 * [n_features] if self.hidden_dims is None else self.hidden_dims
         self._least, self._largest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         generator_seed, discriminator_seed, noise_seed, order_seed = self._draw_seeds(4)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from scipy.special import ndtr
+from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.utils import gen_batches
 from torch import nn
@@ -322,8 +323,9 @@ class GNRImputer(VAEImputer):
             raise TypeError(
                 f"prior must be an instance of a regressor or an imputer, got {self.prior!r}."
             )
-        if hasattr(self.prior, "_validate_params"):
-            # Before the training that comes before it is fitted.
+        is_checked = not get_config()["skip_parameter_validation"]
+        if is_checked and hasattr(self.prior, "_parameter_constraints"):
+            # Else they are found to be wrong after training, when it is fitted.
             self.prior._validate_params()
         self.prior_: Any = None
         self._reservoir: Reservoir | None = None

@@ -430,9 +430,9 @@ def _cells_of_levels(imputer: Any, X: Any, values: FloatArray) -> Iterator[BoolA
     names = list(getattr(X, "columns", range(values.shape[1])))
     asked = imputer._asked_kinds(names) if isinstance(imputer, BaseImputer) else {}
     places = {place for place, kind in asked.items() if kind in DISCRETE}
-    of_frame = read_columns(X, asked)
+    of_frame = read_columns(X)
     for place, column in enumerate(of_frame[0].columns if of_frame is not None else ()):
-        if column.kind in ("ordinal", "categorical"):
+        if column.kind in ("ordinal", "categorical") and place not in asked:
             places.add(place)
     marked = with_nan(values, getattr(imputer, "missing_values", np.nan))
     for place in sorted(places):

@@ -140,13 +140,14 @@ default="self_masking"
             features, for each one, or by names or places of features, as in
             ``{"income": "above"}``. Used with "self_masking_known" only, where None is "above", as
             it is for features that a dict leaves out. Entries for features without missing values
-            are ignored: nothing is learned of how these would be lost.
+            are ignored, because nothing is learned of how these would be lost, unless features
+            have a process in common (`scaling`).
         """
 
     _attribute_docs: ClassVar[str] = """
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object, or None
-            "above", "below", or None for features without missing values and of neither side. None
-            without ``missing_process="self_masking_known"``.
+            "above", "below", or None for features whose values have nothing to do with their being
+            missing. None without ``missing_process="self_masking_known"``.
         """
 
     _samples_values: ClassVar[bool] = True

@@ -1,6 +1,7 @@
 """The choice of the weight of the mask by values that are removed as values go missing."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import logit, ndtr
@@ -121,6 +122,7 @@ def judged(monkeypatch):
     return errors, calls
 
 
+@pytest.mark.filterwarnings("ignore:missing_direction=")  # of the latent mask
 @pytest.mark.parametrize("mask_model", ["latent", "value"])
 @pytest.mark.parametrize("best", [0, 1, 2])
 def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged, monkeypatch):
@@ -132,7 +134,7 @@ def test_the_candidate_with_the_lowest_error_is_chosen(mask_model, best, judged,
         **TINY_NET,
         alpha="auto",
         mask_model=mask_model,
-        missing_direction=["above", "neither", None] if mask_model == "value" else None,
+        missing_direction=["above", "neither", None],
     )
     signs = np.array([1.0, 0.0, 0.0])
     monkeypatch.setattr("gnr_sklearn.gnr.choose_directions", lambda *args: signs.copy())
@@ -255,3 +257,16 @@ def test_removal_error_of_wide_tables_is_that_of_some_columns(monkeypatch):
 
     removal_error(Known(rule), values, None, np.ones(values.shape))
     assert removed == [0, 2, 4]
+
+
+@pytest.mark.filterwarnings("ignore:missing_direction=")
+def test_directions_that_a_latent_mask_does_not_use_are_not_handed_on():
+    """Candidates see columns without names, and not all of them."""
+    X = make_data()
+    frame = pd.DataFrame(X, columns=list("abc")).assign(d=np.nan)
+    settings = TINY_NET | {"alpha": "auto", "mask_model": "latent", "max_iter": 3}
+    alphas = set()
+    for direction in ({"a": "above"}, ["above"] * 4, None):
+        imputer = GNRImputer(**settings, missing_direction=direction)
+        alphas.add(imputer.fit(frame).alpha_)
+    assert len(alphas) == 1

@@ -84,7 +84,7 @@ class BoundedToyImputer(BoundedImputer, ToyImputer):
     """Impute the same number everywhere, within bounds."""
 
     def _fit(self, values):
-        self._fit_limits()
+        self._fit_limits(values)
 
     def _impute(self, values):
         return self._clip(super()._impute(values))
@@ -578,12 +578,13 @@ def test_feature_limits(min_value, max_value, lowest, highest):
 @pytest.mark.parametrize(
     ("min_value", "max_value", "message"),
     [
-        ([0, 1], None, "min_value must be .*, a number, 3 of them"),
-        (None, np.zeros((3, 1)), "max_value must be .*, a number, 3 of them"),
-        (None, [], "max_value must be .*, a number, 3 of them"),
-        (np.nan, None, "min_value must be .* NaN and inf are none; got nan"),
-        (None, [1, np.nan, 2], "max_value must be .* NaN and -inf are none"),
+        ([0, 1], None, "min_value must be .*, a sequence of 3 numbers"),
+        (None, np.zeros((3, 1)), "max_value must be .*, a sequence of 3 numbers"),
+        (None, [], "max_value must be .*, a sequence of 3 numbers"),
+        (np.nan, None, "min_value must be .* NaN and inf are not allowed; got nan"),
+        (None, [1, np.nan, 2], "max_value must be .* NaN and -inf are not allowed"),
         ({"d": 0}, None, "min_value must name columns of X or their places, got 'd'"),
+        ({True: 0}, None, "min_value must name columns of X or their places, got True"),
         ({3: 0}, None, "min_value must name columns of X or their places, got 3"),
         (None, {"a": 0, 0: 1}, "max_value must name each column of X once, got 0 again"),
         (None, {"a": "b"}, "max_value must be"),
@@ -639,7 +640,7 @@ def test_unknown_names_raise_attribute_error():
 @pytest.mark.parametrize("kind", ["M8[s]", "m8[s]"])
 def test_dates_are_no_numbers(kind):
     X = np.array([[1, 2], [3, 4]]).astype(kind)
-    with pytest.raises(TypeError, match=r"^X must hold numbers, .* no dates, got"):
+    with pytest.raises(TypeError, match=r"^X must hold numbers, not dates or durations, got"):
         ToyImputer().fit(X)
 
 
@@ -684,9 +685,7 @@ def test_dates_are_no_side_information(library):
     when = pd.DataFrame({"when": pd.to_datetime(dates), "number": [1.0, 2.0, 3.0]})
     if library is pl:
         when = pl.DataFrame({"when": dates, "number": [1.0, 2.0, 3.0]})
-    with pytest.raises(
-        TypeError, match="side_info must hold numbers, such as days since the first"
-    ):
+    with pytest.raises(TypeError, match="side_info must hold numbers, not dates or durations"):
         check_side_info(when, 3)
 
 
@@ -698,3 +697,23 @@ def test_the_warning_about_features_without_values_names_them():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         imputer.set_params(keep_empty_features=True).fit(X)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0], [date(2026, 1, 1)] * 3], ids=["x", "date"])
+def test_a_series_is_no_table(values):
+    series = pd.Series(values)
+    kind, message = (
+        ValueError,
+        r"side_info must be .* \(got one dimension; make a table of one column",
+    )
+    if not isinstance(values[0], float):
+        series = pd.to_datetime(series)
+        kind, message = TypeError, "side_info must hold numbers, not dates"
+    with pytest.raises(kind, match=message):
+        check_side_info(series, 3)
+
+
+def test_side_information_must_not_be_masked():
+    masked = np.ma.array([[1.0], [2.0]], mask=[[False], [True]])
+    with pytest.raises(ValueError, match=r"side_info must be a complete numeric .* contains NaN"):
+        check_side_info(masked, 2)

@@ -171,10 +171,10 @@ def test_counts_stay_within_bounds_when_they_are_rounded():
     rng = np.random.RandomState(0)
     X = np.column_stack([rng.poisson(2.0, size=80), rng.normal(size=80)]).astype(float)
     X[X[:, 0] > 2, 0] = np.nan
-    imputer = MIWAEImputer(**NET, likelihood={0: "count"}, max_value={0: 2.6}, min_value={0: 1.7})
-    assert np.unique(imputer.fit_transform(X)[np.isnan(X[:, 0]), 0]) == [2.0]
+    imputer = MIWAEImputer(**NET, likelihood={0: "count"}, max_value={0: 3.4}, min_value={0: 2.3})
+    assert np.unique(imputer.fit_transform(X)[np.isnan(X[:, 0]), 0]) == [3.0]
     with pytest.raises(ValueError, match=r"must have a whole number between them .* column 0, got"):
-        imputer.set_params(max_value={0: 1.9}).fit(X)
+        imputer.set_params(max_value={0: 2.9}).fit(X)
     X[0, 0] = 0.5
     with pytest.raises(ValueError, match=r"X must hold whole numbers .* got 0\.5"):
         imputer.set_params(max_value=None).fit(X)

@@ -479,7 +479,7 @@ def test_what_was_given_in_fit_is_asked_for_in_transform():
     imputer = MFImputer(method="ips").fit(X, side_info=full[:, :2])
     with pytest.raises(ValueError, match="side_info must be given for the rows of X"):
         imputer.transform(X)
-    with pytest.raises(ValueError, match="and 2 columns, as in fit"):
+    with pytest.raises(ValueError, match="side_info must have 2 columns, as in fit"):
         imputer.transform(X, side_info=full[:, :3])
 
 

@@ -1,6 +1,7 @@
 """Settings as text that tells them from others."""
 
 import functools
+import os
 import subprocess
 import sys
 import textwrap
@@ -42,9 +43,28 @@ with_another_default.__qualname__ = with_default.__qualname__
 )
 def test_functions_differ_by_what_they_compute_with(one, other):
     of_one, of_other = (identity_of(function, "net_params") for function in (one, other))
-    # But for where they are written, of which their names tell nothing.
     assert of_one != of_other
     assert of_one == identity_of(one, "net_params")
+
+
+def test_functions_that_call_one_another():
+    def one(step):
+        return two(step)
+
+    def two(step):
+        return one(step)
+
+    first = identity_of(one, "net_params")
+    assert first == identity_of(one, "net_params")
+    assert first != identity_of(two, "net_params")
+
+    def unfinished(step):
+        return later(step)
+
+    assert "unfinished" in identity_of(unfinished, "net_params")
+
+    def later(step):
+        return step
 
 
 def test_a_function_is_the_same_in_another_process():
@@ -58,7 +78,7 @@ def test_a_function_is_the_same_in_another_process():
     printed = {
         subprocess.run(
             [sys.executable, "-c", textwrap.dedent(program)],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
             check=True,

@@ -9,7 +9,7 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_array_equal
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -382,3 +382,20 @@ def test_side_information_reaches_the_scorer_of_a_search():
     assert scorer(best, X, side_info=side) != scorer(best, X, side_info=side + 1.0)
     with pytest.raises(ValueError, match="side_info must be given to all methods"):
         scorer(best, X)
+
+
+class Means(RegressorMixin, BaseEstimator):
+    """A regressor of a user's own, which declares nothing of its parameters."""
+
+    def fit(self, X, y):
+        self.mean_ = np.mean(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+def test_a_regressor_of_ones_own():
+    X = table(40)
+    imputed = GNRImputer(**QUICK | {"max_iter": 5}, prior=Means()).fit_transform(X)
+    assert np.isfinite(imputed).all()

@@ -557,7 +557,7 @@ def test_wrong_directions(direction, monkeypatch):
     monkeypatch.setattr(DeepImputer, "_train", fail)
     imputer = GNRImputer(**QUICK, missing_direction=direction)
     message = (
-        "missing_direction must be 'above', 'below', 'neither', None, 3 of them|"
+        "missing_direction must be 'above', 'below', 'neither', None, a sequence of 3|"
         "'missing_direction' par"
     )
     with pytest.raises(ValueError, match=message):

@@ -102,9 +102,9 @@ class NotMIWAE(SelectionModel):
         Numbers of columns of the data and of z.
     missing_process : {"self_masking", "self_masking_known", "linear", "nonlinear"}
         The distribution p(m | x), see :class:`~gnr_sklearn.nn.processes.MissingProcess`.
-    missing_direction : sequence of {-1, 1} or None
-        For each feature, whether small (-1) or large (1) values go missing. For
-        "self_masking_known" only.
+    missing_direction : sequence of {-1, 0, 1} or None
+        For each feature, whether small (-1) or large (1) values go missing, for
+        "self_masking_known" only; 0, for any self-masking, where that does not depend on the value.
     shared_process : bool
         Whether self-masking features have one slope and one threshold.
     seed : int
