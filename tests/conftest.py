@@ -8,14 +8,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sklearn.base import clone
 
 from tests.contract import IMPUTERS, imputer_id, make_data
 from tests.mixed_frames import HOLES
 
 # Timing belongs to the benchmarks: a slow machine is no failure.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 torch.set_num_threads(1)

@@ -103,7 +103,7 @@ def test_what_an_earlier_fit_found_of_the_process_is_forgotten():
     _, X = factor_data(60)
     imputer = GNRImputer(**QUICK, prior=None, missing_direction="above").fit(X)
     assert (imputer.missing_slope_[:2] > 0).all()
-    imputer.set_params(mask_model="latent").fit(X)
+    imputer.set_params(mask_model="latent", missing_direction=None).fit(X)
     assert imputer.missing_direction_ is None
     assert imputer.missing_slope_ is None
 
