@@ -94,7 +94,7 @@ def test_processes_after_torch_has_used_threads(method, tmp_path):
         start_new_session=True,
     )
     try:
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         # Its children too, which would hold the pipes open.
         os.killpg(process.pid, signal.SIGKILL)
