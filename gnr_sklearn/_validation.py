@@ -21,6 +21,7 @@ __all__ = [
     "DIRECTION_NAMES",
     "DataFrameLike",
     "Features",
+    "MissingDirection",
     "RandomStateLike",
     "as_generator",
     "check_count",
@@ -57,6 +58,7 @@ __all__ = [
 ROUNDING = 1e-5
 
 RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
+MissingDirection = str | Sequence[str | None] | Mapping[Any, str | None] | None
 Features = str | Sequence[int] | NDArray[np.integer] | None
 
 
@@ -388,7 +390,7 @@ DIRECTION_NAMES = {sign: name for name, sign in DIRECTIONS.items()}
 
 
 def feature_directions(
-    missing_direction: str | Sequence[str | None] | Mapping[Any, str | None] | None,
+    missing_direction: MissingDirection,
     names: list[Any],
     unknown: float,
 ) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -22,7 +21,7 @@ from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS
+from gnr_sklearn._validation import DIRECTIONS, MissingDirection
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -200,12 +199,7 @@ class GNRImputer(VAEImputer):
 
     alpha: float | Literal["auto"] = 1.0
     mask_model: Literal["value", "latent"] = "value"
-    missing_direction: (
-        Literal["above", "below", "neither"]
-        | Sequence[str | None]
-        | Mapping[Any, str | None]
-        | None
-    ) = None
+    missing_direction: MissingDirection = None
     prior: Any = "forest"
     decoder: DecoderName = "curved"
     observation_scale: ObservationScale = "feature"

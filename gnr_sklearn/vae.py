@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal
@@ -14,7 +13,7 @@ from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
 from gnr_sklearn._sklearn import Interval, StrOptions
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS, feature_directions
+from gnr_sklearn._validation import DIRECTIONS, MissingDirection, feature_directions
 from gnr_sklearn.nn.models import MIWAE
 from gnr_sklearn.nn.processes import MissingProcess
 from gnr_sklearn.nn.selection import PSMVAE, NotMIWAE
@@ -112,12 +111,7 @@ class _SelectionImputer(VAEImputer):
     missing_process: Literal["self_masking", "self_masking_known", "linear", "nonlinear"] = (
         "self_masking"
     )
-    missing_direction: (
-        Literal["above", "below", "neither"]
-        | Sequence[str | None]
-        | Mapping[Any, str | None]
-        | None
-    ) = None
+    missing_direction: MissingDirection = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **VAEImputer._parameter_constraints,
