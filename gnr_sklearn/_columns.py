@@ -333,13 +333,13 @@ class Columns:
         return Columns(columns, self.unseen, self.from_frame)
 
 
-def read_columns(X: Any) -> tuple[Columns, FloatArray] | None:
+def read_columns(X: Any, marker: float | None = None) -> tuple[Columns, FloatArray] | None:
     """Return the columns of a data frame with several types, and it as numbers; else None."""
     frame = as_frame(X)
     if frame is None:
         return None
-    columns = Columns.of_frame(frame, {}, None, "missing")
-    return columns, columns.encode_frame(frame, None)[0]
+    columns = Columns.of_frame(frame, {}, marker, "missing")
+    return columns, columns.encode_frame(frame, marker)[0]
 
 
 def _values_of_columns(X: Any) -> list[list[Any]]:

@@ -46,11 +46,12 @@ __all__ = [
     "nearest_level",
     "next_seed",
     "observed_mean_and_std",
+    "number_that_marks",
     "read_table",
     "refuse_dates",
     "replace_cells",
     "seed_random_states",
-    "with_nan",
+    "without_marker",
     "gaps_as_nan",
 ]
 
@@ -87,12 +88,19 @@ def is_nan_marker(marker: object) -> bool:
     return not isinstance(marker, Real) or marker != marker
 
 
-def with_nan(values: FloatArray, marker: Any) -> FloatArray:
-    """Put NaN in place of a marker of missing values."""
-    missing = np.isnan(values)
-    if not is_nan_marker(marker):
-        missing |= values == values.dtype.type(marker)
-    return np.where(missing, np.nan, values).astype(np.float64)
+def number_that_marks(imputer: object) -> float | None:
+    """Return the number that says what is missing to an imputer, where it is not NaN."""
+    marker = getattr(imputer, "missing_values", np.nan)
+    return None if is_nan_marker(marker) else marker
+
+
+def without_marker(values: FloatArray, marker: float | None) -> FloatArray:
+    """Put NaN in place of a number that marks what is missing, which may be in no cell."""
+    if marker is None:
+        return values
+    # In the precision of the data, as imputers read it.
+    number = values.dtype.type
+    return np.where(values == number(marker), number(np.nan), values)
 
 
 def check_matrix(X: object, name: str) -> FloatArray:
@@ -166,10 +174,15 @@ def check_flag(value: bool, name: str) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
-def read_table(X: Any, name: str) -> FloatArray:
-    """Give X as a matrix in which NaN says what is missing; categories of a frame are codes."""
-    of_frame = read_columns(X)
-    return check_matrix(X, name) if of_frame is None else of_frame[1]
+def read_table(X: Any, name: str, marker: float | None = None) -> FloatArray:
+    """Give X as a matrix in which NaN says what is missing; categories of a frame are codes.
+
+    Where a number marks what is missing, it is NaN as well.
+    """
+    of_frame = read_columns(X, marker)
+    if of_frame is not None:
+        return of_frame[1]
+    return without_marker(check_matrix(X, name), marker)
 
 
 def column_names(X: Any) -> list[str] | None:

@@ -31,7 +31,7 @@ from gnr_sklearn._validation import (
     check_number,
     feature_indices,
     gives_back_cells,
-    is_nan_marker,
+    number_that_marks,
     observed_mean_and_std,
     replace_cells,
 )
@@ -376,8 +376,8 @@ class _MaskedCellScorer:
         values: FloatArray,
         given: dict[str, ArrayLike],
     ) -> float:
-        marker = getattr(estimator, "missing_values", np.nan)
-        if not is_nan_marker(marker):
+        marker = number_that_marks(estimator)
+        if marker is not None:
             raise ValueError(
                 "estimator.missing_values must be NaN for a data frame with categories, or true "
                 f"and false, got {marker!r}."

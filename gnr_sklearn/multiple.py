@@ -50,11 +50,10 @@ from gnr_sklearn._validation import (
     check_flag,
     check_matrix,
     input_names,
-    is_nan_marker,
     next_seed,
+    number_that_marks,
     read_table,
     seed_random_states,
-    with_nan,
 )
 
 __all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
@@ -341,9 +340,8 @@ def fit_pooled(
                 "imputer must return the columns of a data frame with categories and no others, "
                 f"{values.shape[1]}, got {completed_tables.shape[2]}."
             )
-        marker = getattr(imputer, "missing_values", np.nan)
-        number = None if is_nan_marker(marker) else marker
-        completed_tables = [with_values(X, each, number) for each in completed_tables]
+        marker = number_that_marks(imputer)
+        completed_tables = [with_values(X, each, marker) for each in completed_tables]
     else:
         completed_tables = completed_tables.astype(np.float64)
     columns = np.asarray(names[n_known:], dtype=object)
@@ -385,7 +383,7 @@ def _fit_and_sample(
     imputer: Any, X: Any, n_draws: int, bootstrap: bool, rng: np.random.Generator
 ) -> tuple[FloatArray, list[Any]]:
     """Draw completed data sets, and give the imputers that they come from."""
-    values = read_table(X, "X")
+    values = read_table(X, "X", number_that_marks(imputer))
     if not bootstrap:
         fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
         return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
@@ -415,7 +413,7 @@ def _fit_and_sample(
 
 def _required_cells(imputer: Any, values: FloatArray) -> BoolArray:
     """Mark cells of which each column must keep one, for the imputer to give the same columns."""
-    missing = np.isnan(with_nan(values, getattr(imputer, "missing_values", np.nan)))
+    missing = np.isnan(values)
     required = ~missing[:, ~missing.all(axis=0)]
     if getattr(imputer, "add_indicator", False):
         required = np.hstack([required, missing[:, missing.any(axis=0)]])
@@ -430,13 +428,12 @@ def _cells_of_levels(imputer: Any, X: Any, values: FloatArray) -> Iterator[BoolA
     names = list(getattr(X, "columns", range(values.shape[1])))
     asked = imputer._asked_kinds(names) if isinstance(imputer, BaseImputer) else {}
     places = {place for place, kind in asked.items() if kind in DISCRETE}
-    of_frame = read_columns(X)
+    of_frame = read_columns(X, number_that_marks(imputer))
     for place, column in enumerate(of_frame[0].columns if of_frame is not None else ()):
         if column.kind in ("ordinal", "categorical") and place not in asked:
             places.add(place)
-    marked = with_nan(values, getattr(imputer, "missing_values", np.nan))
     for place in sorted(places):
-        levels = marked[:, [place]]
+        levels = values[:, [place]]
         yield levels == np.unique(levels[~np.isnan(levels)])
 
 
@@ -447,11 +444,11 @@ def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArra
         columns: FloatArray = np.hstack(of_targets).astype(np.float64)
     else:
         columns = as_floats(y, "y").reshape(len(y), -1)
-    marker = getattr(imputer, "missing_values", np.nan)
-    if not is_nan_marker(marker) and (columns == marker).any():
+    marker = number_that_marks(imputer)
+    if marker is not None and (columns == marker).any():
         raise ValueError(
             "imputer.missing_values must not be a number that is in y, for impute_with_y=True, "
-            f"got {imputer.missing_values!r}."
+            f"got {marker!r}."
         )
     return columns
 

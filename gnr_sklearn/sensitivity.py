@@ -42,8 +42,9 @@ from gnr_sklearn._validation import (
     check_number,
     input_names,
     next_seed,
+    number_that_marks,
     seed_random_states,
-    with_nan,
+    without_marker,
 )
 
 __all__ = ["Scenario", "SensitivityResult", "sensitivity"]
@@ -440,7 +441,7 @@ def sensitivity(
     check_sensitivity_imputer(imputer, draws=bool(gammas), refits=bool(told))
     names = input_names(X, values.shape[1])
     chosen = chosen_columns(features, names)
-    holes = with_nan(values, getattr(imputer, "missing_values", np.nan))
+    holes = without_marker(values, number_that_marks(imputer)).astype(np.float64)
     if not np.isnan(holes[:, chosen]).any():
         raise ValueError("features must have a missing cell in X, got none in those chosen.")
     rng = as_generator(random_state)

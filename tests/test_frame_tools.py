@@ -33,11 +33,14 @@ def test_draws_of_a_frame(frame):
         assert set(draw[:, 2]) <= {"x", "y", "z"}
 
 
-def test_resamples_keep_rare_categories():
+@pytest.mark.parametrize("marker", [np.nan, 2])
+def test_resamples_keep_rare_categories(marker):
+    """Also where the code of the category is the number that marks missing values elsewhere."""
     table = pd.DataFrame({"k": ["a", "b"] * 20, "x": np.arange(40.0)})
     table.loc[0, "k"] = "rare"
-    table.loc[::5, "x"] = np.nan
-    draws = draw_imputations(MIWAEImputer(**TINY), table, 6, bootstrap=True, random_state=0)
+    table.loc[::5, "x"] = marker
+    imputer = MIWAEImputer(missing_values=marker, **TINY)
+    draws = draw_imputations(imputer, table, 6, bootstrap=True, random_state=0)
     assert all(each[0, 0] == "rare" for each in draws)
 
 

@@ -1,6 +1,7 @@
 """Displays: what is drawn, where, and without what is not installed."""
 
 import sys
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from gnr_sklearn import GNRImputer, MeanImputer
 from gnr_sklearn.plotting import (
     DrawSpreadDisplay,
     ImputedValuesDisplay,
+    LatentSpaceDisplay,
     MaskProbabilityDisplay,
     MissingPatternDisplay,
     RatingDistributionDisplay,
@@ -490,3 +492,26 @@ def test_there_is_no_spread_of_features_without_values():
     X = np.array([[1.0, np.nan], [2.0, np.nan]])
     with pytest.raises(ValueError, match="X must have a feature with both observed and missing"):
         DrawSpreadDisplay.from_predictions(X, np.zeros((3, 2, 2)))
+
+
+@pytest.mark.parametrize("as_frame", [True, False])
+@pytest.mark.parametrize(
+    ("draw", "attribute"),
+    [
+        (ImputedValuesDisplay.from_estimator, "imputed"),
+        (partial(DrawSpreadDisplay.from_estimator, random_state=0), "spreads"),
+        (MaskProbabilityDisplay.from_estimator, "matrices"),
+        (LatentSpaceDisplay.from_estimator, "groups"),
+        (RatingDistributionDisplay.from_estimator, "shares"),
+    ],
+)
+def test_another_marker_shows_the_same(X, draw, attribute, as_frame):
+    """What a number marks as missing is missing in the picture, as it is to the imputer."""
+    X = X.round().astype("Int64" if as_frame else float)
+    marked = X.fillna(-99).astype(int) if as_frame else X.fillna(-99.0).to_numpy()
+    shown = []
+    for marker, table in ((np.nan, X), (-99, marked)):
+        imputer = GNRImputer(missing_values=marker, **TINY_NET).fit(table)
+        shown.append(getattr(draw(imputer, table), attribute))
+    for of_nan, of_number in zip(*shown, strict=True):
+        assert_array_equal(of_nan, of_number)

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike
 
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, check_count, check_matrix, input_names
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    check_count,
+    check_matrix,
+    input_names,
+    number_that_marks,
+    without_marker,
+)
 from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
 
 __all__ = ["DrawSpreadDisplay"]
@@ -115,6 +122,13 @@ class DrawSpreadDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         values = check_matrix(X, "X")
+        display = cls._of_tables(values, draws, input_names(X, values.shape[1]))
+        return display.plot(ax, box_kwargs=box_kwargs)
+
+    @classmethod
+    def _of_tables(
+        cls, values: FloatArray, draws: ArrayLike, names: list[str]
+    ) -> DrawSpreadDisplay:
         missing = incomplete(values)
         tables = np.asarray(draws, dtype=np.float64)
         if tables.ndim != 3 or len(tables) < 2 or tables.shape[1:] != values.shape:
@@ -129,11 +143,9 @@ class DrawSpreadDisplay:
         # Of a feature that does not vary, draws in its own units.
         spread[spread == 0] = 1.0
         of_draws = tables[:, :, shown].std(axis=0) / spread
-        names = input_names(X, values.shape[1])
-        display = cls(
+        return cls(
             [of_draws[missing[:, j], k] for k, j in enumerate(shown)], [names[j] for j in shown]
         )
-        return display.plot(ax, box_kwargs=box_kwargs)
 
     @classmethod
     def from_estimator(
@@ -153,7 +165,7 @@ class DrawSpreadDisplay:
         imputer : fitted imputer with ``sample``
             Such as :class:`~gnr_sklearn.GNRImputer`. It must give every column back.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            A table of numbers with NaN where values are missing.
+            A table of numbers with missing values, marked as the imputer expects them.
         n_draws : int, default=20
             Number of draws, at least 2.
         random_state : int, RandomState instance or None, default=None
@@ -178,6 +190,8 @@ class DrawSpreadDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_count(n_draws, "n_draws", 2)
         require_method(imputer, "sample")
-        incomplete(check_matrix(X, "X"))
+        values = without_marker(check_matrix(X, "X"), number_that_marks(imputer))
+        incomplete(values)
         draws = imputer.sample(X, n_draws, random_state=random_state)
-        return cls.from_predictions(X, draws, ax=ax, box_kwargs=box_kwargs)
+        display = cls._of_tables(values, draws, input_names(X, values.shape[1]))
+        return display.plot(ax, box_kwargs=box_kwargs)

@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike
 from gnr_sklearn._columns import read_columns
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, check_matrix, input_names, read_table
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    check_matrix,
+    input_names,
+    number_that_marks,
+    read_table,
+)
 from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
 
 __all__ = ["ImputedValuesDisplay"]
@@ -152,10 +158,19 @@ class ImputedValuesDisplay:
             If an argument is not as described, or nothing is missing.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        of_frame = read_columns(X)
+        return cls._of_tables(X, X_imputed, None).plot(ax, kind=kind, artist_kwargs=artist_kwargs)
+
+    @classmethod
+    def _of_tables(
+        cls,
+        X: ArrayLike | DataFrameLike,
+        X_imputed: ArrayLike | DataFrameLike,
+        marker: float | None,
+    ) -> ImputedValuesDisplay:
+        of_frame = read_columns(X, marker)
         categories: dict[str, Sequence[Any]] = {}
         if of_frame is None:
-            values = check_matrix(X, "X")
+            values = read_table(X, "X", marker)
             filled = check_matrix(X_imputed, "X_imputed")
             names = input_names(X, values.shape[1])
         else:
@@ -173,13 +188,12 @@ class ImputedValuesDisplay:
                 f"{filled.shape} with {np.isnan(filled).sum()} missing values."
             )
         shown = np.flatnonzero(missing.any(axis=0))
-        display = cls(
+        return cls(
             [values[~missing[:, j], j] for j in shown],
             [filled[missing[:, j], j] for j in shown],
             [names[j] for j in shown],
             categories,
         )
-        return display.plot(ax, kind=kind, artist_kwargs=artist_kwargs)
 
     @classmethod
     def from_estimator(
@@ -198,7 +212,7 @@ class ImputedValuesDisplay:
         imputer : fitted imputer
             It must give every column back.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            A table with NaN where values are missing.
+            A table with missing values, marked as the imputer expects them.
         kind, ax, artist_kwargs
             As in :meth:`plot`.
 
@@ -215,10 +229,12 @@ class ImputedValuesDisplay:
             If X has nothing missing, or the imputer drops columns.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        values = read_table(X, "X")
+        marker = number_that_marks(imputer)
+        values = read_table(X, "X", marker)
         incomplete(values)
         filled = completed(imputer, X, values.shape)
-        return cls.from_predictions(X, filled, kind=kind, ax=ax, artist_kwargs=artist_kwargs)
+        display = cls._of_tables(X, filled, marker)
+        return display.plot(ax, kind=kind, artist_kwargs=artist_kwargs)
 
     def _axes(self, ax: Any) -> Any:
         import matplotlib.pyplot as plt

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, read_table
+from gnr_sklearn._validation import DataFrameLike, number_that_marks, read_table
 from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
 
 __all__ = ["LatentSpaceDisplay"]
@@ -199,7 +199,7 @@ class LatentSpaceDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         require_method(imputer, "encode")
         if groups is None:
-            n_missing = np.isnan(read_table(X, "X")).sum(axis=1)
+            n_missing = np.isnan(read_table(X, "X", number_that_marks(imputer))).sum(axis=1)
             median = int(np.median(n_missing))
             more, less = f"more than {median} missing", f"at most {median} missing"
             groups = np.where(n_missing > median, more, less)

@@ -15,6 +15,7 @@ from gnr_sklearn._validation import (
     check_count,
     check_matrix,
     input_names,
+    number_that_marks,
     read_table,
 )
 from gnr_sklearn.plotting._tables import as_many_axes, incomplete, require_method
@@ -195,7 +196,7 @@ class MaskProbabilityDisplay:
         imputer : fitted imputer
             With a method ``predict_mask_proba``.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            A table with NaN where values are missing.
+            A table with missing values, marked as the imputer expects them.
         max_rows, ax, image_kwargs
             As in :meth:`from_predictions`.
 
@@ -215,7 +216,7 @@ class MaskProbabilityDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         require_method(imputer, "predict_mask_proba")
-        values = read_table(X, "X")
+        values = read_table(X, "X", number_that_marks(imputer))
         mask = ~incomplete(values)
         return cls.from_predictions(
             mask.astype(float),

@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike
 
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, check_matrix, nearest_level
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    check_matrix,
+    nearest_level,
+    number_that_marks,
+    without_marker,
+)
 from gnr_sklearn.plotting._tables import completed, new_axes
 
 __all__ = ["RatingDistributionDisplay"]
@@ -167,7 +173,7 @@ class RatingDistributionDisplay:
         imputer : fitted imputer
             It must give every column back.
         X : array-like or DataFrame of shape (n_users, n_items)
-            Ratings with NaN where there are none.
+            Ratings, with gaps marked as the imputer expects them.
         ax, bar_kwargs
             As in :meth:`plot`.
 
@@ -184,7 +190,7 @@ class RatingDistributionDisplay:
             If X has no missing cell or no rating, or the imputer drops columns.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        values = check_matrix(X, "X")
+        values = without_marker(check_matrix(X, "X"), number_that_marks(imputer))
         missing = np.isnan(values)
         if missing.all() or not missing.any():
             raise ValueError("X must have ratings and missing cells, got only one of them.")
