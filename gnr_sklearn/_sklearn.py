@@ -1,4 +1,7 @@
-"""What is private in scikit-learn and used here; tests/test_base.py notices when it changes."""
+"""What is private in scikit-learn and used here.
+
+``tests/test_sklearn_seams.py`` notices when it changes.
+"""
 
 from __future__ import annotations
 
