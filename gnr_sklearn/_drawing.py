@@ -14,13 +14,13 @@ __all__ = ["sample_checked"]
 
 
 def sample_checked(
-    imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator
+    imputer: Any, X: Any, shape: tuple[int, int], rng: np.random.Generator, given: dict[str, Any]
 ) -> FloatArray:
     """Draw completed data sets, (n_draws, n, d_out), and refuse what is none.
 
-    Of data frames with categories they are objects.
+    ``given`` are further keywords for ``sample``. Of data frames with categories they are objects.
     """
-    draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=next_seed(rng)))
+    draws = np.asarray(imputer.sample(X, n_draws=shape[0], random_state=next_seed(rng), **given))
     kinds = "f" if as_frame(X) is None else "fO"
     if draws.ndim != 3 or draws.shape[:2] != shape or draws.dtype.kind not in kinds:
         raise ValueError(

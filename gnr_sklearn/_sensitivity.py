@@ -75,15 +75,17 @@ class CompletedData:
         return completed
 
 
-def fit_clone(model: Any, X: Any) -> Any:
-    """Fit a clone to a copy of X."""
+def fit_clone(model: Any, X: Any, given: dict[str, Any]) -> Any:
+    """Fit a clone to a copy of X, with further keywords."""
     # A FrozenEstimator asks for a y.
-    return clone(model).fit(copy_of(X), None)
+    return clone(model).fit(copy_of(X), None, **given)
 
 
-def complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> CompletedData:
-    """Complete X, whose missing cells are NaN in `holes`."""
-    output = np.asarray(fitted.transform(copy_of(X)), dtype=np.float64)
+def complete(
+    fitted: Any, X: Any, given: dict[str, Any], holes: FloatArray, names: list[str]
+) -> CompletedData:
+    """Complete X, whose missing cells are NaN in `holes`, with further keywords."""
+    output = np.asarray(fitted.transform(copy_of(X), **given), dtype=np.float64)
     names_out = names
     if hasattr(fitted, "get_feature_names_out"):
         names_out = list(fitted.get_feature_names_out(names))
@@ -97,17 +99,17 @@ def complete(fitted: Any, X: Any, holes: FloatArray, names: list[str]) -> Comple
             f"imputer must return columns of X, {names}, got {list(names_out)}, of shape "
             f"{output.shape}."
         )
-    completed, given = output[:, : len(kept)], holes[:, kept]
-    std = observed_mean_and_std(given)[1]
+    completed, seen = output[:, : len(kept)], holes[:, kept]
+    std = observed_mean_and_std(seen)[1]
     if not np.isfinite(completed).all():
         raise ValueError("imputer must impute finite numbers, which it does not.")
     # Else imputed and observed values would be in different units.
-    if not gives_back(completed, given):
+    if not gives_back(completed, seen):
         raise ValueError("imputer must return observed values as they are, which it does not.")
-    missing = np.isnan(given)
+    missing = np.isnan(seen)
     return CompletedData(
         # Copies are in this order too, and the same sums must be rounded alike.
-        values=np.ascontiguousarray(np.where(missing, completed, given)),
+        values=np.ascontiguousarray(np.where(missing, completed, seen)),
         missing=missing,
         observed_std=std,
         names=np.asarray(names, dtype=object)[kept],

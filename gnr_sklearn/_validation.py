@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ __all__ = [
     "refuse_dates",
     "replace_cells",
     "seed_random_states",
+    "side_info_for",
     "without_marker",
     "gaps_as_nan",
 ]
@@ -262,6 +264,20 @@ def check_side_info(
             f"side_info must have the columns of fit, in that order, {names}, got {found}."
         )
     return side
+
+
+def side_info_for(imputer: Any, side_info: ArrayLike | None, n_rows: int) -> dict[str, Any]:
+    """Return the keywords by which side information reaches the methods of an imputer."""
+    if side_info is None:
+        return {}
+    check_side_info(side_info, n_rows)
+    taken = signature(imputer.fit).parameters.values()
+    # A Pipeline and a FrozenEstimator pass on what they are given.
+    if not any(each.name == "side_info" or each.kind is each.VAR_KEYWORD for each in taken):
+        raise ValueError(
+            f"side_info must be None for an imputer that does not take any, got {imputer!r}."
+        )
+    return {"side_info": side_info}
 
 
 def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:

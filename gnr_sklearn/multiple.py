@@ -54,6 +54,7 @@ from gnr_sklearn._validation import (
     number_that_marks,
     read_table,
     seed_random_states,
+    side_info_for,
 )
 
 __all__ = ["PooledEstimate", "PooledFit", "draw_imputations", "fit_pooled", "pool"]
@@ -68,6 +69,7 @@ def draw_imputations(
     n_draws: int = 20,
     *,
     bootstrap: bool = False,
+    side_info: ArrayLike | None = None,
     random_state: RandomStateLike = None,
 ) -> FloatArray:
     """Fit an imputer to X, and draw completed data sets from it.
@@ -75,8 +77,7 @@ def draw_imputations(
     Parameters
     ----------
     imputer : estimator with ``fit(X)`` and ``sample(X, n_draws, random_state)``
-        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is. It is fitted to
-        X alone, without side information.
+        Such as :class:`~gnr_sklearn.GNRImputer`. It is cloned, and stays as it is.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Numbers with missing cells, or a data frame with categories for an imputer that takes them.
     n_draws : int, default=20
@@ -87,6 +88,8 @@ def draw_imputations(
         alone, and the between variance of what is computed from them is too small ("improper"
         imputation, Rubin 1987, ch. 4). If True, each draw comes from an imputer fitted anew, to
         rows drawn from X with replacement, which takes `n_draws` times as long.
+    side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+        What is known of each row, for an imputer that takes it in all its methods.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
         Controls all randomness; None draws fresh entropy. Global random states are neither read
         nor changed.
@@ -145,7 +148,7 @@ def draw_imputations(
     check_flag(bootstrap, "bootstrap")
     _check_imputer(imputer)
     rng = as_generator(random_state)
-    return _fit_and_sample(imputer, X, n_draws, bootstrap, rng)[0]
+    return _fit_and_sample(imputer, X, side_info, n_draws, bootstrap, rng)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,7 @@ def fit_pooled(
     coefficient_variance: CoefficientVariance | None = None,
     complete_degrees_of_freedom: float | None = None,
     n_bootstrap: int = 200,
+    side_info: ArrayLike | None = None,
     random_state: RandomStateLike = None,
 ) -> PooledFit:
     """Fit a linear model to data with missing cells, by multiple imputation.
@@ -235,6 +239,9 @@ def fit_pooled(
         Number of resamples for one variance, at least 2, so that the estimator is fitted
         ``n_draws * (n_bootstrap + 1)`` times. Resamples in which a class of a classifier is missing
         are drawn anew.
+    side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+        What is known of each row, for an imputer that takes it in all its methods; the estimator is
+        not given it.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
         Controls all randomness; None draws fresh entropy. Global random states are neither read
         nor changed. It also seeds every ``random_state`` of the estimator that is None. With an
@@ -329,7 +336,7 @@ def fit_pooled(
         else:
             table = np.hstack([known, values])
         names = of_y + names
-    draws, imputers = _fit_and_sample(imputer, table, n_draws, bootstrap, rng)
+    draws, imputers = _fit_and_sample(imputer, table, side_info, n_draws, bootstrap, rng)
     if hasattr(imputers[0], "get_feature_names_out"):
         names = imputers[0].get_feature_names_out(names)
     # The columns of y come first, and without gaps, so that no imputer drops or marks them.
@@ -380,13 +387,19 @@ def fit_pooled(
 
 
 def _fit_and_sample(
-    imputer: Any, X: Any, n_draws: int, bootstrap: bool, rng: np.random.Generator
+    imputer: Any,
+    X: Any,
+    side_info: ArrayLike | None,
+    n_draws: int,
+    bootstrap: bool,
+    rng: np.random.Generator,
 ) -> tuple[FloatArray, list[Any]]:
     """Draw completed data sets, and give the imputers that they come from."""
     values = read_table(X, "X", number_that_marks(imputer))
+    given = side_info_for(imputer, side_info, len(values))
     if not bootstrap:
-        fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None)
-        return sample_checked(fitted, X, (n_draws, len(values)), rng), [fitted]
+        fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None, **given)
+        return sample_checked(fitted, X, (n_draws, len(values)), rng, given), [fitted]
     required = _required_cells(imputer, values)
     if getattr(imputer, "unseen_categories", "error") == "error":
         required = np.hstack([required, *_cells_of_levels(imputer, X, values)])
@@ -399,8 +412,9 @@ def _fit_and_sample(
             "indicator) for resamples to have some of all, with bootstrap=True",
         )
         fresh = seed_random_states(clone(imputer), partial(next_seed, rng), every=True)
-        fitted = fresh.fit(take_rows(X, rows), None)
-        draws.append(sample_checked(fitted, X, (1, len(values)), rng)[0])
+        of_rows = {name: take_rows(known, rows) for name, known in given.items()}
+        fitted = fresh.fit(take_rows(X, rows), None, **of_rows)
+        draws.append(sample_checked(fitted, X, (1, len(values)), rng, given)[0])
         imputers.append(fitted)
     widths = sorted({draw.shape[1] for draw in draws})
     if len(widths) > 1:

@@ -44,6 +44,7 @@ from gnr_sklearn._validation import (
     next_seed,
     number_that_marks,
     seed_random_states,
+    side_info_for,
     without_marker,
 )
 
@@ -293,6 +294,7 @@ def sensitivity(
     estimate: Callable[[Any], ArrayLike] | None = None,
     n_draws: int = 200,
     return_completed: bool = False,
+    side_info: ArrayLike | None = None,
     random_state: RandomStateLike = None,
 ) -> SensitivityResult:
     r"""Impute under several assumptions about the missing values, and compare.
@@ -337,6 +339,8 @@ def sensitivity(
         Number of draws of each missing cell for `strengths`, at least 2. All are in memory at once.
     return_completed : bool, default=False
         Whether the result holds the completed data of each scenario.
+    side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+        What is known of each row, for an imputer that takes it in all its methods.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
         Controls all randomness; None draws fresh entropy. Global random states are neither read
         nor changed. It also seeds every ``random_state`` of the imputer that is None, alike for
@@ -439,6 +443,7 @@ def sensitivity(
     if not (estimate is None or callable(estimate)):
         raise TypeError(f"estimate must be None or a function of X, got {estimate!r}.")
     check_sensitivity_imputer(imputer, draws=bool(gammas), refits=bool(told))
+    given = side_info_for(imputer, side_info, len(values))
     names = input_names(X, values.shape[1])
     chosen = chosen_columns(features, names)
     holes = without_marker(values, number_that_marks(imputer)).astype(np.float64)
@@ -449,8 +454,8 @@ def sensitivity(
     model = clone(imputer)
     # What it returns is not used: the set_params of a FrozenEstimator returns nothing.
     seed_random_states(model, partial(next_seed, rng))
-    fitted = fit_clone(model, X)
-    reference = complete(fitted, X, holes, names)
+    fitted = fit_clone(model, X, given)
+    reference = complete(fitted, X, given, holes, names)
     unordered = np.array(getattr(fitted, "_unordered_features", []), dtype=np.intp)
     columns = reference.columns_to_move(chosen, unordered, is_default=features is None)
     groups: list[tuple[str | None, NDArray[np.intp]]] = [(None, columns)]
@@ -464,7 +469,7 @@ def sensitivity(
             completed = reference.moved(delta * reference.scale, moved)
             summaries.add(Scenario("delta", delta, feature), completed)
     if gammas:
-        draws = sample_checked(fitted, X, (n_draws, len(values)), rng)
+        draws = sample_checked(fitted, X, (n_draws, len(values)), rng, given)
         cells, whole = standard_draws(draws, reference)
         for feature, moved in groups:
             for gamma in gammas:
@@ -475,8 +480,8 @@ def sensitivity(
     for direction in told:
         completed = reference.values
         if not _is_own(direction, model):
-            other = fit_clone(clone(model).set_params(missing_direction=direction), X)
-            completed = complete(other, X, holes, names).values
+            other = fit_clone(clone(model).set_params(missing_direction=direction), X, given)
+            completed = complete(other, X, given, holes, names).values
             if not _agree(fitted, other, direction):
                 _warn_if_equal(completed, reference.values, direction)
         summaries.add(Scenario("direction", direction), completed)

@@ -16,6 +16,7 @@ from gnr_sklearn._validation import (
     check_matrix,
     input_names,
     number_that_marks,
+    side_info_for,
     without_marker,
 )
 from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
@@ -154,6 +155,7 @@ class DrawSpreadDisplay:
         X: ArrayLike | DataFrameLike,
         n_draws: int = 20,
         *,
+        side_info: ArrayLike | None = None,
         random_state: int | np.random.RandomState | None = None,
         ax: Any = None,
         box_kwargs: dict[str, Any] | None = None,
@@ -168,6 +170,8 @@ class DrawSpreadDisplay:
             A table of numbers with missing values, marked as the imputer expects them.
         n_draws : int, default=20
             Number of draws, at least 2.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            What is known of each row, if the imputer was fitted with it.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
         ax, box_kwargs
@@ -192,6 +196,7 @@ class DrawSpreadDisplay:
         require_method(imputer, "sample")
         values = without_marker(check_matrix(X, "X"), number_that_marks(imputer))
         incomplete(values)
-        draws = imputer.sample(X, n_draws, random_state=random_state)
+        given = side_info_for(imputer, side_info, len(values))
+        draws = imputer.sample(X, n_draws, random_state=random_state, **given)
         display = cls._of_tables(values, draws, input_names(X, values.shape[1]))
         return display.plot(ax, box_kwargs=box_kwargs)

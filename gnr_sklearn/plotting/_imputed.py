@@ -201,6 +201,7 @@ class ImputedValuesDisplay:
         imputer: Any,
         X: ArrayLike | DataFrameLike,
         *,
+        side_info: ArrayLike | None = None,
         kind: Kind = "density",
         ax: Any = None,
         artist_kwargs: dict[str, Any] | None = None,
@@ -213,6 +214,8 @@ class ImputedValuesDisplay:
             It must give every column back.
         X : array-like or DataFrame of shape (n_samples, n_features)
             A table with missing values, marked as the imputer expects them.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            What is known of each row, if the imputer was fitted with it.
         kind, ax, artist_kwargs
             As in :meth:`plot`.
 
@@ -232,7 +235,7 @@ class ImputedValuesDisplay:
         marker = number_that_marks(imputer)
         values = read_table(X, "X", marker)
         incomplete(values)
-        filled = completed(imputer, X, values.shape)
+        filled = completed(imputer, X, side_info, values.shape)
         display = cls._of_tables(X, filled, marker)
         return display.plot(ax, kind=kind, artist_kwargs=artist_kwargs)
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, number_that_marks, read_table
+from gnr_sklearn._validation import DataFrameLike, number_that_marks, read_table, side_info_for
 from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
 
 __all__ = ["LatentSpaceDisplay"]
@@ -165,6 +165,7 @@ class LatentSpaceDisplay:
         X: ArrayLike | DataFrameLike,
         groups: ArrayLike | None = None,
         *,
+        side_info: ArrayLike | None = None,
         ax: Any = None,
         scatter_kwargs: dict[str, Any] | None = None,
     ) -> LatentSpaceDisplay:
@@ -179,6 +180,8 @@ class LatentSpaceDisplay:
         groups : array-like of shape (n_samples,) or None, default=None
             What each row is drawn as, with at most ten different values; None for whether more
             of it is missing than of the median row.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            What is known of each row, if the imputer was fitted with it.
         ax, scatter_kwargs
             As in :meth:`plot`.
 
@@ -198,9 +201,12 @@ class LatentSpaceDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         require_method(imputer, "encode")
+        values = read_table(X, "X", number_that_marks(imputer))
+        given = side_info_for(imputer, side_info, len(values))
         if groups is None:
-            n_missing = np.isnan(read_table(X, "X", number_that_marks(imputer))).sum(axis=1)
+            n_missing = np.isnan(values).sum(axis=1)
             median = int(np.median(n_missing))
             more, less = f"more than {median} missing", f"at most {median} missing"
             groups = np.where(n_missing > median, more, less)
-        return cls.from_predictions(imputer.encode(X), groups, ax=ax, scatter_kwargs=scatter_kwargs)
+        z = imputer.encode(X, **given)
+        return cls.from_predictions(z, groups, ax=ax, scatter_kwargs=scatter_kwargs)

@@ -17,6 +17,7 @@ from gnr_sklearn._validation import (
     input_names,
     number_that_marks,
     read_table,
+    side_info_for,
 )
 from gnr_sklearn.plotting._tables import as_many_axes, incomplete, require_method
 
@@ -185,6 +186,7 @@ class MaskProbabilityDisplay:
         imputer: Any,
         X: ArrayLike | DataFrameLike,
         *,
+        side_info: ArrayLike | None = None,
         max_rows: int = 40,
         ax: Any = None,
         image_kwargs: dict[str, Any] | None = None,
@@ -197,6 +199,8 @@ class MaskProbabilityDisplay:
             With a method ``predict_mask_proba``.
         X : array-like or DataFrame of shape (n_samples, n_features)
             A table with missing values, marked as the imputer expects them.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            What is known of each row, if the imputer was fitted with it.
         max_rows, ax, image_kwargs
             As in :meth:`from_predictions`.
 
@@ -220,7 +224,7 @@ class MaskProbabilityDisplay:
         mask = ~incomplete(values)
         return cls.from_predictions(
             mask.astype(float),
-            imputer.predict_mask_proba(X),
+            imputer.predict_mask_proba(X, **side_info_for(imputer, side_info, len(values))),
             labels=[type(imputer).__name__],
             feature_names=input_names(X, values.shape[1]),
             max_rows=max_rows,

@@ -163,6 +163,7 @@ class RatingDistributionDisplay:
         imputer: Any,
         X: ArrayLike | DataFrameLike,
         *,
+        side_info: ArrayLike | None = None,
         ax: Any = None,
         bar_kwargs: dict[str, Any] | None = None,
     ) -> RatingDistributionDisplay:
@@ -174,6 +175,8 @@ class RatingDistributionDisplay:
             It must give every column back.
         X : array-like or DataFrame of shape (n_users, n_items)
             Ratings, with gaps marked as the imputer expects them.
+        side_info : array-like of shape (n_samples, n_side_features) or None, default=None
+            What is known of each row, if the imputer was fitted with it.
         ax, bar_kwargs
             As in :meth:`plot`.
 
@@ -194,7 +197,7 @@ class RatingDistributionDisplay:
         missing = np.isnan(values)
         if missing.all() or not missing.any():
             raise ValueError("X must have ratings and missing cells, got only one of them.")
-        filled = completed(imputer, X, values.shape)
+        filled = completed(imputer, X, side_info, values.shape)
         levels = np.unique(values[~missing])
         nearest = np.where(missing, levels[nearest_level(levels, filled)], np.nan)
         return cls.from_predictions(

@@ -200,6 +200,7 @@ class SensitivityDisplay:
         one_at_a_time: bool = False,
         estimate: Callable[[Any], ArrayLike] | None = None,
         n_draws: int = 200,
+        side_info: ArrayLike | None = None,
         random_state: RandomStateLike = None,
         kind: Kind | None = None,
         quantity: Quantity | None = None,
@@ -215,8 +216,10 @@ class SensitivityDisplay:
             It is cloned and fitted to X, also if it is fitted, and stays as it is.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Numbers with missing cells.
-        deltas, strengths, directions, features, one_at_a_time, estimate, n_draws, random_state
+        deltas, strengths, directions, features, one_at_a_time, estimate, n_draws
             As in :func:`~gnr_sklearn.sensitivity.sensitivity`.
+        side_info, random_state
+            As there.
         kind, quantity, threshold, ax, line_kwargs
             As in :meth:`plot`.
 
@@ -253,6 +256,7 @@ class SensitivityDisplay:
             one_at_a_time=one_at_a_time,
             estimate=estimate,
             n_draws=n_draws,
+            side_info=side_info,
             random_state=random_state,
         )
         return cls.from_predictions(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gnr_sklearn._types import BoolArray, FloatArray
-from gnr_sklearn._validation import copy_of
+from gnr_sklearn._validation import copy_of, side_info_for
 
 __all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
 
@@ -20,10 +21,13 @@ def incomplete(values: FloatArray) -> BoolArray:
     return missing
 
 
-def completed(imputer: Any, X: Any, shape: tuple[int, ...]) -> FloatArray:
+def completed(
+    imputer: Any, X: Any, side_info: ArrayLike | None, shape: tuple[int, ...]
+) -> FloatArray:
     """Return X as an imputer fills it, which has to keep the columns."""
     require_method(imputer, "transform")
-    filled = np.asarray(imputer.transform(copy_of(X)))
+    given = side_info_for(imputer, side_info, shape[0])
+    filled = np.asarray(imputer.transform(copy_of(X), **given))
     if filled.shape != shape:
         raise ValueError(f"imputer must give every column of X back, {shape}, got {filled.shape}.")
     return filled
