@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_number
+from gnr_sklearn._validation import check_number, gaps_as_nan
 
 __all__ = ["PooledEstimate", "as_floats", "check_degrees_of_freedom", "pool"]
 
@@ -220,7 +220,7 @@ def pool(
 def as_floats(values: ArrayLike, name: str) -> FloatArray:
     """Check that values are finite numbers."""
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(gaps_as_nan(values), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers: {error}.") from error
     if not np.isfinite(array).all():

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import named_in_errors, nearest_level
+from gnr_sklearn._validation import gaps_as_nan, named_in_errors, nearest_level, without_marker
 
 __all__ = [
     "LogisticPropensity",
@@ -130,7 +130,7 @@ class LogisticPropensity:
 def check_propensity(propensity: ArrayLike, shape: tuple[int, int]) -> FloatArray:
     """Return given propensities as a matrix of a known shape."""
     with named_in_errors("propensity must be a complete numeric matrix"):
-        matrix = check_array(propensity, dtype=np.float64)
+        matrix = check_array(gaps_as_nan(propensity), dtype=np.float64)
     if matrix.shape != shape:
         raise ValueError(f"propensity must have the shape of X, {shape}, got {matrix.shape}.")
     if (matrix <= 0).any() or (matrix > 1).any():
@@ -141,16 +141,17 @@ def check_propensity(propensity: ArrayLike, shape: tuple[int, int]) -> FloatArra
     return matrix
 
 
-def check_mar_sample(mar_sample: ArrayLike) -> FloatArray:
+def check_mar_sample(mar_sample: ArrayLike, marker: float | None) -> FloatArray:
     """Return the ratings in a sample of cells, of whatever shape it comes in."""
     with named_in_errors("mar_sample must hold ratings, and NaN elsewhere"):
         sample = check_array(
-            mar_sample,
+            gaps_as_nan(mar_sample),
             dtype=np.float64,
             ensure_2d=False,
             ensure_all_finite="allow-nan",
             ensure_min_samples=0,
         )
+    sample = without_marker(sample, marker)
     ratings = sample[~np.isnan(sample)]
     if not ratings.size:
         raise ValueError("mar_sample must hold one rating at least, got none.")

@@ -99,6 +99,10 @@ def complete(
             f"imputer must return columns of X, {names}, got {list(names_out)}, of shape "
             f"{output.shape}."
         )
+    if set(names_out[len(kept) :]) & set(names):
+        raise ValueError(
+            f"imputer must return the columns of X in their order, {names}, got {list(names_out)}."
+        )
     completed, seen = output[:, : len(kept)], holes[:, kept]
     std = observed_mean_and_std(seen)[1]
     if not np.isfinite(completed).all():

@@ -22,7 +22,7 @@ from gnr_sklearn._propensities import (
 )
 from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import check_side_info, column_names, draw_seed
+from gnr_sklearn._validation import check_side_info, column_names, draw_seed, number_that_marks
 
 __all__ = ["MFImputer"]
 
@@ -93,7 +93,9 @@ class MFImputer(BoundedImputer):
     a method has propensities, and scaled by their standard deviation.
 
     What `transform` needs of a user is solved from this user's own ratings, whether they were in
-    `fit` or not; a user without ratings gets what is known of items.
+    `fit` or not. A user without ratings gets what is known of items by "mf", "ips" and "snips"; the
+    terms of unobserved cells also draw such a user towards the average ("dr", "dr-jl") or towards
+    what is predicted of observed cells ("cvib").
 
     **Propensities** are, in this order, those given as `propensity`; by naive Bayes from
     `mar_sample`, ratings of cells that were chosen at random; by logistic regressions of who rates
@@ -209,7 +211,8 @@ class MFImputer(BoundedImputer):
             Chances, above 0 and at most 1, that a cell is observed. Given here, `transform` needs
             those of its rows too.
         mar_sample : array-like or None, default=None
-            Ratings of cells that were chosen at random, in any shape; NaN is passed over.
+            Ratings of cells that were chosen at random, in any shape; NaN and
+            `missing_values` are passed over.
         side_info : array-like of shape (n_users, n_side_features) or None, default=None
             Complete numbers that are known of each user. Given here, and used, `transform` needs
             those of its rows too.
@@ -375,7 +378,9 @@ class MFImputer(BoundedImputer):
         side_info: ArrayLike | None,
     ) -> None:
         """Choose what propensities come from, and learn it; all that is given is checked."""
-        sample = None if mar_sample is None else check_mar_sample(mar_sample)
+        sample = (
+            None if mar_sample is None else check_mar_sample(mar_sample, number_that_marks(self))
+        )
         side = check_side_info(side_info, len(values))
         self._side_names = column_names(side_info)
         self._n_side_features = 0

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,6 +35,7 @@ from gnr_sklearn._validation import (
     number_that_marks,
     observed_mean_and_std,
     replace_cells,
+    without_marker,
 )
 from gnr_sklearn.missingness import MCAR, Mechanism, ampute, check_mechanism
 
@@ -47,6 +49,11 @@ __all__ = [
 ]
 
 Metric = Literal["rmse", "mae"]
+
+NOT_GIVEN_BACK = (
+    "estimator.transform(X) must give the observed cells of X back as they are: score an imputer, "
+    "or a Pipeline that ends in one and whose other steps can be inverted."
+)
 
 _REDUCTIONS: dict[str, Callable[[FloatArray], float]] = {
     "rmse": lambda errors: float(np.sqrt(np.mean(errors**2))),
@@ -341,6 +348,7 @@ class _MaskedCellScorer:
         y: object = None,
         side_info: ArrayLike | None = None,
     ) -> float:
+        _check_transformer(estimator)
         given = {} if side_info is None else {"side_info": side_info}
         of_frame = read_columns(X)
         if of_frame is not None and of_frame[0].has_levels:
@@ -350,7 +358,7 @@ class _MaskedCellScorer:
         observed = ~np.isnan(values)
         removed = self._removed(values, observed)
         amputed = replace_cells(X, check_matrix(X, "X"), removed, marker)
-        imputed = _impute(estimator, amputed, values, observed & ~removed, scale, given)
+        imputed = _impute(estimator, amputed, values, observed & ~removed, given)
         return -_REDUCTIONS[self.metric](((imputed - values) / scale)[removed])
 
     def _removed(self, values: FloatArray, observed: BoolArray) -> BoolArray:
@@ -385,14 +393,28 @@ class _MaskedCellScorer:
         is_level = np.array([column.categories is not None for column in columns.columns])
         scale = np.where(is_level, 1.0, _positive(observed_mean_and_std(values)[1]))
         removed = self._removed(values, ~np.isnan(values))
-        completed = estimator.transform(without_cells(X, removed), **given)
-        # A search's part of the rows may lack a category that the imputer knows.
-        imputed = columns.extended_by(completed).encode(completed)
+        observed = ~np.isnan(values) & ~removed
+
+        def encoded(table: Any) -> FloatArray:
+            # A search's part of the rows may lack a category that the imputer knows.
+            return columns.extended_by(table).encode(table)
+
+        def agrees(imputed: FloatArray) -> bool:
+            if imputed.shape != values.shape:
+                return False
+            same = np.where(is_level, imputed == values, gives_back_cells(imputed, values))
+            return bool(same[observed].all())
+
+        imputed = _in_units_of_X(
+            estimator, estimator.transform(without_cells(X, removed), **given), encoded, agrees
+        )
         if imputed.shape != values.shape or np.isnan(imputed[removed]).any():
             raise ValueError(
                 "estimator.transform(X) must have the columns of X, and none of its values "
                 f"missing, to be scored cell by cell, got shape {imputed.shape} for {values.shape}."
             )
+        if not agrees(imputed):
+            raise ValueError(NOT_GIVEN_BACK)
         errors = np.where(is_level, imputed != values, (imputed - values) / scale)
         return -_REDUCTIONS[self.metric](errors[removed].astype(np.float64))
 
@@ -441,6 +463,7 @@ def complete_data_scorer(
     >>> search.fit(ampute(X, MCAR(0.3), random_state=0), X).best_params_
     {'strategy': 'mean'}
     """
+    _check_transformer(estimator)
     values, marker = _mark_missing(estimator, X)
     if y is None:
         raise ValueError("y must be the complete data, as in fit(X_missing, X_complete), got None.")
@@ -452,13 +475,13 @@ def complete_data_scorer(
         )
     missing = np.isnan(values)
     scale = _positive(observed_mean_and_std(truth)[1])
-    if not _agree(values, truth, ~missing, scale):
+    if not gives_back_cells(values, truth)[~missing].all():
         raise ValueError("y must equal X in the observed cells of X, which it does not.")
     if not missing.any():
         raise ValueError("X must have missing cells to score, got none.")
     # A copy, for an imputer with copy=False writes to what it is given.
     X = replace_cells(X, check_matrix(X, "X"), missing, marker)
-    imputed = _impute(estimator, X, truth, ~missing, scale)
+    imputed = _impute(estimator, X, truth, ~missing)
     return -_REDUCTIONS["rmse"](((imputed - truth) / scale)[missing])
 
 
@@ -528,15 +551,18 @@ def _check_mask_and_proba(observed: ArrayLike, proba: ArrayLike) -> tuple[BoolAr
 
 def _mark_missing(estimator: Transformer, X: ArrayLike | DataFrameLike) -> tuple[FloatArray, float]:
     """Give X as numbers with NaN in its missing cells, and the estimator's marker of these."""
+    given = getattr(estimator, "missing_values", np.nan)
+    # pandas.NA marks what NaN does.
+    if not isinstance(given, Real) and type(given).__name__ != "NAType":
+        raise TypeError(f"estimator.missing_values must be NaN or a number, got {given!r}.")
+    marker = number_that_marks(estimator)
+    values = without_marker(check_matrix(X, "X"), marker)
+    return values, np.nan if marker is None else marker
+
+
+def _check_transformer(estimator: object) -> None:
     if not hasattr(estimator, "transform"):
         raise TypeError(f"estimator must have a transform method, got {estimator!r}.")
-    marker = getattr(estimator, "missing_values", np.nan)
-    if type(marker).__name__ == "NAType":  # pandas.NA, which marks what NaN does
-        marker = np.nan
-    if not isinstance(marker, Real):
-        raise TypeError(f"estimator.missing_values must be NaN or a number, got {marker!r}.")
-    values = check_matrix(X, "X")
-    return np.where(values == marker, values.dtype.type(np.nan), values), float(marker)
 
 
 def _impute(
@@ -544,18 +570,17 @@ def _impute(
     X: ArrayLike | DataFrameLike,
     truth: FloatArray,
     observed: BoolArray,
-    scale: FloatArray,
     given: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> FloatArray:
     """Have X imputed, in its own units, where ``truth`` holds the values of its observed cells."""
+
+    def agrees(imputed: FloatArray) -> bool:
+        is_table = imputed.shape == truth.shape
+        return is_table and bool(gives_back_cells(imputed, truth)[observed].all())
+
     completed = estimator.transform(X, **given)  # type: ignore[arg-type]
-    imputed = check_matrix(completed, "estimator.transform(X)")
-    unchanged = imputed.shape == truth.shape and _agree(imputed, truth, observed, scale)
-    if isinstance(estimator, Pipeline) and not unchanged:
-        # Steps before the imputer changed the units, and the errors would be in units of theirs.
-        # Where they cannot be undone, the checks below say what is asked for.
-        with suppress(AttributeError, ValueError):
-            imputed = check_matrix(estimator[:-1].inverse_transform(imputed), "X")
+    read = partial(check_matrix, name="estimator.transform(X)")
+    imputed = _in_units_of_X(estimator, completed, read, agrees)
     if imputed.shape != truth.shape:
         raise ValueError(
             f"estimator.transform(X) must have the shape of X, {truth.shape}, to be scored cell by "
@@ -563,23 +588,26 @@ def _impute(
         )
     if np.isnan(imputed).any():
         raise ValueError("estimator.transform(X) must not leave NaN, which it does.")
-    if not _agree(imputed, truth, observed, scale):
-        raise ValueError(
-            "estimator.transform(X) must give the observed cells of X back as they are: score an "
-            "imputer, or a Pipeline that ends in one and whose other steps can be inverted."
-        )
+    if not agrees(imputed):
+        raise ValueError(NOT_GIVEN_BACK)
     return imputed
 
 
-def _agree(
-    a: FloatArray,
-    b: FloatArray,
-    cells: BoolArray,
-    scale: FloatArray,
-) -> bool:
-    """Say whether a and b are equal in ``cells``, up to the rounding of work done in float32."""
-    tolerance = 1e-3 * (np.abs(b) + scale)
-    return bool((np.abs(a - b) <= tolerance)[cells].all())
+def _in_units_of_X(
+    estimator: Transformer,
+    completed: Any,
+    read: Callable[[Any], FloatArray],
+    agrees: Callable[[FloatArray], bool],
+) -> FloatArray:
+    """Read what an estimator gives, undoing the steps of a Pipeline that change what is observed.
+
+    Errors would be in their units. Where they cannot be undone, what disagrees is returned.
+    """
+    imputed = read(completed)
+    if isinstance(estimator, Pipeline) and not agrees(imputed):
+        with suppress(AttributeError, ValueError):
+            imputed = read(estimator[:-1].inverse_transform(completed))
+    return imputed
 
 
 def _positive(std: FloatArray) -> FloatArray:

@@ -43,6 +43,9 @@ __all__ = [
 
 Frame = TypeVar("Frame", bound=DataFrameLike)
 
+# Of a mean of z-scores, whose standard deviation is 1 or not much less.
+MAX_ROUNDING = 1e-10
+
 
 class Mechanism(ABC):
     """A missingness mechanism: each cell's probability of going missing, given the data.
@@ -370,9 +373,16 @@ class MAR(Mechanism):
                 f"features must leave at least one of the {X.shape[1]} column(s) of X for MAR to "
                 f"depend on, got {self.features!r}."
             )
-        effect = self.slope * _standardise(_standardise(X[:, kept]).mean(axis=1, keepdims=True))
+        scores = _standardise(X[:, kept])
+        score = scores.mean(axis=1, keepdims=True)
+        # What is left of columns that cancel, such as shares that add up to 1, is rounding.
+        if self.slope and scores.any() and score.std() < MAX_ROUNDING:
+            raise ValueError(
+                "features must leave columns of X whose z-scores do not cancel, for MAR to depend "
+                f"on their mean, got {self.features!r}, which leaves {kept.tolist()}."
+            )
         probability = np.zeros(X.shape)
-        probability[:, columns] = _logistic(effect, self.p)
+        probability[:, columns] = _logistic(self.slope * _standardise(score), self.p)
         return probability
 
 
@@ -420,7 +430,7 @@ class Compose(Mechanism):
 
     def missing_probability(self, X: FloatArray) -> FloatArray:
         """Give each cell's probability of going missing; see :class:`Mechanism`."""
-        stays = [1.0 - mechanism.missing_probability(X) for mechanism in self.mechanisms]
+        stays = [1.0 - _probability_of(mechanism, X) for mechanism in self.mechanisms]
         return 1.0 - np.prod(stays, axis=0)
 
 
@@ -472,14 +482,20 @@ def ampute(
     check_mechanism(mechanism, "mechanism")
     rng = as_generator(random_state)
     values = check_matrix(X, "X")
-    # A copy, so that a mechanism that writes to what it is given cannot reach the user's X.
-    probability = np.asarray(mechanism.missing_probability(values.astype(np.float64)))
-    if probability.shape != values.shape or not ((probability >= 0) & (probability <= 1)).all():
+    probability = _probability_of(mechanism, values)
+    return replace_cells(X, values, rng.random(values.shape) < probability, np.nan)
+
+
+def _probability_of(mechanism: Mechanism, X: FloatArray) -> FloatArray:
+    """Give what a mechanism says of X, if it is probabilities."""
+    # A copy, so that a mechanism that writes to what it is given cannot reach X.
+    probability = np.asarray(mechanism.missing_probability(X.astype(np.float64)))
+    if probability.shape != X.shape or not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError(
             "mechanism must give probabilities between 0 and 1 of the shape of X, "
-            f"{values.shape}, which {mechanism!r} does not."
+            f"{X.shape}, which {mechanism!r} does not."
         )
-    return replace_cells(X, values, rng.random(values.shape) < probability, np.nan)
+    return probability
 
 
 def _standardise(X: FloatArray) -> FloatArray:

@@ -49,6 +49,7 @@ from gnr_sklearn._validation import (
     check_count,
     check_flag,
     check_matrix,
+    gaps_as_nan,
     input_names,
     next_seed,
     number_that_marks,
@@ -104,7 +105,8 @@ def draw_imputations(
     ------
     ValueError, TypeError
         If an argument is not as described, the imputer does not give finite numbers of that shape,
-        or a column of X has so few observed cells that resamples keep losing all of them.
+        or a column of X has so few observed cells, or a category so few rows, that resamples keep
+        losing all of them.
 
     Notes
     -----
@@ -401,16 +403,19 @@ def _fit_and_sample(
         fitted = seed_random_states(clone(imputer), partial(next_seed, rng)).fit(X, None, **given)
         return sample_checked(fitted, X, (n_draws, len(values)), rng, given), [fitted]
     required = _required_cells(imputer, values)
+    demand = (
+        "X must have enough observed cells in each column (and missing ones, if they get an "
+        "indicator) for resamples to have some of all, with bootstrap=True"
+    )
+    of_levels: list[BoolArray] = []
     if getattr(imputer, "unseen_categories", "error") == "error":
-        required = np.hstack([required, *_cells_of_levels(imputer, X, values)])
+        of_levels = list(_cells_of_levels(imputer, X, values))
+    if of_levels:
+        required = np.hstack([required, *of_levels])
+        demand += ", and rows of each category, unless unseen_categories='missing'"
     draws, imputers = [], []
     for _ in range(n_draws):
-        rows = resample_rows(
-            required,
-            rng,
-            "X must have enough observed cells in each column (and missing ones, if they get an "
-            "indicator) for resamples to have some of all, with bootstrap=True",
-        )
+        rows = resample_rows(required, rng, demand)
         fresh = seed_random_states(clone(imputer), partial(next_seed, rng), every=True)
         of_rows = {name: take_rows(known, rows) for name, known in given.items()}
         fitted = fresh.fit(take_rows(X, rows), None, **of_rows)
@@ -485,7 +490,7 @@ def _check_same_columns(first: Any, fitted: Any, columns: NDArray[Any]) -> None:
 
 
 def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:
-    targets = np.asarray(y)
+    targets = gaps_as_nan(np.asarray(y))
     if targets.ndim not in (1, 2) or len(targets) != n_rows:
         raise ValueError(
             f"y must have one row for each of the {n_rows} rows of X, in one or two dimensions, "
@@ -495,6 +500,6 @@ def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:
         missing = any(value is None or value != value for value in targets.ravel())
     else:
         missing = targets.dtype.kind == "f" and not np.isfinite(targets).all()
-    if missing:
+    if missing or np.ma.is_masked(y):
         raise ValueError("y must be finite and have no missing values.")
     return targets

@@ -142,7 +142,8 @@ class SensitivityResult:
         Returns
         -------
         values : ndarray of shape (n_points,)
-            Deltas or strengths, ascending. Where 0 is not among them, the reference stands for it.
+            Deltas or strengths, ascending, with 0 among them, for which the reference stands where
+            there is no such scenario.
         rows : ndarray of shape (n_points,) of int
             The scenarios that they belong to: indices of the first axis of the arrays.
 
@@ -388,7 +389,8 @@ def sensitivity(
     are the means of its draws. Where all draws and imputed values of a column are whole numbers,
     such as codes of levels or counts, what is imputed is a mode, a median or rounded: there the
     tilted mean is that of the draws, :math:`\sum_l w_l x^{(l)}`, which is within their range, and
-    at :math:`\gamma = 0` their plain mean. For normal draws of standard
+    at :math:`\gamma = 0` their plain mean, a scenario that is added where it is not among
+    `strengths`. For normal draws of standard
     deviation :math:`\sigma` the shift is :math:`\gamma \sigma^2 / s_j`: the better a value is known
     from the others, the less it moves. Each cell is tilted for itself, given the observed cells of
     its row. No weighted mean lies beyond the draws, so that strong tilts come out too weak; see
@@ -472,7 +474,9 @@ def sensitivity(
         draws = sample_checked(fitted, X, (n_draws, len(values)), rng, given)
         cells, whole = standard_draws(draws, reference)
         for feature, moved in groups:
-            for gamma in gammas:
+            # The reference does not stand for it where imputed values are no means of draws.
+            needs_zero = 0.0 not in gammas and whole.intersection(moved.tolist())
+            for gamma in [*gammas, 0.0] if needs_zero else gammas:
                 step, effective = tilt(cells, whole, gamma, moved, reference)
                 completed = reference.moved(step, moved)
                 summaries.add(Scenario("strength", gamma, feature), completed, effective)

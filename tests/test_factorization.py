@@ -405,6 +405,25 @@ def test_what_is_given_beside_ratings_is_used_where_there_is_a_use_for_it(method
     np.testing.assert_array_equal(imputer.fit_transform(X, **all_given), others[1])
 
 
+def test_gaps_in_a_sample_of_ratings_are_passed_over():
+    """However they are marked."""
+    full, X, propensity = self_selected(0)
+    sample = np.where(np.arange(full[:5].size).reshape(full[:5].shape) % 3, np.nan, full[:5])
+    # Whole ratings from 1 on, so that 0 is none.
+    full, sample, X = (np.round(table) + 10.0 for table in (full, sample, X))
+    imputer = MFImputer(method="ips", random_state=0)
+    expected = imputer.fit_transform(X, mar_sample=sample)
+    masked = np.ma.masked_array(np.nan_to_num(sample, nan=99.0), np.isnan(sample))
+    np.testing.assert_array_equal(imputer.fit_transform(X, mar_sample=masked), expected)
+    imputer.set_params(missing_values=0)
+    marked, zeros = np.nan_to_num(X, nan=0.0), np.nan_to_num(sample, nan=0.0)
+    np.testing.assert_array_equal(imputer.fit_transform(marked, mar_sample=zeros), expected)
+    chances = np.ma.masked_array(propensity, np.zeros(propensity.shape, dtype=bool))
+    chances[0, 0] = np.ma.masked
+    with pytest.raises(ValueError, match="propensity must be a complete numeric matrix"):
+        MFImputer(method="ips").fit(X, propensity=chances)
+
+
 def test_fit_and_transform_are_the_same_in_one_and_in_two_steps():
     full, X, propensity = self_selected(0)
     imputer = MFImputer(method="dr", random_state=0).fit(X, propensity=propensity)

@@ -25,7 +25,12 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from gnr_sklearn import MeanImputer
 from gnr_sklearn.metrics import (
@@ -449,6 +454,71 @@ def test_frames(wine_missing: NDArray[np.float64], output: str) -> None:
     complete = np.nan_to_num(wine_missing, nan=1.0)
     score = complete_data_scorer(SimpleImputer().fit(wine_missing), wine_missing, complete)
     assert complete_data_scorer(imputer, X, X.fillna(1.0)) == pytest.approx(score)
+
+
+@pytest.fixture
+def people() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"height": rng.normal(170, 10, 200), "age": rng.normal(40, 10, 200)})
+    X["sex"] = np.where(rng.uniform(size=200) < 0.5, "f", "m")
+    X.loc[::5, "age"] = np.nan
+    return X
+
+
+def test_columns_of_a_frame_in_another_order_are_not_scored(people: pd.DataFrame) -> None:
+    scorer = make_masked_cell_scorer(0.3)
+    scores = []
+    for numbers in (["height", "age"], ["age", "height"]):
+        modes = SimpleImputer(strategy="most_frequent")
+        parts = [("numbers", SimpleImputer(), numbers), ("levels", modes, ["sex"])]
+        imputer = ColumnTransformer(parts).fit(people)
+        if numbers[0] == "height":
+            scores.append(scorer(imputer, people))
+        else:
+            with pytest.raises(ValueError, match="must give the observed cells of X back as they"):
+                scorer(imputer, people)
+    assert scores[0] == pytest.approx(scorer(MeanImputer().fit(people), people))
+
+
+def test_pipelines_of_frames_are_scored_in_units_of_X(people: pd.DataFrame) -> None:
+    def times(factor: float, frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(frame, columns=people.columns).assign(age=frame["age"] * factor)
+
+    step = FunctionTransformer(partial(times, 2.0), partial(times, 0.5), check_inverse=False)
+    imputer = MeanImputer().set_output(transform="pandas")
+    pipeline = make_pipeline(step, imputer).fit(people)
+    scorer = make_masked_cell_scorer(0.3)
+    expected = scorer(MeanImputer().fit(people), people)
+    assert scorer(pipeline, people) == pytest.approx(expected)
+    with pytest.raises(TypeError, match="estimator must have a transform method"):
+        scorer(object(), people)
+
+
+def test_large_means_do_not_hide_what_differs() -> None:
+    """Pressures in pascal vary by a ten-thousandth of their mean."""
+    rng = np.random.default_rng(0)
+    truth = 101325.0 + 15.0 * rng.normal(size=(200, 2))
+    X = truth.copy()
+    X[::4, 0] = np.nan
+    imputer = MeanImputer().fit(X)
+    with pytest.raises(ValueError, match="y must equal X in the observed cells of X"):
+        complete_data_scorer(imputer, X, truth[::-1])
+    shift = FunctionTransformer(lambda X: X - 90.0, lambda X: X + 90.0, check_inverse=False)
+    for scorer in (make_masked_cell_scorer(), partial(complete_data_scorer, y=truth)):
+        shifted = scorer(make_pipeline(shift, MeanImputer()).fit(X), X)
+        assert shifted == pytest.approx(scorer(imputer, X))
+        single = X.astype(np.float32)
+        assert scorer(MeanImputer().fit(single), single) == pytest.approx(shifted, rel=1e-3)
+
+
+@pytest.mark.parametrize("marker", [0.1, np.float64(0.1), np.float32(0.1)])
+def test_a_marker_is_read_in_the_precision_of_the_data(marker: float) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    X[::4, 0] = 0.1
+    imputer = MeanImputer(missing_values=marker).fit(X)
+    marked = np.where(X[0, 0] == X, np.float32(np.nan), X)
+    expected = make_masked_cell_scorer()(MeanImputer().fit(marked), marked)
+    assert make_masked_cell_scorer()(imputer, X) == pytest.approx(expected)
 
 
 def test_float32_keeps_its_dtype(wine_missing: NDArray[np.float64]) -> None:

@@ -379,6 +379,32 @@ def test_own_mechanism_must_give_probabilities(probability: object) -> None:
         ampute(np.ones((2, 2)), Stubborn(probability))
 
 
+@pytest.mark.parametrize("probability", [[0.5, 0.5], np.full((2, 2), 1.1)])
+def test_own_mechanism_among_others_is_checked_as_well(probability: object) -> None:
+    mechanism = Compose(Stubborn(probability), MCAR(0.1))
+    with pytest.raises(ValueError, match=r"^mechanism must give probabilities between 0 and 1"):
+        ampute(np.ones((2, 2)), mechanism)
+
+
+def test_all_mechanisms_see_the_data_as_given() -> None:
+    X = np.array([[1.0, 5.0], [2.0, 6.0], [9.0, 7.0]])
+    none = Stubborn(np.zeros((3, 2)))
+    for mechanism in (Compose(none, SelfMasking(1.0)), Compose(SelfMasking(1.0), none)):
+        np.testing.assert_array_equal(ampute(X, mechanism), ampute(X, SelfMasking(1.0)))
+
+
+def test_columns_that_cancel_decide_nothing() -> None:
+    """The mean of shares that add up to 1 varies by rounding errors alone."""
+    share = np.random.default_rng(0).uniform(size=200)
+    X = np.column_stack([np.arange(200.0), share, 1.0 - share])
+    with pytest.raises(ValueError, match=r"^features must leave columns of X whose z-scores do"):
+        ampute(X, MAR(0.5, features=[0]))
+    assert np.isnan(ampute(X, MAR(0.5, features=[0], slope=0.0), 0)).any()
+    assert np.isnan(ampute(X, MAR(0.5, features=[0, 1]), 0)).any()
+
+
+# Bad input
+
 # Bad input
 
 

@@ -696,3 +696,31 @@ def test_resamples_keep_the_categories_that_a_likelihood_declares():
     imputer.set_params(likelihood={"b": "bernoulli"})
     draws = draw_imputations(imputer, frame.astype({"b": int}), 2, bootstrap=True, random_state=0)
     assert draws.shape == (2, 40, 2)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.ma.masked_array(np.arange(60.0), np.arange(60) % 3 == 0),
+        np.ma.masked_array([0, 1] * 30, np.arange(60) == 5),
+        pd.Series([True, None, False] * 20, dtype="boolean"),
+        pd.Series(["a", None, "b"] * 20, dtype="string"),
+        pd.Series([1, None, 2] * 20, dtype="Int64"),
+    ],
+    ids=["masked", "masked integers", "boolean", "string", "Int64"],
+)
+def test_targets_that_are_missing(y):
+    X = make_regression(60)[0]
+    with pytest.raises(ValueError, match="y must be finite and have no missing values"):
+        fit_pooled(LogisticRegression(), NormalImputer(), X, y, 2)
+
+
+def test_categories_that_resamples_keep_losing():
+    towns = ["big"] * 275 + [f"town {k}" for k in range(25)]
+    X = pd.DataFrame({"x": np.arange(300.0), "town": towns})
+    X.loc[::5, "x"] = np.nan
+    imputer = MIWAEImputer(**SMALL_NET | {"max_iter": 2})
+    with pytest.raises(ValueError, match="rows of each category, unless unseen_categories='miss"):
+        draw_imputations(imputer, X, 2, bootstrap=True, random_state=0)
+    imputer.set_params(unseen_categories="missing")
+    assert draw_imputations(imputer, X, 2, bootstrap=True, random_state=0).shape == (2, 300, 2)

@@ -216,3 +216,9 @@ def test_bad_arguments_of_pool(arguments, message):
 def test_bad_level(level, kind):
     with pytest.raises(kind, match=r"^level must be"):
         pool([1, 2], [1, 1]).confidence_interval(level)
+
+
+def test_masked_estimates_are_no_estimates():
+    masked = np.ma.masked_array([1.0, 2.0, 99.0], [False, False, True])
+    with pytest.raises(ValueError, match=r"^estimates must be finite"):
+        pool(masked, [1.0, 1.0, 1.0])

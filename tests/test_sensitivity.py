@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -202,6 +203,24 @@ def test_levels_are_tilted_within_their_range():
         assert_allclose(result.completed[row], expected, rtol=1e-10)
 
 
+def test_the_tipping_point_of_levels_does_not_depend_on_the_strengths_asked_for():
+    """What is imputed, a mode, is not what strength 0 gives: it must not stand for it."""
+    X = np.repeat([0.0, 0.0, 1.0, np.nan], 10)[:, np.newaxis]
+    settings = {"deltas": None, "estimate": np.mean, "n_draws": 100}
+    results = [
+        sensitivity(LevelImputer(), X, strengths=strengths, **settings)
+        for strengths in ([-1.0, 0.0, 1.0], [-1.0, 1.0])
+    ]
+    for result in results:
+        values, rows = result.curve("strength")
+        assert_array_equal(values, [-1.0, 0.0, 1.0])
+        # Three draws of four are 1, and 10 of the other 30 cells.
+        assert result.estimates[rows[1]] == pytest.approx((0.75 * 10 + 10) / 40)
+        assert (np.diff(result.estimates[rows]) > 0).all()
+        assert result.tipping_point((0.75 * 10 + 10) / 40, kind="strength") == 0.0
+    assert results[1].scenarios[-1] == Scenario("strength", 0.0)
+
+
 def test_categories_without_an_order_are_not_moved():
     rng = np.random.RandomState(0)
     X = np.column_stack([rng.normal(size=80), rng.randint(3, size=80), rng.randint(3, size=80)])
@@ -210,7 +229,7 @@ def test_categories_without_an_order_are_not_moved():
     imputer = MIWAEImputer(**SMALL_NET, likelihood=likelihood)
     result = sensitivity(imputer, X, deltas=[0.5], strengths=[1.0], n_draws=60, random_state=0)
     assert_array_equal(result.rms_moves[1:, 1], 0.0)
-    assert (result.rms_moves[1:, [0, 2]] > 0).all()
+    assert (result.rms_moves[1:3, [0, 2]] > 0).all()
     with pytest.raises(ValueError, match=r"^features must not have categories without an order"):
         sensitivity(imputer, X, features=[0, 1])
     with pytest.raises(ValueError, match=r"^features must have one with missing cells"):
@@ -687,3 +706,15 @@ def test_units_inside_a_pipeline_may_differ(X):
     cube = FunctionTransformer(lambda X: X**3, feature_names_out="one-to-one")
     result = sensitivity(make_pipeline(root, SimpleImputer(), cube), X, return_completed=True)
     assert_array_equal(result.completed[0][~np.isnan(X)], X[~np.isnan(X)])
+
+
+def test_columns_in_another_order_are_refused(X):
+    """They would be left out of the result, as an indicator's columns are."""
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    parts = [
+        ("median", SimpleImputer(strategy="median"), ["b"]),
+        ("mean", SimpleImputer(), ["a", "c"]),
+    ]
+    swapping = ColumnTransformer(parts, verbose_feature_names_out=False)
+    with pytest.raises(ValueError, match="imputer must return the columns of X in their order"):
+        sensitivity(swapping, frame, deltas=[1.0])
