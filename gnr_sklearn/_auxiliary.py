@@ -11,7 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
-from gnr_sklearn._validation import check_side_info, gives_back, seed_random_states
+from gnr_sklearn._validation import (
+    check_side_info,
+    gives_back,
+    observed_mean_and_std,
+    seed_random_states,
+)
 
 __all__ = ["AuxiliaryVariable"]
 
@@ -58,6 +63,7 @@ class AuxiliaryVariable:
         """Fit the imputer, if there is one, to rows with NaN."""
         if self.imputer is not None:
             self.imputer.fit(values.copy())
+            self.scale = np.nan_to_num(observed_mean_and_std(values)[1])
 
     def transform(self, values: FloatArray, side: FloatArray, units: Units) -> FloatArray | None:
         """Return u of rows, or None where it has no columns.
@@ -75,8 +81,27 @@ class AuxiliaryVariable:
         if self.n_side_features:
             parts.append(self.side_scaler.transform(side) if len(side) else side)
         if self.imputer is not None:
-            parts.append(units.transform(_complete(self.imputer, values)))
+            parts.append(units.transform(self._complete(values)))
         return np.hstack(parts) if parts else None
+
+    def _complete(self, values: FloatArray) -> FloatArray:
+        imputer = self.imputer
+        assert imputer is not None
+        if not np.isnan(values).any():
+            return values
+        # Of a copy: an imputer with copy=False writes into what it is given.
+        completed = np.asarray(imputer.transform(values.copy()))
+        if completed.shape != values.shape or not np.isfinite(completed).all():
+            raise ValueError(
+                "prior must be an imputer that puts finite numbers in place of NaN and returns the "
+                f"columns it is given, which {imputer!r} does not."
+            )
+        if not gives_back(completed, values, self.scale):
+            raise ValueError(
+                "prior must be an imputer that returns observed values as they are, which "
+                f"{imputer!r} does not."
+            )
+        return completed
 
 
 def _prepared(imputer: Any, seed: int) -> Any:
@@ -85,21 +110,3 @@ def _prepared(imputer: Any, seed: int) -> Any:
     wanted = {"missing_values": np.nan, "add_indicator": False, "keep_empty_features": True}
     params = prepared.get_params()
     return prepared.set_params(**{name: v for name, v in wanted.items() if name in params})
-
-
-def _complete(imputer: Any, values: FloatArray) -> FloatArray:
-    if not np.isnan(values).any():
-        return values
-    # Of a copy: an imputer with copy=False writes into what it is given.
-    completed = np.asarray(imputer.transform(values.copy()))
-    if completed.shape != values.shape or not np.isfinite(completed).all():
-        raise ValueError(
-            "prior must be an imputer that puts finite numbers in place of NaN and returns the "
-            f"columns it is given, which {imputer!r} does not."
-        )
-    if not gives_back(completed, values):
-        raise ValueError(
-            f"prior must be an imputer that returns observed values as they are, which {imputer!r} "
-            "does not."
-        )
-    return completed

@@ -35,9 +35,13 @@ FOLDS = 5
 
 # With a share of different rows between these, none of which comes too often, a table is taken for
 # a bootstrap sample, of which 63% are. Rows of few levels are repeated more often without being
-# copies.
+# copies, but for tables with a number that is hardly ever the same in different rows.
 SHARE_OF_DIFFERENT = (0.45, 0.75)
 MAX_COPIES = 10
+SHARE_THAT_TELLS_ROWS_APART = 0.9
+
+# With fewer observed values, predictions are taken as they are.
+LEAST_TO_CALIBRATE = 10
 
 # Least probability, in all, of levels that a regression excludes.
 MIN_CHANCE = 1e-3
@@ -160,7 +164,7 @@ class ChainedRegressions:
         if observed.shape[1] == 1:
             features = []
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
-        original = _originals(completed, observed)
+        original = _originals(completed, observed, self.discrete.numbers)
         n_different = len(completed) if original is None else original.max() + 1
         self.rounds_: list[list[CalibratedRegression]] = []
         for _ in range(self.n_rounds if n_different >= FOLDS else 0):
@@ -273,7 +277,12 @@ class ChainedRegressions:
         values: FloatArray,
         observed: BoolArray,
     ) -> None:
-        """Choose offset, slope and scale by maximum likelihood."""
+        """Choose offset, slope and scale by maximum likelihood, if there is enough to do so."""
+        if observed.sum() < LEAST_TO_CALIBRATE:
+            errors = values[observed] - prediction[observed]
+            # As if one more was off by a standard deviation.
+            regression.scale = float(np.sqrt((np.square(errors).sum() + 1) / (len(errors) + 1)))
+            return
         seen, is_seen = torch.from_numpy(values[observed]), torch.from_numpy(observed)
         inputs = torch.from_numpy(prediction)
 
@@ -289,7 +298,7 @@ class ChainedRegressions:
             (gradient,) = torch.autograd.grad(negative, theta)
             return negative.item(), gradient.numpy()
 
-        spread = np.std(values[observed] - prediction[observed]) if observed.any() else 1.0
+        spread = np.std(values[observed] - prediction[observed])
         start = np.array([0.0, 1.0, np.log(spread + 10 * MIN_SCALE)])
         found = minimize(loss, start, jac=True, method="L-BFGS-B").x
         if np.isfinite(found).all():
@@ -306,7 +315,7 @@ class ChainedRegressions:
         if regression.feature in self.discrete.levels:
             return self._chances(regression.feature, prediction), None
         mean = torch.from_numpy(regression.offset + regression.slope * prediction[:, np.newaxis])
-        scale = torch.tensor(regression.scale, dtype=torch.float64)
+        scale = torch.tensor(regression.scale, dtype=torch.float64, device="cpu")
         lost = self._lost(regression.feature, mean, scale)
         return _bounded(lost.mean), lost
 
@@ -316,7 +325,7 @@ class ChainedRegressions:
         chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE / n_levels)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
-            lost = SelectedGaussian(levels, torch.zeros(1), *self._lost_by(feature))
+            lost = SelectedGaussian(levels, torch.zeros_like(levels), *self._lost_by(feature))
             chances = chances * lost.log_missing.exp().numpy()
         return chances / chances.sum(axis=1, keepdims=True)
 
@@ -329,11 +338,13 @@ class ChainedRegressions:
     def _lost_by(self, feature: int) -> Tensor:
         """Return the parameters of the process of a feature."""
         assert self._process is not None
-        return torch.tensor(self._process[:, feature])
+        return torch.from_numpy(self._process[:, feature])
 
 
-def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] | None:
-    """Return numbers of the different rows of a bootstrap sample; None where it looks like none.
+def _originals(
+    completed: FloatArray, observed: BoolArray, numbers: NDArray[np.intp]
+) -> NDArray[np.intp] | None:
+    """Return numbers of the different rows of a table with copies; None where they are none.
 
     Beside a copy of itself in the bag, or in another fold, a row is not out of sample.
     """
@@ -345,10 +356,23 @@ def _originals(completed: FloatArray, observed: BoolArray) -> NDArray[np.intp] |
     is_known = np.logical_or.reduce(observed, axis=1)
     share = is_known[first].sum() / max(is_known.sum(), 1)
     least, most = SHARE_OF_DIFFERENT
-    if not least <= share < most or copies[is_known[first]].max(initial=0) > MAX_COPIES:
+    are_few = least <= share and copies[is_known[first]].max(initial=0) <= MAX_COPIES
+    if share >= most or not (are_few or _tells_apart(completed[first], observed[first], numbers)):
         return None
     # In the order in which they come.
     return np.argsort(np.argsort(first))[original.ravel()]
+
+
+def _tells_apart(completed: FloatArray, observed: BoolArray, numbers: NDArray[np.intp]) -> bool:
+    """Tell whether a number that most different rows have is hardly ever the same in two."""
+    for column, feature in enumerate(numbers):
+        values = completed[observed[:, feature], column]
+        different = len(np.unique(values))
+        if 2 * len(values) >= len(completed) and (
+            different >= SHARE_THAT_TELLS_ROWS_APART * len(values)
+        ):
+            return True
+    return False
 
 
 def _bounded(values: ArrayLike) -> FloatArray:

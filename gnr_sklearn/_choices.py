@@ -34,6 +34,9 @@ ROWS_FOR_CHOICES = 3000
 STEPS_FOR_CHOICES = 750
 MIN_LATENT_DIM = 10
 
+# With smaller gradients Adam takes no steps to speak of.
+LEAST_ALPHA = 1e-6
+
 # Among which weights of the mask "auto" chooses. With values that decide, larger ones make the
 # noise of x given z explain the mask.
 ALPHAS = {"latent": (1.0, 0.01, 100.0), "value": (1.0, 0.1, 0.01)}
@@ -53,8 +56,8 @@ def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> Flo
     directions[~np.isnan(values).any(axis=0)] = 0
     # Of categories without an order, none is above another.
     directions[imputer._discrete.unordered] = 0
-    if imputer.alpha == 0:
-        # The process is not trained, and must not move what is imputed.
+    if imputer.alpha != "auto" and imputer.alpha < LEAST_ALPHA:
+        # The process is hardly trained, if at all, and must not move what is imputed.
         directions[:] = 0
     if not np.isnan(directions).any():
         return directions

@@ -287,7 +287,8 @@ class DeepImputer(BoundedImputer):
             callbacks[:] = [
                 item
                 for item in callbacks
-                if not (isinstance(item, tuple) and item[0] == EARLY_STOPPING)
+                if id(_callback_of(item)) in theirs
+                or not (isinstance(item, tuple) and item[0] == EARLY_STOPPING)
             ]
         return net
 

@@ -11,6 +11,12 @@ from gnr_sklearn._types import FloatArray
 
 __all__ = ["Reservoir", "some_rows"]
 
+# How many rows of a part are looked up among those kept, what share of them has to be there, of
+# what is to be expected in a further pass, and what share has to differ for that to say something.
+ROWS_TO_COMPARE = 1000
+LEAST_SHARE_KNOWN = 0.9
+LEAST_SHARE_DIFFERENT = 0.75
+
 
 @dataclass(frozen=True)
 class Reservoir:
@@ -26,14 +32,17 @@ class Reservoir:
         The keys of the rows that are kept; None before any came.
     tables : tuple of ndarray of shape (n_kept, n_columns)
         The rows, of one table or several.
+    n_seen : int, default=0
+        How many rows came, without those of repeated parts.
     """
 
     most: int
     keys: FloatArray | None = None
     tables: tuple[FloatArray, ...] = ()
+    n_seen: int = 0
 
     def updated_with(self, tables: tuple[FloatArray, ...], seed: int) -> Reservoir:
-        """Return what is kept after further rows.
+        """Return what is kept after further rows, which do not count if they came before.
 
         Parameters
         ----------
@@ -42,13 +51,37 @@ class Reservoir:
         seed : int
             Seed of their keys.
         """
+        n_seen = self.n_seen + len(tables[0])
+        if self._came_before(tables, seed):
+            return self
         keys = np.random.RandomState(seed).uniform(size=len(tables[0]))
         if self.keys is not None:
             keys = np.concatenate([self.keys, keys])
             tables = tuple(map(np.vstack, zip(self.tables, tables, strict=True)))
         # In the order in which they came.
         lowest = np.sort(np.argsort(keys)[: self.most])
-        return Reservoir(self.most, keys[lowest], tuple(table[lowest] for table in tables))
+        return Reservoir(self.most, keys[lowest], tuple(table[lowest] for table in tables), n_seen)
+
+    def _came_before(self, tables: tuple[FloatArray, ...], seed: int) -> bool:
+        """Tell whether rows are those of an earlier pass over the same table.
+
+        If rows hardly repeat one another, those that are kept already are the same rows.
+        """
+        if self.keys is None:
+            return False
+        chosen = some_rows(len(tables[0]), ROWS_TO_COMPARE, seed)
+        rows = _as_bytes(tuple(table[chosen] for table in tables))
+        kept = set(_as_bytes(self.tables))
+        expected = len(self.keys) / self.n_seen
+        by_chance = 3 * np.sqrt(expected * (1 - expected) / len(rows))
+        n_known = sum(row in kept for row in rows)
+        least = max(LEAST_SHARE_KNOWN * expected - by_chance, 0.5 * expected)
+        differ = len(set(rows)) >= LEAST_SHARE_DIFFERENT * len(rows)
+        return bool(n_known >= least * len(rows)) and differ
+
+
+def _as_bytes(tables: tuple[FloatArray, ...]) -> list[bytes]:
+    return [row.tobytes() for row in np.hstack(tables)]
 
 
 def some_rows(n_rows: int, most: int, seed: int) -> slice | NDArray[np.intp]:

@@ -362,14 +362,12 @@ class VAEImputer(SamplingImputer):
         self._find_constants(values)
         net = self._new_net(values, side, seeds, n_held_out)
         self._train(net, self._rows(values, side))
-        losses = [
-            epoch.get("valid_loss" if n_held_out else "train_loss") for epoch in self.history_
-        ]
-        stopping = dict(self.net_.callbacks_).get(EARLY_STOPPING)
-        kept = stopping.best_epoch_ if stopping else len(losses)
-        # A callback may have ended training before anything was recorded.
-        self.lower_bound_ = -losses[kept - 1] if losses[kept - 1] is not None else np.nan
-        self._warn_of_divergence(self.history_[0], self.history_[kept - 1])
+        epochs = self.history_
+        if n_held_out:
+            # Of none if a callback ended training before there was one.
+            epochs = epochs[: dict(self.net_.callbacks_)[EARLY_STOPPING].best_epoch_] or epochs
+        self.lower_bound_ = _last_bound(epochs, "valid_loss" if n_held_out else "train_loss")
+        self._warn_of_divergence(self.history_[0], epochs[-1])
         self._warn_of_degeneracy(values, side)
         self._after_training(values, side, seeds.regressions)
 
@@ -386,7 +384,7 @@ class VAEImputer(SamplingImputer):
         if net is None:
             net = self._new_net(values, side, self._fit_seeds(), n_held_out=0)
         seed = self._train_part(net, self._rows(values, side))
-        self.lower_bound_ = -self.history_[-1]["train_loss"]
+        self.lower_bound_ = _last_bound(self.history_, "train_loss")
         self._after_training(values, side, seed)
 
     def _fit_seeds(self) -> Seeds:
@@ -544,3 +542,8 @@ class VAEImputer(SamplingImputer):
         )
         pays = n_rows * self.n_importance_samples * weights >= MIN_PRODUCTS
         return "bfloat16" if capabilities.get("amx_bf16") and pays else "float32"
+
+
+def _last_bound(epochs: Sequence[dict[str, Any]], loss: str) -> float:
+    """Return the last bound on record; NaN where training ended before there was one."""
+    return next((-epoch[loss] for epoch in reversed(epochs) if loss in epoch), np.nan)

@@ -496,15 +496,20 @@ def observed_mean_and_std(
     return mean, np.where(observed.any(axis=0), np.sqrt(variance), np.nan)
 
 
-def gives_back(completed: FloatArray, values: FloatArray) -> bool:
+def gives_back(completed: FloatArray, values: FloatArray, scale: FloatArray | None = None) -> bool:
     """Tell whether completed data hold what is observed of values, up to rounding."""
-    return bool((gives_back_cells(completed, values) | np.isnan(values)).all())
+    return bool((gives_back_cells(completed, values, scale) | np.isnan(values)).all())
 
 
-def gives_back_cells(completed: FloatArray, values: FloatArray) -> BoolArray:
-    """Tell which of the observed cells of values are held by completed data, up to rounding."""
-    limit = ROUNDING * (np.abs(values) + observed_mean_and_std(values)[1])
-    return np.abs(completed - values) <= limit
+def gives_back_cells(
+    completed: FloatArray, values: FloatArray, scale: FloatArray | None = None
+) -> BoolArray:
+    """Tell which of the observed cells of values are held by completed data, up to rounding.
+
+    Rounding is that of work in units of ``scale``; None for the standard deviations of values.
+    """
+    unit = observed_mean_and_std(values)[1] if scale is None else scale
+    return np.abs(completed - values) <= ROUNDING * (np.abs(values) + unit)
 
 
 def copy_of(X: Any) -> Any:

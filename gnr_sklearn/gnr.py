@@ -225,10 +225,10 @@ class GNRImputer(VAEImputer):
         alpha : float or "auto", default=1.0
             Weight of the mask term in the objective and in the importance weights (eq.
             18). At 1 the objective bounds a likelihood; at 0 the mask is ignored and its model is
-            not trained, which suits data missing at random; large values make the model explain
-            the mask first. "auto" chooses among 0.01, 1 and 100 with ``mask_model="latent"``, as
-            the paper does, and else among 0.01, 0.1 and 1, by how well it imputes observed values
-            that are removed by the fitted process (see Notes).
+            not trained, which suits data missing at random, and less than 1e-6 counts as 0; large
+            values make the model explain the mask first. "auto" chooses among 0.01, 1 and 100 with
+            ``mask_model="latent"``, as the paper does, and else among 0.01, 0.1 and 1, by how well
+            it imputes observed values that are removed by the fitted process (see Notes).
         mask_model : {"value", "latent"}, default="value"
             What the mask depends on: each value itself, or the latent variable, which a mask
             decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
@@ -241,10 +241,12 @@ class GNRImputer(VAEImputer):
             Used with ``mask_model="value"`` only; entries for features without missing values are
             ignored.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
-            "forest", or a regressor that is cloned for each feature: chained regressions that
-            share in what is imputed (see Notes). A forest sees the 20 other columns that correlate
-            most with its own, a regressor all of them. Predictions out of sample are its
-            ``oob_prediction_`` if it has ``oob_score=True``, else those of five folds.
+            "forest", or a regressor that is cloned for each feature with missing values: chained
+            regressions that share in what is imputed (see Notes). A forest sees the 20 other
+            columns that correlate most with its own, a regressor all of them. A feature without
+            missing values in `fit` has none: what is missing of it later is imputed by z alone.
+            Predictions out of sample are its ``oob_prediction_`` if it has ``oob_score=True``, else
+            those of five folds.
             "low_sparsity", or an imputer: the auxiliary variable u of eq. 9 to 14, beside
             `side_info`, is the half of the features, rounded down, with the fewest missing
             values, categories left aside, or the row as the imputer completes it. The imputer is
@@ -336,7 +338,8 @@ class GNRImputer(VAEImputer):
         regressor = self._regressor
         if regressor is None:
             return
-        process = self._module.process if self.mask_model == "value" else None
+        # Asked of the net: the parameter may have been set anew since it was made.
+        process = getattr(self._module, "process", None)
         most_rows, most_predictors = ROWS_FOR_REGRESSIONS, None
         if self.prior == "forest":
             most_predictors = MAX_PREDICTORS
@@ -369,7 +372,7 @@ class GNRImputer(VAEImputer):
         """Set what is known of how values are lost, in units of the data."""
         for name in ("direction", "threshold", "slope", "floor", "ceiling"):
             setattr(self, f"missing_{name}_", None)
-        if self.mask_model != "value":
+        if not hasattr(self._module, "process"):
             return
         with torch.no_grad():
             slope, intercept, log_floor, log_rise = (

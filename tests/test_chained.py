@@ -345,6 +345,45 @@ def test_rows_of_few_levels_are_not_taken_for_copies():
     np.testing.assert_allclose(scales[::2], scales[1::2], rtol=0.06)
 
 
+@pytest.mark.parametrize("times", [3, 20])
+def test_rows_that_all_come_several_times_are_copies(times):
+    """As measurements tell: one of few levels may be the same by chance."""
+    complete, observed = correlated_data(200)
+    rows = filled(complete, observed)
+    plain = ChainedRegressions(default_forest(), None, 0, n_rounds=1).fit(rows, observed)
+    tiled = ChainedRegressions(default_forest(), None, 0, n_rounds=1)
+    tiled.fit(np.tile(rows, (times, 1)), np.tile(observed, (times, 1)))
+    scales = [[each.scale for each in regressions.rounds_[0]] for regressions in (plain, tiled)]
+    np.testing.assert_allclose(scales[1], scales[0], rtol=0.2)
+
+
+@pytest.mark.parametrize("n_seen", [0, 1, 2, 9])
+def test_few_observed_values_do_not_move_what_is_predicted(n_seen):
+    """A line through two points says nothing of values in general."""
+    complete, observed = correlated_data(100)
+    observed[:, 1] = np.arange(100) < n_seen
+    rows = filled(complete, observed) if n_seen else np.where(observed, complete, 0.0)
+    regressions = ChainedRegressions(LinearRegression(), None, 0, n_rounds=1)
+    last = regressions.fit(rows, observed).rounds_[0][-1]
+    assert (last.feature, last.offset, last.slope) == (1, 0.0, 1.0)
+    assert last.scale > 0.1
+    if not n_seen:
+        assert last.scale == 1.0
+
+
+def test_regressions_stay_on_the_processor():
+    complete, observed = correlated_data(60)
+    rows = filled(complete, observed)
+    regressions = ChainedRegressions(LinearRegression(), make_process([2.0] * 3, [0.0] * 3), 0)
+    expected = regressions.fit(rows, observed).impute(rows, observed)[0]
+    torch.set_default_device("meta")
+    try:
+        found = regressions.impute(rows, observed)[0]
+    finally:
+        torch.set_default_device(None)
+    assert_array_equal(found, expected)
+
+
 def test_copies_are_kept_together_where_metadata_are_routed():
     complete, observed = correlated_data(60)
     rows = filled(complete, observed)

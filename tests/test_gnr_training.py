@@ -52,6 +52,33 @@ def test_lower_bound_is_that_of_the_parameters_kept():
     assert -imputer.lower_bound_ > min(losses)
 
 
+def test_the_bound_of_a_training_that_a_callback_ends_is_the_last_on_record():
+    class Stop(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if training and net.n_steps == 250:
+                raise KeyboardInterrupt
+
+    _, X = factor_data(60)
+    quick = QUICK | {"max_iter": 400}
+    imputer = paper_gnr(callbacks=[Stop()], early_stopping=False, **quick).fit(X)
+    assert "train_loss" not in imputer.history_[-1]
+    assert imputer.lower_bound_ == -imputer.history_[1, "train_loss"]
+
+
+def test_a_callback_may_have_the_name_of_one_that_is_not_there():
+    class Count(Callback):
+        n_trainings = 0
+
+        def on_train_begin(self, net, **kwargs):
+            self.n_trainings += 1
+
+    counter = Count()
+    _, X = factor_data(60)
+    imputer = paper_gnr(callbacks=[("early_stopping", counter)], early_stopping=False, **QUICK)
+    imputer.fit(X).partial_fit(X)
+    assert counter.n_trainings == 2
+
+
 def test_nearly_all_rows_may_be_held_out():
     _, X = factor_data(60)
     assert paper_gnr(validation_fraction=0.999, **QUICK).fit(X).n_iter_ == 40

@@ -481,12 +481,13 @@ def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
     assert np.isfinite(holes).all()
 
 
-def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch):
+@pytest.mark.parametrize("alpha", [0.0, 1e-9])
+def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch, alpha):
     """What is not trained must not move what is imputed."""
     monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
     X = make_data()
     untold, told = (
-        GNRImputer(**QUICK, alpha=0.0, missing_direction=direction).fit(X)
+        GNRImputer(**QUICK, alpha=alpha, missing_direction=direction).fit(X)
         for direction in (None, "above")
     )
     assert untold.missing_direction_.tolist() == told.missing_direction_.tolist() == [None] * 3

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import BayesianRidge
 from skorch.callbacks import Callback
 
@@ -198,6 +199,78 @@ def test_random_rows_are_all_as_likely():
         counts[kept.astype(int)] += 1
     # Four standard deviations of a binomial distribution.
     assert np.abs(counts / n_draws - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / n_draws)
+
+
+@pytest.mark.parametrize("most", [40, 1000])
+def test_rows_of_a_further_pass_are_not_kept_again(most):
+    table = np.random.RandomState(0).normal(size=(300, 2))
+    side = np.arange(300.0)[:, np.newaxis]
+    rows = Reservoir(most)
+    for part in np.split(np.arange(300), 3):
+        rows = rows.updated_with((table[part], side[part]), int(part[0]))
+    # In other parts, too.
+    for seed, part in enumerate(np.split(np.random.RandomState(1).permutation(300), 2)):
+        assert rows.updated_with((table[part], side[part]), seed) is rows
+    # New rows are, though their values in one table are known.
+    assert rows.updated_with((table[:100], side[:100] + 1e-9), 0) is not rows
+    assert rows.updated_with((table[:100] + 1e-9, side[:100]), 0).n_seen == 400
+
+
+def test_new_rows_of_few_levels_are_kept():
+    rng = np.random.RandomState(0)
+    rows = Reservoir(1000)
+    for seed in range(5):
+        rows = rows.updated_with((rng.randint(3, size=(100, 2)).astype(float),), seed)
+    assert len(rows.tables[0]) == 500
+
+
+def test_further_passes_leave_regressions_out_of_sample():
+    """A row is not predicted by the copy of it that came in a pass before."""
+    table = make_data(200)
+    forest = RandomForestRegressor(60, oob_score=True)
+    imputer = GNRImputer(**NET, prior=forest, missing_direction="neither", max_iter=20)
+    scales = [
+        [each.scale for each in imputer.partial_fit(table).prior_.rounds_[-1]] for _ in range(3)
+    ]
+    assert_allclose(scales[1:], [scales[0]] * 2, rtol=0.2)
+
+
+def test_a_callback_may_end_a_part_within_an_epoch():
+    class Stop(Callback):
+        n_batches = 0
+
+        def __init__(self, stops_at):
+            self.stops_at = stops_at
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            self.n_batches += training
+            if self.n_batches == self.stops_at:
+                raise KeyboardInterrupt
+
+    imputer = MIWAEImputer(**NET, batch_size=16)
+    early = clone(imputer).set_params(callbacks=[Stop(1)]).partial_fit(X)
+    assert np.isnan(early.lower_bound_)
+    assert_fills(early.transform(X), X)
+    # A call takes six steps.
+    imputer.set_params(callbacks=[Stop(9)]).partial_fit(X)
+    bound = imputer.lower_bound_
+    assert "train_loss" not in imputer.partial_fit(X).history_[-1]
+    assert imputer.lower_bound_ == bound
+
+
+def test_the_model_of_the_mask_is_that_of_the_first_call():
+    """Parameters of the net that are set later have no effect, nor does this one."""
+    for first, later in (("value", "latent"), ("latent", "value")):
+        given = {"missing_direction": "above"} if first == "value" else {}
+        imputer = GNRImputer(**NET, **given, mask_model=first, prior=BayesianRidge(), max_iter=20)
+        directions = imputer.partial_fit(PARTS[0]).missing_direction_
+        imputer.set_params(mask_model=later).partial_fit(PARTS[1])
+        if first == "latent":
+            assert imputer.missing_direction_ is None
+            assert directions is None
+        else:
+            assert_array_equal(imputer.missing_direction_, directions)
+            assert imputer.prior_._process is not None
 
 
 def test_indicators_mark_what_was_missing_in_any_call():

@@ -330,6 +330,13 @@ def test_priors_that_are_none_are_refused_before_training(prior):
         paper_gnr(**QUICK | {"callbacks": [Fail()]}, prior=prior).fit(table())
 
 
+class RoundingImputer(MeanImputer):
+    """Imputes in other units."""
+
+    def transform(self, X):
+        return super().transform(X) + 1e-15
+
+
 def test_a_regressor_that_transforms_is_a_regressor():
     imputer = paper_gnr(**QUICK, prior=PLSRegression(1)).fit(table())
     assert isinstance(imputer.prior_, ChainedRegressions)
@@ -339,6 +346,15 @@ def test_a_prior_in_other_units_is_refused():
     prior = make_pipeline(StandardScaler(), SimpleImputer())
     with pytest.raises(ValueError, match=r"^prior must be an imputer that returns observed"):
         paper_gnr(**QUICK, prior=prior).fit(100.0 * table() + 1000.0)
+
+
+def test_a_prior_may_err_by_rounding_whichever_rows_it_is_given():
+    """Alone, a row has no standard deviation to measure rounding by."""
+    X = table()
+    X[0] = [0.0, np.nan, *X[0, 2:]]
+    imputer = paper_gnr(**QUICK, prior=RoundingImputer()).fit(X)
+    imputed = imputer.transform(X)
+    np.testing.assert_allclose(imputer.transform(X[:1]), imputed[:1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("prior", [KNNImputer, SimpleImputer])
