@@ -51,9 +51,9 @@ class Reservoir:
         seed : int
             Seed of their keys.
         """
-        n_seen = self.n_seen + len(tables[0])
         if self._came_before(tables, seed):
             return self
+        n_seen = self.n_seen + len(tables[0])
         keys = np.random.RandomState(seed).uniform(size=len(tables[0]))
         if self.keys is not None:
             keys = np.concatenate([self.keys, keys])
