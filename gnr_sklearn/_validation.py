@@ -105,8 +105,11 @@ def without_marker(values: FloatArray, marker: float | None) -> FloatArray:
     return np.where(values == number(marker), number(np.nan), values)
 
 
-def check_matrix(X: object, name: str) -> FloatArray:
-    """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X."""
+def check_matrix(X: object, name: str, marker: float | None = None) -> FloatArray:
+    """Give X as a float32 or float64 matrix, NaN allowed, perhaps sharing memory with X.
+
+    Where a number marks what is missing, there is NaN in its place.
+    """
     refuse_dates(X, name)
     try:
         matrix = check_array(
@@ -127,7 +130,7 @@ def check_matrix(X: object, name: str) -> FloatArray:
         )
     if np.isinf(matrix).any():
         raise ValueError(f"{name} must hold finite numbers or NaN, got infinite values.")
-    return matrix
+    return without_marker(matrix, marker)
 
 
 def refuse_dates(X: Any, name: str) -> None:
@@ -177,14 +180,9 @@ def check_flag(value: bool, name: str) -> None:
 
 
 def read_table(X: Any, name: str, marker: float | None = None) -> FloatArray:
-    """Give X as a matrix in which NaN says what is missing; categories of a frame are codes.
-
-    Where a number marks what is missing, it is NaN as well.
-    """
+    """Give X as :func:`check_matrix` does; categories of a frame are codes."""
     of_frame = read_columns(X, marker)
-    if of_frame is not None:
-        return of_frame[1]
-    return without_marker(check_matrix(X, name), marker)
+    return check_matrix(X, name, marker) if of_frame is None else of_frame[1]
 
 
 def column_names(X: Any) -> list[str] | None:

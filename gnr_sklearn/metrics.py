@@ -35,7 +35,6 @@ from gnr_sklearn._validation import (
     number_that_marks,
     observed_mean_and_std,
     replace_cells,
-    without_marker,
 )
 from gnr_sklearn.missingness import MCAR, Mechanism, ampute, check_mechanism
 
@@ -556,8 +555,7 @@ def _mark_missing(estimator: Transformer, X: ArrayLike | DataFrameLike) -> tuple
     if not isinstance(given, Real) and type(given).__name__ != "NAType":
         raise TypeError(f"estimator.missing_values must be NaN or a number, got {given!r}.")
     marker = number_that_marks(estimator)
-    values = without_marker(check_matrix(X, "X"), marker)
-    return values, np.nan if marker is None else marker
+    return check_matrix(X, "X", marker), np.nan if marker is None else marker
 
 
 def _check_transformer(estimator: object) -> None:

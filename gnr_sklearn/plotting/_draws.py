@@ -17,7 +17,6 @@ from gnr_sklearn._validation import (
     input_names,
     number_that_marks,
     side_info_for,
-    without_marker,
 )
 from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
 
@@ -194,7 +193,7 @@ class DrawSpreadDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_count(n_draws, "n_draws", 2)
         require_method(imputer, "sample")
-        values = without_marker(check_matrix(X, "X"), number_that_marks(imputer))
+        values = check_matrix(X, "X", number_that_marks(imputer))
         incomplete(values)
         given = side_info_for(imputer, side_info, len(values))
         draws = imputer.sample(X, n_draws, random_state=random_state, **given)

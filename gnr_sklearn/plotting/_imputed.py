@@ -18,7 +18,6 @@ from gnr_sklearn._validation import (
     input_names,
     number_that_marks,
     read_table,
-    without_marker,
 )
 from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
 
@@ -171,7 +170,7 @@ class ImputedValuesDisplay:
         of_frame = read_columns(X, marker)
         categories: dict[str, Sequence[Any]] = {}
         if of_frame is None:
-            values = without_marker(check_matrix(X, "X"), marker)
+            values = check_matrix(X, "X", marker)
             filled = check_matrix(X_imputed, "X_imputed")
             names = input_names(X, values.shape[1])
         else:

@@ -15,7 +15,6 @@ from gnr_sklearn._validation import (
     check_matrix,
     nearest_level,
     number_that_marks,
-    without_marker,
 )
 from gnr_sklearn.plotting._tables import completed, new_axes
 
@@ -193,7 +192,7 @@ class RatingDistributionDisplay:
             If X has no missing cell or no rating, or the imputer drops columns.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        values = without_marker(check_matrix(X, "X"), number_that_marks(imputer))
+        values = check_matrix(X, "X", number_that_marks(imputer))
         missing = np.isnan(values)
         if missing.all() or not missing.any():
             raise ValueError("X must have ratings and missing cells, got only one of them.")
