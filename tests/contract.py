@@ -1,6 +1,9 @@
 """The imputers that have to meet the contract, and what its tests share."""
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -8,6 +11,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.tree import DecisionTreeRegressor
 
+import gnr_sklearn
 from gnr_sklearn import (
     GAINImputer,
     GNRImputer,
@@ -113,6 +117,15 @@ def assert_close(actual, expected, X, imputer):
     assert actual.shape == expected.shape
     tolerance = 1e-4 if isinstance(imputer, VAEImputer) else 1e-10
     assert (np.abs(actual - expected) <= tolerance * np.nanstd(X, axis=0)).all()
+
+
+def assert_runs_in_a_new_process(code):
+    """Run a program where nothing has been imported yet."""
+    root = Path(gnr_sklearn.__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def assert_fills(X_imputed, X):

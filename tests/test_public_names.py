@@ -3,15 +3,13 @@
 import ast
 import inspect
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gnr_sklearn
 from gnr_sklearn._base import BaseImputer
+from tests.contract import assert_runs_in_a_new_process
 from tests.toy_imputers import ToyImputer
 
 PUBLIC = [getattr(gnr_sklearn, name) for name in gnr_sklearn.__all__]
@@ -148,11 +146,7 @@ def test_importing_the_package_does_not_import_torch():
         "gnr_sklearn.GNRImputer\n"
         "assert 'torch' in sys.modules\n"
     )
-    root = Path(gnr_sklearn.__file__).parents[1]
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
+    assert_runs_in_a_new_process(code)
 
 
 def test_every_public_name_resolves_and_is_listed():

@@ -1,9 +1,7 @@
 """Sensitivity analysis against closed forms, and what it leaves as it was."""
 
 import pickle
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import gnr_sklearn
 from gnr_sklearn import (
     GAINImputer,
     GNRImputer,
@@ -28,7 +25,13 @@ from gnr_sklearn import (
     NotMIWAEImputer,
 )
 from gnr_sklearn.sensitivity import Scenario, sensitivity
-from tests.contract import SMALL_NET, choose_side, make_data, state_of
+from tests.contract import (
+    SMALL_NET,
+    assert_runs_in_a_new_process,
+    choose_side,
+    make_data,
+    state_of,
+)
 
 DELTAS = [-1.0, -0.25, 0.0, 2.0]
 
@@ -509,11 +512,7 @@ def test_importing_does_not_import_torch_or_matplotlib():
         "import sys, gnr_sklearn.sensitivity, gnr_sklearn.plotting\n"
         "assert not {'torch', 'matplotlib'} & set(sys.modules)\n"
     )
-    root = Path(gnr_sklearn.__file__).parents[1]
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
+    assert_runs_in_a_new_process(code)
 
 
 # Data of all kinds
