@@ -223,7 +223,10 @@ class LeastSquares:
     def _solve(self, gram: FloatArray, *right: FloatArray) -> tuple[FloatArray, ...]:
         """Solve the equations of each row for several right-hand sides, each (n, k)."""
         penalised = gram + self.l2 * np.eye(gram.shape[-1])
-        solved = np.linalg.solve(penalised, np.stack(right, axis=-1))
+        try:
+            solved = np.linalg.solve(penalised, np.stack(right, axis=-1))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(f"l2 must be larger for these ratings, got {self.l2:g}.") from error
         return tuple(np.moveaxis(solved, -1, 0))
 
 

@@ -34,6 +34,7 @@ from gnr_sklearn.nn.checkpoint import (
 )
 from gnr_sklearn.nn.forks import use_one_thread_if_forked
 from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
+from gnr_sklearn.nn.state import without_memory
 from gnr_sklearn.nn.training import ProgressBar, StepwiseNet
 
 __all__ = ["EARLY_STOPPING", "MAX_VALUE", "STEPS_PER_EPOCH", "DeepImputer", "masked_rows"]
@@ -150,6 +151,11 @@ class DeepImputer(BoundedImputer):
             Losses of each epoch and step; after `partial_fit`, of each epoch, and of the steps of
             the last call.
         """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # Without what skorch's callbacks have seen of training, optimisers among it, as in the net.
+        return {**state, "callbacks": without_memory(state["callbacks"])}
 
     def _learn(self, X: ArrayLike, fit: Callable[[FloatArray], None]) -> Self:
         self._check_checkpoint()

@@ -13,7 +13,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import gaps_as_nan, named_in_errors, nearest_level, without_marker
+from gnr_sklearn._validation import (
+    check_column_names,
+    gaps_as_nan,
+    levels_of,
+    named_in_errors,
+    nearest_level,
+    without_marker,
+)
 
 __all__ = [
     "LogisticPropensity",
@@ -82,12 +89,11 @@ class NaiveBayesPropensity:
 
     def __init__(self, values: FloatArray, mar_sample: FloatArray) -> None:
         ratings = values[~np.isnan(values)]
-        self.levels = np.unique(np.concatenate([ratings, mar_sample]))
+        self.levels = levels_of(ratings, mar_sample)
         shares = []
         for sample in (ratings, mar_sample):
-            levels, counts = np.unique(sample, return_counts=True)
-            of_all = np.ones(len(self.levels))
-            of_all[np.searchsorted(self.levels, levels)] += counts
+            places = nearest_level(self.levels, sample)
+            of_all = 1.0 + np.bincount(places, minlength=len(self.levels))
             shares.append(of_all / of_all.sum())
         of_observed, of_all_cells = shares
         self.chances = of_observed * (ratings.size / values.size) / of_all_cells
@@ -127,12 +133,15 @@ class LogisticPropensity:
         return chances
 
 
-def check_propensity(propensity: ArrayLike, shape: tuple[int, int]) -> FloatArray:
-    """Return given propensities as a matrix of a known shape."""
+def check_propensity(
+    propensity: ArrayLike, shape: tuple[int, int], names: list[str] | None
+) -> FloatArray:
+    """Return given propensities as a matrix of a known shape and, if it has any, known names."""
     with named_in_errors("propensity must be a complete numeric matrix"):
         matrix = check_array(gaps_as_nan(propensity), dtype=np.float64)
     if matrix.shape != shape:
         raise ValueError(f"propensity must have the shape of X, {shape}, got {matrix.shape}.")
+    check_column_names(propensity, "propensity", names, "X")
     if (matrix <= 0).any() or (matrix > 1).any():
         raise ValueError(
             "propensity must hold probabilities above 0 and at most 1, got values from "
@@ -148,6 +157,7 @@ def check_mar_sample(mar_sample: ArrayLike, marker: float | None) -> FloatArray:
             gaps_as_nan(mar_sample),
             dtype=np.float64,
             ensure_2d=False,
+            allow_nd=True,
             ensure_all_finite="allow-nan",
             ensure_min_samples=0,
         )

@@ -25,6 +25,7 @@ __all__ = [
     "MissingDirection",
     "RandomStateLike",
     "as_generator",
+    "check_column_names",
     "check_count",
     "check_feature_info",
     "check_features",
@@ -43,6 +44,7 @@ __all__ = [
     "input_names",
     "is_nan_marker",
     "layer_widths",
+    "levels_of",
     "named_in_errors",
     "nearest_level",
     "next_seed",
@@ -76,7 +78,7 @@ def gaps_as_nan(X: Any) -> Any:
     """Put NaN for what is masked, and for pandas.NA among objects, which float() refuses."""
     if isinstance(X, np.ma.MaskedArray):
         return np.ma.filled(X.astype(np.float64) if X.dtype.kind in "biu" else X, np.nan)
-    if hasattr(X, "isna") and np.any(X.dtypes == np.dtype(object)):
+    if hasattr(X, "isna") and hasattr(X, "dtypes") and np.any(X.dtypes == np.dtype(object)):
         return X.mask(X.isna(), np.nan)
     # There is none where pandas has not been imported.
     if isinstance(X, np.ndarray) and X.dtype == object and "pandas" in sys.modules:
@@ -191,6 +193,15 @@ def column_names(X: Any) -> list[str] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
+def check_column_names(given: Any, name: str, expected: list[str] | None, of_what: str) -> None:
+    """Refuse a frame with other names than expected; what has none goes by position."""
+    found = column_names(given)
+    if expected is not None and found is not None and found != expected:
+        raise ValueError(
+            f"{name} must have the columns of {of_what}, in that order, {expected}, got {found}."
+        )
+
+
 def input_names(X: Any, n_features: int) -> list[str]:
     """Give a frame's names of columns, or scikit-learn's for what has none."""
     return column_names(X) or [f"x{j}" for j in range(n_features)]
@@ -256,11 +267,7 @@ def check_side_info(
         raise ValueError(
             f"side_info must have {n_side_features} columns, as in fit, got {side.shape[1]}."
         )
-    found = column_names(side_info)
-    if names is not None and found is not None and found != names:
-        raise ValueError(
-            f"side_info must have the columns of fit, in that order, {names}, got {found}."
-        )
+    check_column_names(side_info, "side_info", names, "fit")
     return side
 
 
@@ -469,6 +476,13 @@ def layer_widths(hidden_dims: int | Sequence[int]) -> tuple[int, ...]:
 def nearest_level(levels: FloatArray, values: FloatArray) -> NDArray[np.intp]:
     """Find the nearest of ascending levels for each value; in the middle, the lower one."""
     return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+
+
+def levels_of(*samples: FloatArray) -> FloatArray:
+    """Return the different numbers of samples, ascending; rounding to float32 makes no others."""
+    found = np.unique(np.concatenate(samples))
+    apart = np.diff(found) > np.finfo(np.float32).eps * np.abs(found).max()
+    return found[np.append(True, apart)]
 
 
 def as_generator(random_state: RandomStateLike) -> np.random.Generator:

@@ -91,7 +91,7 @@ def _read_csv(name: str, data_dir: str | os.PathLike[str]) -> tuple[list[str], l
     folder = Path(data_dir)
     for path in (folder / f"{name}.csv", folder / "uci" / f"{name}.csv"):
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
             header, *rows = [line.split(",") for line in lines if line] or [[]]
             if not rows or any(len(row) != len(header) for row in rows):
                 raise ValueError(

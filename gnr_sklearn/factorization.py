@@ -209,7 +209,7 @@ class MFImputer(BoundedImputer):
             Ignored, present for scikit-learn's interface.
         propensity : array-like of shape (n_users, n_items) or None, default=None
             Chances, above 0 and at most 1, that a cell is observed. Given here, `transform` needs
-            those of its rows too.
+            those of its rows too. A frame has the columns of X, in that order.
         mar_sample : array-like or None, default=None
             Ratings of cells that were chosen at random, in any shape; NaN and
             `missing_values` are passed over.
@@ -389,7 +389,7 @@ class MFImputer(BoundedImputer):
         if self.method in WITHOUT_PROPENSITIES:
             # Where it is used it is checked when it is read.
             if propensity is not None:
-                check_propensity(propensity, (len(values), self.n_features_in_))
+                self._check_propensity(propensity, len(values))
             return
         if propensity is not None:
             self._has_propensity = True
@@ -401,6 +401,12 @@ class MFImputer(BoundedImputer):
         else:
             self._estimator = MarginalPropensity(values)
 
+    def _check_propensity(self, propensity: ArrayLike, n_rows: int) -> FloatArray:
+        names = getattr(self, "feature_names_in_", None)
+        return check_propensity(
+            propensity, (n_rows, self.n_features_in_), None if names is None else list(names)
+        )
+
     def _propensities(
         self, values: FloatArray, propensity: ArrayLike | None, side_info: ArrayLike | None
     ) -> FloatArray:
@@ -408,7 +414,7 @@ class MFImputer(BoundedImputer):
         if self._has_propensity:
             if propensity is None:
                 raise ValueError("propensity must be given for the rows of X, as it was in fit.")
-            given = check_propensity(propensity, (len(values), self.n_features_in_))
+            given = self._check_propensity(propensity, len(values))
             chances = given[:, ~self._is_empty_feature]
         elif self._estimator is not None:
             if self._n_side_features and side_info is None:

@@ -28,8 +28,10 @@ from gnr_sklearn._validation import (
     Features,
     RandomStateLike,
     as_generator,
+    check_column_names,
     check_matrix,
     check_number,
+    column_names,
     feature_indices,
     gives_back_cells,
     number_that_marks,
@@ -93,9 +95,9 @@ def imputation_rmse(
     Raises
     ------
     ValueError
-        If the shapes differ, ``mask`` is not of booleans (or 0 and 1), no cell is True or it looks
-        inverted (no error where True, some where False), an array is NaN where it is True, or the
-        scale of a column with such cells is not positive.
+        If shapes or names of columns differ, ``mask`` is not of booleans (or 0 and 1), no cell is
+        True or it looks inverted (no error where True, some where False), an array is NaN where it
+        is True, or the scale of a column with such cells is not positive.
 
     Examples
     --------
@@ -467,6 +469,7 @@ def complete_data_scorer(
     if y is None:
         raise ValueError("y must be the complete data, as in fit(X_missing, X_complete), got None.")
     truth = check_matrix(y, "y").astype(np.float64)
+    check_column_names(y, "y", column_names(X), "X")
     if truth.shape != values.shape or np.isnan(truth).any():
         raise ValueError(
             f"y must be complete data (no NaN) of the shape of X, {values.shape}, got "
@@ -491,6 +494,8 @@ def _removed_cell_errors(
     truth = check_matrix(X_true, "X_true").astype(np.float64)
     imputed = check_matrix(X_imputed, "X_imputed").astype(np.float64)
     removed = _check_mask(mask, "mask")
+    for name, table in (("X_imputed", X_imputed), ("mask", mask)):
+        check_column_names(table, name, column_names(X_true), "X_true")
     if not truth.shape == imputed.shape == removed.shape:
         raise ValueError(
             "X_true, X_imputed and mask must have one shape, got "
@@ -539,6 +544,7 @@ def _check_mask(mask: ArrayLike, name: str) -> BoolArray:
 
 def _check_mask_and_proba(observed: ArrayLike, proba: ArrayLike) -> tuple[BoolArray, FloatArray]:
     mask, probability = _check_mask(observed, "observed"), check_matrix(proba, "proba")
+    check_column_names(proba, "proba", column_names(observed), "observed")
     if mask.shape != probability.shape:
         raise ValueError(
             f"observed and proba must have one shape, got {mask.shape} and {probability.shape}."

@@ -7,9 +7,10 @@ of skops lists the types of what is in it, and is only read if each of them is t
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PosixPath, WindowsPath
 from typing import Any
 
 __all__ = ["TRUSTED_TYPES", "dump", "load"]
@@ -38,6 +39,8 @@ _OF_OTHERS = (
     # What early stopping would tell of itself by, if it did.
     "builtins.print",
     "numpy.dtype",
+    # The name of a checkpoint.
+    *(f"{path.__module__}.{path.__name__}" for path in (PosixPath, WindowsPath)),
     "sklearn.impute._iterative.IterativeImputer",
     "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.metrics._scorer._PassthroughScorer",
@@ -57,6 +60,19 @@ _OF_OTHERS = (
 
 # What skops writes, and cannot read back.
 _UNREADABLE = ("NAType", "Interval", "Timestamp", "Timedelta", "Period")
+
+# What zipfile, json and skops may say of a file that is not what dump has written.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    LookupError,
+    # An encrypted file, and a way of compression that is not known.
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 #: What the files of imputers hold beside what skops trusts anyway: numbers, text, and estimators
 #: of scikit-learn. None of it runs anything that a file says.
@@ -123,8 +139,10 @@ def load(file: str | PathLike[str], trusted: Sequence[str] = ()) -> Any:
     ValueError
         If it is no file of skops, or is damaged.
     TypeError
-        If it holds types that are not trusted; it names them.
+        If it holds types that are not trusted; it names them. Or if ``trusted`` is one name.
     """
+    if isinstance(trusted, str):
+        raise TypeError(f"trusted must be a sequence of names of types, got {trusted!r}.")
     skops = _skops()
     # Once, so that what is looked at is what is read.
     written = Path(file).read_bytes()
@@ -133,7 +151,7 @@ def load(file: str | PathLike[str], trusted: Sequence[str] = ()) -> Any:
         unknown = present - {*TRUSTED_TYPES, *trusted}
         if not unknown:
             return skops.loads(written, trusted=sorted(present))
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGED as error:
         raise ValueError(
             f"file must be one that gnr_sklearn.persistence.dump has written, and {str(file)!r} "
             f"cannot be read as one ({error})."

@@ -30,12 +30,14 @@ def test_real_tables(name):
     assert not {"sex", "rings", "class", "quality", "strength"} & set(table.feature_names)
 
 
+# With the mark of the order of bytes that spreadsheets begin with, or without.
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("folder", [".", "uci"])
-def test_csv_files_are_found_and_lose_their_target(tmp_path, folder):
+def test_csv_files_are_found_and_lose_their_target(tmp_path, folder, encoding):
     values = np.random.RandomState(0).normal(size=(1372, 4)).round(4)
-    lines = ["a,b,c,d,class", *(",".join(map(str, [*row, 1])) for row in values)]
+    lines = ["class,a,b,c,d", *(",".join(map(str, [1, *row])) for row in values)]
     (tmp_path / folder).mkdir(exist_ok=True)
-    (tmp_path / folder / "banknote.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / folder / "banknote.csv").write_text("\n".join(lines) + "\n", encoding)
     table = load_uci("banknote", tmp_path)
     np.testing.assert_array_equal(table.data, values)
     assert table.feature_names == ["a", "b", "c", "d"]

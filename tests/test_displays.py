@@ -5,6 +5,7 @@ import sys
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from gnr_sklearn import GAINImputer, GNRImputer, MeanImputer, MIWAEImputer
@@ -85,6 +86,9 @@ def test_wrong_arguments_of_a_latent_space(X):
         LatentSpaceDisplay.from_predictions(np.eye(3), [1, 2])
     with pytest.raises(ValueError, match="at most 10 different ones, got 11 values of which 11"):
         LatentSpaceDisplay.from_predictions(np.eye(11), np.arange(11))
+    for groups in ([1.0, np.nan, 2.0], ["a", None, "b"], pd.Series(["a", pd.NA, "b"])):
+        with pytest.raises(ValueError, match="groups must name the group of each row, got missing"):
+            LatentSpaceDisplay.from_predictions(np.eye(3), groups)
     with pytest.raises(TypeError, match="have a method encode, got MeanImputer"):
         LatentSpaceDisplay.from_estimator(MeanImputer().fit(X), X)
 

@@ -405,6 +405,53 @@ def test_what_is_given_beside_ratings_is_used_where_there_is_a_use_for_it(method
     np.testing.assert_array_equal(imputer.fit_transform(X, **all_given), others[1])
 
 
+def test_rounding_makes_no_other_ratings():
+    """Where they are no binary fractions, as tenths are not."""
+    full, X, _ = self_selected(0)
+    sample = full[:20].round() / 10
+    X = X.round() / 10
+    imputer = MFImputer(method="ips", random_state=0)
+    expected = imputer.fit_transform(X, mar_sample=sample)
+    levels = imputer._estimator.levels
+    assert len(levels) == 10
+    for ratings, other in ((np.float32(X), sample), (X, np.float32(sample))):
+        found = imputer.fit_transform(ratings, mar_sample=other)
+        np.testing.assert_allclose(imputer._estimator.levels, levels, atol=1e-7)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["mf", "ips"])
+def test_propensities_of_columns_in_another_order_are_refused(method):
+    _, X, propensity = self_selected(0)
+    names = [f"item {j}" for j in range(X.shape[1])]
+    X, chances = (pd.DataFrame(table, columns=names) for table in (X, propensity))
+    imputer = MFImputer(method=method, random_state=0)
+    expected = imputer.fit_transform(X, propensity=propensity)
+    np.testing.assert_array_equal(imputer.fit_transform(X, propensity=chances), expected)
+    with pytest.raises(ValueError, match="propensity must have the columns of X, in that order"):
+        imputer.fit(X, propensity=chances[names[::-1]])
+    if method == "ips":
+        with pytest.raises(ValueError, match="propensity must have the columns of X"):
+            imputer.transform(X, propensity=chances[names[::-1]])
+
+
+def test_samples_of_ratings_of_any_shape():
+    full, X, _ = self_selected(0)
+    sample = full[:6].round()
+    imputer = MFImputer(method="ips", random_state=0)
+    expected = imputer.fit_transform(X, mar_sample=sample)
+    ratings = pd.array([*sample.ravel().astype(int), None], dtype="Int64")
+    for other in (sample.reshape(2, 3, -1), ratings):
+        np.testing.assert_array_equal(imputer.fit_transform(X, mar_sample=other), expected)
+
+
+def test_too_little_regularisation_is_named():
+    X = np.random.default_rng(0).integers(1, 6, size=(20, 4)).astype(float)
+    X[::3, 0] = np.nan
+    with pytest.raises(ValueError, match=r"l2 must be larger for these ratings, got 1e-20"):
+        MFImputer(l2=1e-20, embedding_dim=6, random_state=0).fit(X)
+
+
 def test_gaps_in_a_sample_of_ratings_are_passed_over():
     """However they are marked."""
     full, X, propensity = self_selected(0)

@@ -157,12 +157,30 @@ def test_errors_are_norms(seed: int, factor: float) -> None:
     assert imputation_rmse(X, anything, mask) == rmse
 
 
-def test_frames_are_taken_by_position(wine: NDArray[np.float64]) -> None:
+def test_frames_without_names_are_taken_by_position(wine: NDArray[np.float64]) -> None:
     X = pd.DataFrame(wine)
     X_missing = ampute(X, MCAR(), 0)
     filled = fill_mean(X_missing)
     expected = imputation_rmse(wine, filled, np.isnan(X_missing.to_numpy()))
     assert imputation_rmse(X, pd.DataFrame(filled), X_missing.isna()) == expected
+
+
+def test_frames_whose_columns_stand_in_another_order_are_refused() -> None:
+    X = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [10.0, 30.0, 20.0]})
+    mask = X == 2.0
+    imputed = X.mask(mask, 3.0)
+    assert imputation_rmse(X, imputed, mask) == imputation_mae(X, imputed.to_numpy(), mask) == 1.0
+    with pytest.raises(ValueError, match=r"X_imputed must have the columns of X_true, in that ord"):
+        imputation_rmse(X, imputed[["b", "a"]], mask)
+    with pytest.raises(ValueError, match=r"mask must have .*, \['a', 'b'\], got \['b', 'a'\]"):
+        imputation_mae(X, imputed, mask[["b", "a"]])
+    proba = 1.0 - 0.6 * mask
+    assert mask_accuracy(~mask, proba) == 1.0
+    with pytest.raises(ValueError, match="proba must have the columns of observed"):
+        mask_auc(~mask, proba[["b", "a"]])
+    imputer = SimpleImputer().fit(X)
+    with pytest.raises(ValueError, match="y must have the columns of X"):
+        complete_data_scorer(imputer, X.mask(mask), X[["b", "a"]])
 
 
 @pytest.mark.parametrize("metric", [imputation_rmse, imputation_mae])

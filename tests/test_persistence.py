@@ -20,7 +20,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from gnr_sklearn import GNRImputer, MeanImputer, MFImputer, MIWAEImputer
 from gnr_sklearn.persistence import TRUSTED_TYPES, dump, load
@@ -163,6 +163,53 @@ def test_damaged_files(path, tmp_path):
         load(tmp_path / "nowhere")
 
 
+def with_bytes_of_the_directory(content, place, value):
+    """Change a number of two bytes in the record of the first file in the directory of a zip."""
+    start = content.index(b"PK\x01\x02") + place
+    return content[:start] + value.to_bytes(2, "little") + content[start + 2 :]
+
+
+def with_schema(content, schema):
+    """Put another description in place of what a file of skops holds."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, schema if name == "schema.json" else old.read(name))
+    return changed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        # The version that is needed, an encrypted file, and an unknown way of compression.
+        lambda content: with_bytes_of_the_directory(content, 6, 99),
+        lambda content: with_bytes_of_the_directory(content, 8, 1),
+        lambda content: with_bytes_of_the_directory(content, 10, 99),
+        lambda content: with_schema(content, "[]"),
+        lambda content: with_schema(content, "3"),
+        lambda content: with_schema(content, "{"),
+    ],
+)
+def test_damaged_archives(path, damage):
+    dump(MeanImputer().fit(X), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"file must be one that gnr_sklearn\.persistence\.dump"):
+        load(path)
+
+
+def test_what_callbacks_have_seen_is_left_out(path, tmp_path):
+    callbacks = [LRScheduler("StepLR", step_size=3), ("stop", EarlyStopping(monitor="train_loss"))]
+    fitted = MIWAEImputer(**TINY, callbacks=callbacks, checkpoint=tmp_path / "fit.npz").fit(X)
+    dump(fitted, path)
+    read = load(path)
+    assert_array_equal(read.transform(X), fitted.transform(X))
+    assert read.checkpoint == fitted.checkpoint
+    assert read.callbacks[0].policy == "StepLR"
+    # Of the user's own nothing is taken away.
+    assert callbacks[0].lr_scheduler_ is fitted.callbacks[0].lr_scheduler_
+    assert_array_equal(read.fit_transform(X), fitted.transform(X))
+
+
 class OwnCallback(Callback):
     """A callback of a user."""
 
@@ -173,6 +220,8 @@ def test_types_of_ones_own(path):
     with pytest.raises(TypeError, match="OwnCallback; name them in trusted"):
         load(path)
     assert isinstance(load(path, trusted=[own]).callbacks[0], OwnCallback)
+    with pytest.raises(TypeError, match="trusted must be a sequence of names of types, got"):
+        load(path, trusted=own)
 
 
 def test_all_that_is_trusted_is_there():

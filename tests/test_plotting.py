@@ -315,12 +315,23 @@ def test_wrong_ratings(arguments, message):
         RatingDistributionDisplay.from_predictions(*arguments)
 
 
+def test_rounding_makes_no_other_ratings():
+    tenths = CHOSEN / 10
+    for pair in ((np.float32(tenths), tenths), (tenths, np.float32(tenths))):
+        display = RatingDistributionDisplay.from_predictions(*pair)
+        assert_allclose(display.levels, [0.2, 0.4, 0.5], rtol=1e-6)
+        assert_array_equal(*display.shares)
+
+
 def test_wrong_labels_and_imputers():
     with pytest.raises(ValueError, match="labels must be two names, got 'ab'"):
         RatingDistributionDisplay.from_predictions(CHOSEN, AT_RANDOM, labels="ab")
     for X in (np.ones((2, 3)), np.full((2, 3), np.nan)):
         with pytest.raises(ValueError, match="X must have ratings and missing cells"):
             RatingDistributionDisplay.from_estimator(MeanImputer().fit(CHOSEN), X)
+    many = np.append(np.arange(60.0), np.nan)[:, np.newaxis]
+    with pytest.raises(ValueError, match="X must hold ratings of 50 levels at most, got 60"):
+        RatingDistributionDisplay.from_estimator(MeanImputer().fit(many), many)
     empty = np.column_stack([CHOSEN, np.full(3, np.nan)])
     with pytest.raises(ValueError, match=r"every column of X back, \(3, 4\), got \(3, 3\)"):
         RatingDistributionDisplay.from_estimator(MeanImputer().fit(empty), empty)
@@ -412,9 +423,26 @@ def test_wrong_arguments_of_imputed_values(X):
         ImputedValuesDisplay.from_estimator(imputer, X.dropna())
     with pytest.raises(ValueError, match="X_imputed must be complete and of the shape of X"):
         ImputedValuesDisplay.from_predictions(X, X)
+    with pytest.raises(ValueError, match="X_imputed must have the columns of X, in that order"):
+        ImputedValuesDisplay.from_predictions(X, X.fillna(0.0)[X.columns[::-1]])
     X["empty"] = np.nan
     with pytest.raises(ValueError, match="imputer must give every column of X back"):
         ImputedValuesDisplay.from_estimator(MeanImputer().fit(X), X)
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 1234567.1, 1e17, 0.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_differ_by_rounding_are_one_bar(constant, dtype):
+    X = np.c_[np.full(4, constant), np.arange(4.0)].astype(dtype)
+    imputed = X.copy()
+    imputed[-1, 0] *= 1 + np.finfo(dtype).eps
+    X[-1, 0] = np.nan
+    (ax,) = ImputedValuesDisplay.from_predictions(X, imputed).axes_
+    if dtype is np.float64 or constant == 0:
+        assert len(ax.patches) == 2
+    bars = [patch.get_x() for patch in ax.patches]
+    ends = [patch.get_x() + patch.get_width() for patch in ax.patches]
+    assert min(bars) <= imputed[:, 0].min() <= imputed[:, 0].max() <= max(ends)
 
 
 def test_mask_and_its_probabilities_stand_side_by_side(X):
@@ -447,6 +475,8 @@ def test_wrong_arguments_of_a_mask(X):
     ):
         with pytest.raises(ValueError, match=words):
             MaskProbabilityDisplay.from_predictions(*wrong)
+    with pytest.raises(ValueError, match="probas must have the columns of mask, in that order"):
+        MaskProbabilityDisplay.from_predictions(X.notna(), 0.5 * X.notna()[X.columns[::-1]])
     for labels in ("one", ["one", "two"]):
         with pytest.raises(ValueError, match="labels must be 1 names"):
             MaskProbabilityDisplay.from_predictions(mask, proba, labels=labels)
@@ -492,6 +522,17 @@ def test_there_is_no_spread_of_features_without_values():
     X = np.array([[1.0, np.nan], [2.0, np.nan]])
     with pytest.raises(ValueError, match="X must have a feature with both observed and missing"):
         DrawSpreadDisplay.from_predictions(X, np.zeros((3, 2, 2)))
+
+
+def test_draws_of_a_feature_that_does_not_vary_are_in_its_units():
+    X = np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0], [np.nan, np.nan]])
+    draws = np.stack([np.nan_to_num(X, nan=value) for value in (0.1, 0.2)])
+    # The sd of three times 0.1 is not quite 0.
+    assert np.std(X[:3, 0]) > 0
+    of_constant, other = DrawSpreadDisplay.from_predictions(X, draws).spreads
+    assert_allclose([of_constant, other], [[0.05], [0.05 / np.std([1.0, 2.0, 3.0])]])
+    with pytest.raises(ValueError, match=r"shape \(2, 4, 2\) with 4 values that are NaN or infin"):
+        DrawSpreadDisplay.from_predictions(X, [X, X])
 
 
 @pytest.mark.parametrize("as_frame", [True, False])

@@ -16,6 +16,7 @@ from gnr_sklearn._validation import (
     check_matrix,
     input_names,
     number_that_marks,
+    observed_mean_and_std,
     side_info_for,
 )
 from gnr_sklearn.plotting._tables import incomplete, new_axes, require_method
@@ -131,15 +132,21 @@ class DrawSpreadDisplay:
     ) -> DrawSpreadDisplay:
         missing = incomplete(values)
         tables = np.asarray(draws, dtype=np.float64)
-        if tables.ndim != 3 or len(tables) < 2 or tables.shape[1:] != values.shape:
+        if (
+            tables.ndim != 3
+            or len(tables) < 2
+            or tables.shape[1:] != values.shape
+            or not np.isfinite(tables).all()
+        ):
             raise ValueError(
                 "draws must be at least two completed tables of the shape of X, "
-                f"(n_draws, {values.shape[0]}, {values.shape[1]}), got shape {tables.shape}."
+                f"(n_draws, {values.shape[0]}, {values.shape[1]}), got shape {tables.shape} with "
+                f"{np.count_nonzero(~np.isfinite(tables))} values that are NaN or infinite."
             )
         shown = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
         if not shown.size:
             raise ValueError("X must have a feature with both observed and missing values.")
-        spread = np.nanstd(values[:, shown], axis=0)
+        _, spread = observed_mean_and_std(values[:, shown])
         # Of a feature that does not vary, draws in its own units.
         spread[spread == 0] = 1.0
         of_draws = tables[:, :, shown].std(axis=0) / spread

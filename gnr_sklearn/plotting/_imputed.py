@@ -14,7 +14,9 @@ from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
+    check_column_names,
     check_matrix,
+    column_names,
     input_names,
     number_that_marks,
     read_table,
@@ -27,6 +29,9 @@ Kind = Literal["density", "strip"]
 
 N_COLUMNS = 4
 MAX_BINS = 30
+# Relative to the largest value: a range that is rounding, and the margin of the one bin of it.
+NO_RANGE = 1e-10
+SINGLE_BIN = 1e-6
 # How far points of a strip are moved apart.
 JITTER = 0.3
 COLOURS = {"observed": "tab:blue", "imputed": "tab:orange"}
@@ -168,6 +173,7 @@ class ImputedValuesDisplay:
         marker: float | None,
     ) -> ImputedValuesDisplay:
         of_frame = read_columns(X, marker)
+        check_column_names(X_imputed, "X_imputed", column_names(X), "X")
         categories: dict[str, Sequence[Any]] = {}
         if of_frame is None:
             values = check_matrix(X, "X", marker)
@@ -258,11 +264,7 @@ class ImputedValuesDisplay:
         ax: Any, groups: dict[str, FloatArray], artist_kwargs: dict[str, Any], n_levels: int
     ) -> None:
         together = np.concatenate(list(groups.values()))
-        # As numpy counts them, for the smaller group must not be lost in wide bins.
-        n_bins = min(MAX_BINS, max(len(np.histogram_bin_edges(together, "auto")) - 1, 1))
-        edges = np.histogram_bin_edges(together, n_bins)
-        if n_levels:
-            edges = np.arange(n_levels + 1) - 0.5
+        edges = np.arange(n_levels + 1) - 0.5 if n_levels else _bin_edges(together)
         for name, values in groups.items():
             settings = {"alpha": 0.5, "color": COLOURS[name], "label": name}
             if len(values):
@@ -281,3 +283,16 @@ class ImputedValuesDisplay:
                 **settings | artist_kwargs,
             )
         ax.set_yticks(range(len(groups)), list(groups))
+
+
+def _bin_edges(values: FloatArray) -> FloatArray:
+    """Divide the range of values, or what is around them where they differ by rounding alone."""
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    magnitude = max(abs(low), abs(high))
+    if high - low <= NO_RANGE * magnitude:
+        margin = SINGLE_BIN * magnitude or 0.5
+        return np.array([low - margin, high + margin])
+    # As numpy counts them, for the smaller group must not be lost in wide bins.
+    n_bins = min(MAX_BINS, max(len(np.histogram_bin_edges(values, "auto")) - 1, 1))
+    return np.histogram_bin_edges(values, n_bins)

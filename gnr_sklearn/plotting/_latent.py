@@ -12,7 +12,13 @@ from sklearn.utils import check_array, column_or_1d
 
 from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn._validation import DataFrameLike, number_that_marks, read_table, side_info_for
+from gnr_sklearn._validation import (
+    DataFrameLike,
+    gaps_as_nan,
+    number_that_marks,
+    read_table,
+    side_info_for,
+)
 from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
 
 __all__ = ["LatentSpaceDisplay"]
@@ -137,7 +143,11 @@ class LatentSpaceDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         places = check_array(z, dtype=np.float64, ensure_min_samples=2, input_name="z")
-        kinds = column_or_1d(groups)
+        kinds = gaps_as_nan(column_or_1d(groups))
+        if any(kind is None or kind != kind for kind in kinds.tolist()):
+            raise ValueError(
+                "groups must name the group of each row, got missing values; give them a name too."
+            )
         if len(kinds) != len(places) or len(np.unique(kinds)) > MAX_GROUPS:
             raise ValueError(
                 f"groups must have one value for each of the {len(places)} rows and at most "

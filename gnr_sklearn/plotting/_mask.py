@@ -12,8 +12,10 @@ from gnr_sklearn._sklearn import check_matplotlib_support
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
+    check_column_names,
     check_count,
     check_matrix,
+    column_names,
     input_names,
     number_that_marks,
     read_table,
@@ -159,6 +161,8 @@ class MaskProbabilityDisplay:
         if not probas:
             raise ValueError("probas must be one matrix of probabilities at least, got none.")
         matrices = [check_matrix(proba, "probas") for proba in probas]
+        for table in probas:
+            check_column_names(table, "probas", column_names(mask), "mask")
         for proba in matrices:
             if proba.shape != seen.shape or not ((proba >= 0) & (proba <= 1)).all():
                 raise ValueError(

@@ -13,6 +13,7 @@ from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     check_matrix,
+    levels_of,
     nearest_level,
     number_that_marks,
 )
@@ -144,14 +145,10 @@ class RatingDistributionDisplay:
             groups.append(values[~np.isnan(values)])
             if not groups[-1].size:
                 raise ValueError(f"{name} must hold one rating at least, got none.")
-            n_levels = len(np.unique(groups[-1]))
-            if n_levels > MAX_LEVELS:
-                raise ValueError(
-                    f"{name} must hold ratings of {MAX_LEVELS} levels at most, got {n_levels}."
-                )
-        levels = np.union1d(*groups)
+            _levels(groups[-1], name)
+        levels = levels_of(*groups)
         shares = [
-            np.bincount(np.searchsorted(levels, group), minlength=len(levels)) / len(group)
+            np.bincount(nearest_level(levels, group), minlength=len(levels)) / len(group)
             for group in groups
         ]
         return cls(levels, np.array(shares), labels).plot(ax, bar_kwargs=bar_kwargs)
@@ -189,16 +186,26 @@ class RatingDistributionDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError, TypeError
-            If X has no missing cell or no rating, or the imputer drops columns.
+            If X has no missing cell, no rating or more than fifty different ones, or the imputer
+            drops columns.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         values = check_matrix(X, "X", number_that_marks(imputer))
         missing = np.isnan(values)
         if missing.all() or not missing.any():
             raise ValueError("X must have ratings and missing cells, got only one of them.")
+        levels = _levels(values[~missing], "X")
         filled = completed(imputer, X, side_info, values.shape)
-        levels = np.unique(values[~missing])
         nearest = np.where(missing, levels[nearest_level(levels, filled)], np.nan)
         return cls.from_predictions(
             values, nearest, labels=("observed", "imputed"), ax=ax, bar_kwargs=bar_kwargs
         )
+
+
+def _levels(ratings: FloatArray, name: str) -> FloatArray:
+    levels = levels_of(ratings)
+    if len(levels) > MAX_LEVELS:
+        raise ValueError(
+            f"{name} must hold ratings of {MAX_LEVELS} levels at most, got {len(levels)}."
+        )
+    return levels
