@@ -22,7 +22,7 @@ from benchmarks.protocols import (
     run_cells,
 )
 from benchmarks.records import Record, RecordFile
-from benchmarks.reproduction import settings_of
+from benchmarks.reproduction import SEEDS_OF_GNR, settings_of
 
 RATE = 1.0
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -30,7 +30,7 @@ LABELS = (
     "GNR, told the side", "GNR, of the paper, alpha 1000, decay", "not-MIWAE, told the side",
     "MIWAE, default",
 )  # fmt: skip
-METHODS = tuple(each.method for each in settings_of() if each.label in LABELS)
+SETTINGS = tuple(each for each in settings_of() if each.label in LABELS)
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class CentredCell(Cell):
 def main(options: argparse.Namespace) -> None:
     """Run the chosen cells, but those on record, and draw the picture."""
     cells = [
-        CentredCell("paper", dataset, rate, method, seed, share=share)
-        for seed in range(options.seeds or 3)
-        for method in METHODS
-        if method.label in (options.methods or [method.label])
+        CentredCell("paper", dataset, rate, setting.method, seed, share=share)
+        for seed in range(options.seeds or SEEDS_OF_GNR)
+        for setting in SETTINGS
+        if setting.is_wanted(seed, options)
         for rate in options.rates or (RATE,)
         for share in (SHARES[::4] if options.quick else SHARES)
         for dataset in options.datasets or UCI_ORDER
@@ -77,19 +77,19 @@ def draw(records: list[Record], path: Path) -> None:
     datasets = [name for name in UCI_ORDER if any(r["dataset"] == name for r in records)]
     figure, axes = plt.subplots(1, len(datasets), figsize=(3 * len(datasets), 3), squeeze=False)
     for ax, dataset in zip(axes[0], datasets, strict=True):
-        for method in METHODS:
+        for setting in SETTINGS:
             cells = {
                 share: record["mean"]
                 for share in SHARES
                 for record in records
-                if (record["dataset"], record["method"]) == (dataset, method.label)
+                if (record["dataset"], record["method"]) == (dataset, setting.label)
                 and record["setting"].startswith(f"{RATE:.0%}, {share:.0%} ")
             }
-            ax.plot(list(cells), list(cells.values()), marker="o", label=method.label)
+            ax.plot(list(cells), list(cells.values()), marker="o", label=setting.label)
         ax.set(title=dataset, xlabel="from observed to true mean", ylim=(0, None))
     axes[0, 0].set_ylabel("RMSE")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=len(METHODS), frameon=False)
+    figure.legend(handles, labels, loc="upper center", ncols=len(SETTINGS), frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.9))
     figure.savefig(path, dpi=100)
     plt.close(figure)

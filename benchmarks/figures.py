@@ -25,7 +25,7 @@ from benchmarks.protocols import (
     run_cells,
 )
 from benchmarks.records import Record, RecordFile
-from benchmarks.reproduction import SHORT, settings_of
+from benchmarks.reproduction import SEEDS_OF_GNR, SHORT, settings_of
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.plotting import LatentSpaceDisplay, MaskProbabilityDisplay
 
@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     data_dir = find_data_dir(options.data_dir)
     datasets = options.datasets or UCI_ORDER
-    cells = cells_of(METHODS, options, 1, [method.label for method in METHODS])
+    cells = cells_of(METHODS, options, SEEDS_OF_GNR, [method.label for method in METHODS])
     records = RecordFile("figures", options.results)
     run_cells(cells, records, jobs=options.jobs, data_dir=data_dir, metrics=())
     draw_errors(records.records, datasets, options.results / "figure6.png")
