@@ -37,7 +37,7 @@ def test_one_imputer_serves_eight_threads(fitted):
 
 
 SCRIPT = """
-import sys
+import multiprocessing, sys
 import joblib
 import numpy as np
 import torch
@@ -57,29 +57,36 @@ if __name__ == "__main__":
     rng = np.random.RandomState(0)
     X = rng.randn(600, 1) + 0.5 * rng.randn(600, 6)
     X[rng.uniform(size=X.shape) < 0.3] = np.nan
-    scale = np.nanstd(X, axis=0)
-    expected = [imputer.fit(X).transform(X[:200]) for imputer in IMPUTERS]
-    with joblib.Parallel(n_jobs=2, backend=sys.argv[1]) as parallel:
-        for imputer, alone in zip(IMPUTERS, expected):
-            parts = np.array_split(X[:200], 4)
-            imputed = parallel(joblib.delayed(imputer.transform)(part) for part in parts)
+    parts = np.array_split(X[:200], 4)
+    for imputer in IMPUTERS:
+        expected = imputer.fit(X).transform(X[:200])
+        with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+            imputed = np.vstack(pool.map(imputer.transform, parts))
             # With one thread or two sums are rounded in another order.
-            print(type(imputer).__name__, np.abs((np.vstack(imputed) - alone) / scale).max() < 1e-4)
-            fits = parallel(joblib.delayed(imputer.fit)(X) for _ in range(2))
+            scale = np.nanstd(X, axis=0)
+            print(type(imputer).__name__, np.abs((imputed - expected) / scale).max() < 1e-4)
+            fits = pool.map(imputer.fit, [X, X])
             one, two = (fit.transform(X[:200]) for fit in fits)
             print((one == two).all())
+        # That of joblib which forks, or the one that does not.
+        backend = "multiprocessing" if sys.argv[1] == "fork" else "loky"
+        with joblib.parallel_config(backend, n_jobs=2):
+            calls = (joblib.delayed(imputer.transform)(part) for part in parts)
+            again = np.vstack(joblib.Parallel()(calls))
+        print(np.abs((again - expected) / scale).max() < 1e-4)
     print("done")
 """
 
 
-# Processes that are forked, where they can be, and those that begin anew.
-@pytest.mark.parametrize("backend", ["multiprocessing", "loky"])
-def test_processes_after_torch_has_used_threads(backend, tmp_path):
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_after_torch_has_used_threads(method, tmp_path):
+    if method == "fork" and not hasattr(os, "fork"):
+        pytest.skip("no fork here")
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(SCRIPT))
     root = str(Path(__file__).parents[1])
     process = subprocess.Popen(
-        [sys.executable, str(path), backend],
+        [sys.executable, str(path), method],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,5 +102,5 @@ def test_processes_after_torch_has_used_threads(backend, tmp_path):
     assert process.returncode == 0, errors
     lines = output.splitlines()
     assert lines[-1] == "done"
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert "False" not in output
