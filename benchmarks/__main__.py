@@ -11,7 +11,7 @@ from benchmarks.records import RESULTS
 
 NAMES = (
     "quickstart", "table1", "table2", "table3", "table4", "figures", "centre", "deep", "field",
-    "attainable", "alpha", "coverage", "speed", "curves", "scale", "peers", "mixed", "soak",
+    "attainable", "alpha", "coverage", "speed", "gpu", "curves", "scale", "peers", "mixed", "soak",
     "mutants", "report",
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ METRICS = {
     "step_ms": "milliseconds of a training step",
     "step_speedup": "times as fast as a step of plain torch in float32",
     "profile_percent": "share of a step's processor time by torch.profiler, percent",
+    "gpu_speedup": "times as fast as one core of the same machine",
     "compile_seconds": "seconds that compiling takes at first",
     "monte_carlo_error": "Monte Carlo error of the imputed values, in units of the net, against "
     "100,000 random samples",

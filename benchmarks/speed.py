@@ -170,16 +170,20 @@ def measure_profile(records: RecordFile) -> None:
         print(name, {operation: round(share, 1) for operation, share in shares.items()})
 
 
-def bare_loop(rows: MaskedRows, n_steps: int, n_samples: int, precision: torch.dtype) -> None:
+def bare_loop(
+    rows: MaskedRows, n_steps: int, n_samples: int, precision: torch.dtype, device: str = "cpu"
+) -> None:
     """Do what the net does in a step, with nothing around it."""
-    model, criterion = GNR(N_FEATURES, LATENT_DIM), NegativeBound()
+    model, criterion = GNR(N_FEATURES, LATENT_DIM).to(device), NegativeBound()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     keep_freed_memory()
+    rows = rows.to_training(device)
     for batch, _ in RandomBatches(rows, BATCH_SIZE, n_steps, n_steps, seed=0):
         optimizer.zero_grad()
-        noise = torch.randn((n_samples, BATCH_SIZE, LATENT_DIM), generator=generator)
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        shape = (n_samples, BATCH_SIZE, LATENT_DIM)
+        noise = torch.randn(shape, generator=generator, device=device)
+        with torch.autocast(device, precision, enabled=precision != torch.float32):
             loss = criterion(model(noise=noise, **batch))
         loss.backward()
         optimizer.step()

@@ -66,8 +66,9 @@ CURVE_DECAY = 0.006
 BIAS_PRECISION = 20.0
 
 # Products of a step from which on bfloat16 saves more than it takes to convert to it, on processors
-# with AMX. Besides, oneDNN keeps some megabytes of code for each shape of a product in bfloat16.
-MIN_PRODUCTS = 3e7
+# with AMX and on GPUs, where smaller ones take less time than to launch them. Besides, oneDNN keeps
+# some megabytes of code for each shape of a product in bfloat16.
+MIN_PRODUCTS = {"cpu": 3e7, "cuda": 1e9}
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1
@@ -180,8 +181,8 @@ class VAEImputer(SamplingImputer):
         precision : {"auto", "float32", "bfloat16"}, default="auto"
             Floating-point format of the decoders in training. Parameters, the encoder,
             log-densities and all of imputation use float32, whose imputations are within 1e-4
-            standard deviations of those in float64. "auto" uses bfloat16 on a GPU that has matrix
-            units for it, and on a processor with AMX if the decoders are large enough to benefit.
+            standard deviations of those in float64. "auto" uses bfloat16 where the decoders are
+            large enough to benefit, on a processor with AMX or a GPU with matrix units for it.
         data_parallel : bool, default=False
             Whether the processes of torch's default process group, which ``torchrun`` starts and
             ``torch.distributed.init_process_group`` joins, train together: each takes its part of
@@ -531,17 +532,21 @@ class VAEImputer(SamplingImputer):
         """Return what the decoders compute with in training on batches of so many rows."""
         if self.precision != "auto":
             return self.precision
-        if torch.device(net.device).type == "cuda":
-            return "bfloat16" if torch.cuda.is_bf16_supported(False) else "float32"
-        # Older releases of torch cannot tell.
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        device = torch.device(net.device).type
         weights = sum(
             parameter.numel()
             for name, parameter in net.module_.named_parameters()
             if not name.startswith("encoder.")
         )
-        pays = n_rows * self.n_importance_samples * weights >= MIN_PRODUCTS
-        return "bfloat16" if capabilities.get("amx_bf16") and pays else "float32"
+        if n_rows * self.n_importance_samples * weights < MIN_PRODUCTS[device]:
+            return "float32"
+        if device == "cuda":
+            has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            # Older releases of torch cannot tell.
+            capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+            has_units = bool(capabilities.get("amx_bf16"))
+        return "bfloat16" if has_units else "float32"
 
 
 def _last_bound(epochs: Sequence[dict[str, Any]], loss: str) -> float:

@@ -7,7 +7,12 @@ from scipy import stats
 
 from gnr_sklearn.nn.likelihoods import Gaussian, StudentT
 from gnr_sklearn.nn.models import GNR, MIWAE
-from gnr_sklearn.nn.networks import DataDecoder, PermutationInvariantEncoder
+from gnr_sklearn.nn.networks import (
+    DataDecoder,
+    PermutationInvariantEncoder,
+    sum_over_all,
+    sum_over_observed,
+)
 from tests.small_models import bound_of, make_model, make_rows, terms_at
 
 
@@ -31,6 +36,16 @@ def test_features_may_be_permuted_with_their_embeddings(encoder):
         encoder.embedding.copy_(encoder.embedding[order])
     permuted = encode(encoder, x[:, order], mask[:, order])
     torch.testing.assert_close(permuted, expected, rtol=0, atol=1e-14)
+
+
+def test_sums_of_codes_are_the_same_on_a_gpu():
+    x, mask = make_rows(12, 5)
+    of_value, constant = torch.linspace(-1.0, 2.0, 7).double(), torch.randn(5, 7).double()
+    expected = torch.tanh(x.unsqueeze(-1) * of_value + constant)
+    expected[mask == 0] = 0.0
+    for sum_of_codes in (sum_over_observed, sum_over_all):
+        found = sum_of_codes(x, mask, of_value, constant)
+        torch.testing.assert_close(found, expected.sum(1), rtol=0, atol=1e-14)
 
 
 def test_a_missing_cell_adds_nothing(encoder):

@@ -275,7 +275,11 @@ def linearized_posterior(
         return None
     z_noise = noise[..., : model.latent_dim]
     center = z_noise.mean(0)
-    regress = torch.linalg.pinv((z_noise - center).transpose(0, 1))
+    # By normal equations, which independent numbers are well conditioned for: the pseudoinverse
+    # takes six times as long on a CPU, and on a GPU one matrix after the other.
+    centered = (z_noise - center).transpose(0, 1)
+    root_of_gram, singular = torch.linalg.cholesky_ex(centered.mT @ centered)
+    regress = torch.cholesky_solve(centered.mT, root_of_gram)
     _, log_scale_of_z = model.encoder(rows.x, rows.mask)
     z = log_scale_of_z.double().exp() * z_noise
     outputs = torch.cat([*_standard_outputs(terms, rows, alpha), z], dim=-1)
@@ -292,7 +296,8 @@ def linearized_posterior(
         mirrored.flip(-2, -1).mT, identity[of_z, of_z].expand_as(precision), upper=False
     )
     shift = (root @ (root.mT @ slope_left)).squeeze(-1)
-    usable = shift.isfinite().all(-1) & root.isfinite().all((-2, -1)) & (info == 0)
+    failed = (info != 0) | (singular != 0)
+    usable = shift.isfinite().all(-1) & root.isfinite().all((-2, -1)) & ~failed
     mean = noise.new_zeros(len(rows), noise.shape[-1])
     factor = identity.repeat(len(rows), 1, 1)
     mean[usable, of_z] = (center + shift)[usable]

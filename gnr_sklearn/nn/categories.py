@@ -67,20 +67,28 @@ class CategoryLayout(nn.Module):
         self.discrete: Tensor
         self.levels: Tensor
         self.is_level: Tensor
+        self.level_places: Tensor
         self.half_gap: Tensor
         self.order: Tensor
         self.register_buffer("continuous", torch.tensor(others, dtype=torch.int64, device="cpu"))
         self.register_buffer("discrete", torch.tensor(places, dtype=torch.int64, device="cpu"))
         self.register_buffer("levels", levels)
         self.register_buffer("is_level", is_level)
+        # By places rather than by a mask, whose length a GPU would have to tell first.
+        places_of_levels = is_level.flatten().nonzero().squeeze(1)
+        self.register_buffer("level_places", places_of_levels, persistent=False)
         self.register_buffer("half_gap", half_gap)
         self.register_buffer("order", torch.tensor([*others, *places], device="cpu").argsort())
 
     @property
     def owner(self) -> Tensor:
         """The feature that each number of the wide form belongs to."""
-        of_codes = self.discrete.unsqueeze(1).expand_as(self.is_level)[self.is_level]
+        of_codes = self.select_levels(self.discrete.unsqueeze(1).expand_as(self.is_level))
         return torch.cat([self.continuous, of_codes])
+
+    def select_levels(self, codes: Tensor) -> Tensor:
+        """Take the numbers of levels that there are, (..., n_levels), from all, (..., J, C)."""
+        return codes.flatten(-2)[..., self.level_places]
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Return 1 for the level that a value is, (..., J, C), from rows (..., d)."""
@@ -96,7 +104,7 @@ class CategoryLayout(nn.Module):
             Rows with zeros at their missing values, and 1 where they are observed.
         """
         codes = self.one_hot(x) * mask[..., self.discrete].unsqueeze(-1)
-        codes = codes[..., self.is_level]
+        codes = self.select_levels(codes)
         numbers, seen = x[..., self.continuous], mask[..., self.continuous]
         return torch.cat([numbers, codes], dim=-1), torch.cat([seen, codes], dim=-1)
 

@@ -219,7 +219,7 @@ class Mixed(NamedTuple):
     @property
     def mean(self) -> Tensor:
         """The mean of the wide form: means of continuous features, and probabilities."""
-        probs = self.log_probs.exp()[..., self.layout.is_level]
+        probs = self.layout.select_levels(self.log_probs.exp())
         mean = self.numbers.mean
         return torch.cat([mean.expand(*probs.shape[:-1], -1), probs], dim=-1)
 

@@ -269,14 +269,40 @@ class PermutationInvariantEncoder(GaussianEncoder):
         if self.layout is not None:
             x, mask = self.layout.widen(x, mask)
         embedding = self.embedding if self.of_info is None else self.embedding + self.of_info()
-        # Only cells that are observed are looked at: in a table of ratings, few are.
         of_value, of_feature = self.code.weight[:, 0], self.code.weight[:, 1:]
         constant = F.linear(embedding, of_feature, self.code.bias)
-        rows, features = mask.nonzero(as_tuple=True)
-        cells = x[rows, features].unsqueeze(-1)
-        codes = torch.tanh(cells * of_value + F.embedding(features, constant))
-        n_cells = torch.bincount(rows, minlength=len(x))
-        return torch.segment_reduce(codes, "sum", lengths=n_cells, unsafe=True)
+        sum_of_codes = sum_over_observed if x.device.type == "cpu" else sum_over_all
+        return sum_of_codes(x, mask, of_value, constant)
+
+
+def sum_over_observed(x: Tensor, mask: Tensor, of_value: Tensor, constant: Tensor) -> Tensor:
+    """Sum tanh(x_j w + c_j) over the observed cells of each row, looking at no others.
+
+    In a table of ratings few are observed.
+
+    Parameters
+    ----------
+    x, mask : Tensor of shape (batch, n_features)
+        Rows with zeros at their missing values, and 1 where they are observed.
+    of_value : Tensor of shape (code_dim,)
+        w.
+    constant : Tensor of shape (n_features, code_dim)
+        c.
+    """
+    rows, features = mask.nonzero(as_tuple=True)
+    cells = x[rows, features].unsqueeze(-1)
+    codes = torch.tanh(cells * of_value + F.embedding(features, constant))
+    n_cells = torch.bincount(rows, minlength=len(x))
+    return torch.segment_reduce(codes, "sum", lengths=n_cells, unsafe=True)
+
+
+def sum_over_all(x: Tensor, mask: Tensor, of_value: Tensor, constant: Tensor) -> Tensor:
+    """Compute what :func:`sum_over_observed` does, with 0 for the codes of other cells.
+
+    A GPU would have to tell how many are observed before it could go on.
+    """
+    codes = torch.tanh(x.unsqueeze(-1) * of_value + constant)
+    return (codes * mask.unsqueeze(-1)).sum(1)
 
 
 class InformedEmbedding(nn.Module):

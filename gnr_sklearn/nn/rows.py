@@ -55,6 +55,19 @@ class MaskedRows(Dataset):
         # skorch expects pairs of input and target; there is no target.
         return {name: tensor[index] for name, tensor in self.tensors.items()}, None
 
+    def to_training(self, device: torch.device | str) -> MaskedRows:
+        """Return the rows where they are best for training on a device.
+
+        On a GPU, unless they would fill more than half of what is free there: to copy each batch
+        takes longer than to choose it there.
+        """
+        if torch.device(device).type != "cuda":
+            return self
+        n_bytes = sum(tensor.nbytes for tensor in self.tensors.values())
+        if n_bytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return MaskedRows(**{name: tensor.to(device) for name, tensor in self.tensors.items()})
+
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by the names that a model knows them by."""
@@ -127,7 +140,7 @@ class RandomBatches:
         self.steps_left = n_steps
         self.steps_per_epoch = steps_per_epoch
         self.generator = torch.Generator().manual_seed(seed)
-        self.queue = torch.empty(0, dtype=torch.int64, device="cpu")
+        self.queue = torch.empty(0, dtype=torch.int64, device=dataset.x.device)
         self.shard = Shard()
 
     def share(self, shard: Shard) -> RandomBatches:
@@ -148,12 +161,12 @@ class RandomBatches:
         """Go on from a state."""
         self.steps_left = state["steps_left"]
         self.generator.set_state(state["generator"])
-        self.queue = state["queue"]
+        self.queue = state["queue"].to(self.queue.device)
 
     def _next_indices(self) -> Tensor:
         if len(self.queue) < self.batch_size:
             shuffled = torch.randperm(len(self.dataset), generator=self.generator, device="cpu")
-            self.queue = torch.cat([self.queue, shuffled])
+            self.queue = torch.cat([self.queue, shuffled.to(self.queue.device)])
         indices, self.queue = self.queue.split([self.batch_size, len(self.queue) - self.batch_size])
         return indices
 
@@ -161,8 +174,7 @@ class RandomBatches:
         n_steps = min(self.steps_per_epoch, self.steps_left)
         self.steps_left -= n_steps
         for _ in range(n_steps):
-            indices = self.shard.of(self._next_indices())
-            yield self.dataset[indices.to(self.dataset.x.device)]
+            yield self.dataset[self.shard.of(self._next_indices())]
 
 
 class SequentialBatches:

@@ -87,7 +87,7 @@ class SelectionModel(LatentVariableModel):
         seen = mask[..., layout.discrete].unsqueeze(-1)
         codes = seen * layout.one_hot(x) + (1.0 - seen) * x_given_z.log_probs.exp()
         numbers = x_sample[..., layout.continuous]
-        return torch.cat([numbers, codes[..., layout.is_level]], dim=-1)
+        return torch.cat([numbers, layout.select_levels(codes)], dim=-1)
 
 
 class NotMIWAE(SelectionModel):

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
 from skorch.utils import get_map_location, to_tensor
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from gnr_sklearn.nn.bounds import importance_weighted_bound, log_weights
 from gnr_sklearn.nn.forks import use_one_thread_if_forked
+from gnr_sklearn.nn.graphs import GraphedStep
 from gnr_sklearn.nn.models import Terms
 from gnr_sklearn.nn.parallel import Shard, average
 from gnr_sklearn.nn.rows import Batch, MaskedRows
@@ -167,7 +169,7 @@ class StepwiseNet(NeuralNet):
             state["optimizers_"], state["arrays_"] = describe_weights(self)
             state.pop("virtual_params_", None)
         parts = [*self._modules, *self._criteria, *self._optimizers, "callbacks"]
-        for name in parts:
+        for name in [*parts, "graphed_step"]:
             state.pop(f"{name}_", None)
         return state
 
@@ -261,7 +263,7 @@ class StepwiseNet(NeuralNet):
         """Train, and raise on Ctrl-C instead of ending quietly."""
         keep_freed_memory()
         try:
-            super().partial_fit(X, y, classes, **fit_params)
+            super().partial_fit(X.to_training(self.device), y, classes, **fit_params)
         except _Interrupted:
             raise KeyboardInterrupt from None
         finally:
@@ -318,6 +320,9 @@ class ImputationNet(StepwiseNet):
         The part of each batch that is trained on here, while other processes of torch's default
         group train on the others, and all take the mean of their gradients. Up to rounding they do
         together what one does without them. None for none.
+    cuda_graph : bool, default=True
+        Whether a GPU repeats the kernels of a step as a graph (:class:`GraphedStep`), unless there
+        are other processes or the module is compiled.
     **params
         What :class:`StepwiseNet` takes.
     """
@@ -331,9 +336,11 @@ class ImputationNet(StepwiseNet):
         precision: str = "float32",
         value_noise: RatingNoise | None = None,
         shard: Shard | None = None,
+        cuda_graph: bool = True,
         **params: Any,
     ) -> None:
         self.shard = shard
+        self.cuda_graph = cuda_graph
         self.n_importance_samples = n_importance_samples
         self.value_noise = value_noise
         self.precision = precision
@@ -341,6 +348,10 @@ class ImputationNet(StepwiseNet):
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Terms:
         """Call the module on rows and fresh noise."""
+        return self._terms(self._inputs(x), **fit_params)
+
+    def _inputs(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the module is called with."""
         rows = to_tensor(x, device=self.device)
         # Held-out rows meet the same noise every time, so that their bound changes only
         # because the model does.
@@ -353,22 +364,43 @@ class ImputationNet(StepwiseNet):
         if training and self.value_noise is not None:
             of_values = _normal((1, n_rows, n_features), rows["x"], generator, shard)[0]
             rows["x"] = self.value_noise(rows["x"], rows["mask"], of_values)
+        return rows | {"noise": noise}
+
+    def _terms(self, inputs: dict[str, Tensor], **fit_params: Any) -> Terms:
         lower = self.precision == "bfloat16"
-        with torch.autocast(noise.device.type, dtype=torch.bfloat16, enabled=lower):
-            module = self.module_ if shard is None else self.parallel_
-            return module(noise=noise, **rows, **fit_params)
+        with torch.autocast(inputs["x"].device.type, dtype=torch.bfloat16, enabled=lower):
+            alone = self.shard is None or not self.module_.training
+            module = self.module_ if alone else self.parallel_
+            return module(**inputs, **fit_params)
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Make what exchanges gradients, if there are others to train with."""
+        """Make what exchanges gradients, if there are others to train with, or repeats steps."""
         super().on_train_begin(net, **kwargs)
+        on_gpu = torch.device(self.device).type == "cuda"
         if self.shard is not None:
             # Not as an attribute of the usual kind, which skorch takes for another module.
             self.__dict__["parallel_"] = DistributedDataParallel(self.module_)
+        elif on_gpu and self.cuda_graph and not self.compile:
+            parameters = [p for _, p in self.get_all_learnable_params() if p.requires_grad]
+            self.graphed_step_ = GraphedStep(self._loss_and_terms, parameters)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Leave the module alone."""
         super().on_train_end(net, **kwargs)
-        self.__dict__.pop("parallel_", None)
+        for name in ("parallel_", "graphed_step_"):
+            self.__dict__.pop(name, None)
+
+    def _loss_and_terms(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Terms]:
+        terms = self._terms(inputs)
+        return self.get_loss(terms, None, training=True), terms
+
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Compute the loss of a batch and its gradients."""
+        if "graphed_step_" not in self.__dict__:
+            return super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        loss, self.last_terms_ = self.graphed_step_(self._inputs(unpack_data(batch)[0]))
+        return {"loss": loss, "y_pred": self.last_terms_}
 
     def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
         """Return batches, or parts of them."""
