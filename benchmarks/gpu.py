@@ -1,6 +1,7 @@
 """Training and imputation on a GPU, beside one core of the same machine.
 
-Times on the GPU and on the core are taken in turn, several times over; ratios are those of medians.
+Steps on the GPU and on the core are timed in turn, several times over, and their ratios are those
+of medians; fits and rows are timed once.
 """
 
 from __future__ import annotations

@@ -119,13 +119,13 @@ class DeepImputer(BoundedImputer):
             or stays constant. With decay, about half the steps suffice. An LRScheduler in
             `callbacks` replaces the schedule.
         device : {"cpu", "cuda", "auto"}, default="cpu"
-            Where to train; "auto" takes a GPU where there is one.
+            Where to train and impute; "auto" takes a GPU where there is one.
         callbacks : list of skorch callbacks or None, default=None
             Called during training; an epoch is 100 optimisation steps. As in skorch they are
             not copied, and hold what they have learned.
         checkpoint : str, path or None, default=None
             File to which the state of training is written every 100 steps, so that a fit that was
-            killed can be resumed: on the same machine with the same number of threads, the result
+            killed can be resumed: on the same CPU with the same number of threads, the result
             is bit for bit that of an uninterrupted fit. Requires an int as `random_state`. A file
             serves one fit at a time, not a search; it is deleted when the fit completes. Reading it
             executes no code. Of the callbacks, skorch's EarlyStopping and LRScheduler resume;

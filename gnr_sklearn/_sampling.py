@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -24,7 +23,7 @@ from gnr_sklearn._validation import RandomStateLike, check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
 from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
 from gnr_sklearn.nn.likelihoods import Mixed
-from gnr_sklearn.nn.rows import MaskedRows, whole_chunk
+from gnr_sklearn.nn.rows import ROWS_ALIKE, MaskedRows, map_chunks, whole_chunk
 
 __all__ = ["SamplingImputer", "expectation"]
 
@@ -40,7 +39,8 @@ MAX_DIMENSIONS = 50
 ELEMENTS = {"cpu": 5 * 2**17, "cuda": 2**26}
 MAX_ROWS = {"cpu": 128, "cuda": 2**16}
 
-# In the encoder a row takes a code for each of its features.
+# In a permutation-invariant encoder a row takes a code for each of its observed cells; on a GPU,
+# for all of its cells.
 ENCODED_ROWS = 4096
 
 
@@ -382,11 +382,14 @@ class SamplingImputer(RepresentingImputer):
         # The encoder sees nothing of the auxiliary variable.
         rows = self._masked_rows(values, None)
         z = np.empty((len(rows), self.latent_dim_))
-        with torch.inference_mode():
-            for chunk in gen_batches(len(rows), ENCODED_ROWS):
-                batch, _ = rows[chunk]
-                mean, _ = self._module.encoder(*(t.to(self._device) for t in batch.values()))
-                z[chunk] = mean.cpu().numpy()
+
+        def encode(filled: MaskedRows, n_rows: int) -> Tensor:
+            mean, _ = self._module.encoder(filled.x, filled.mask)
+            return mean[:n_rows]
+
+        size = min(ENCODED_ROWS, whole_chunk(len(rows) + ROWS_ALIKE - 1))
+        for chunk, mean in map_chunks(encode, rows, size, torch.device(self._device)):
+            z[chunk] = mean.cpu().numpy()
         return z
 
     def _impute(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:

@@ -66,8 +66,8 @@ CURVE_DECAY = 0.006
 BIAS_PRECISION = 20.0
 
 # Products of a step from which on bfloat16 saves more than it takes to convert to it, on processors
-# with AMX and on GPUs, where smaller ones take less time than to launch them. Besides, oneDNN keeps
-# some megabytes of code for each shape of a product in bfloat16.
+# with AMX and on GPUs, which smaller ones leave idle for the most part. Besides, oneDNN keeps some
+# megabytes of code for each shape of a product in bfloat16.
 MIN_PRODUCTS = {"cpu": 3e7, "cuda": 1e9}
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
@@ -174,6 +174,10 @@ class VAEImputer(SamplingImputer):
             or stays constant. With decay, about half the steps suffice. With the
             permutation-invariant encoder it warms up over the first 50 steps. An LRScheduler in
             `callbacks` replaces the schedule.
+        device : {"cpu", "cuda", "auto"}, default="cpu"
+            Where to train and impute; "auto" takes a GPU where there is one. There the kernels of a
+            training step are launched at once, as a CUDA graph, which calls no hooks of the module;
+            ``net_params={"cuda_graph": False}`` launches them one by one.
         loading_penalty : float, default=1000.0
             Precision of the normal distribution, around what is common to features, of the weights
             that a feature has in the decoders. Where features have nothing in common, because

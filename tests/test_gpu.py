@@ -6,11 +6,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed, parallel_config
 from sklearn.base import clone
-from skorch.callbacks import Callback, GradientNormClipping
+from skorch.callbacks import Callback, Freezer, GradientNormClipping, Unfreezer
 
 from gnr_sklearn import GNRImputer, MIWAEImputer, NotMIWAEImputer, PSMVAEImputer
 from gnr_sklearn.metrics import imputation_rmse
+from gnr_sklearn.nn.graphs import WARM_UP_STEPS
 from gnr_sklearn.nn.rows import MaskedRows, RandomBatches
 from tests import mixed_frames
 from tests.contract import make_data, paper_gnr
@@ -60,7 +62,7 @@ def test_a_graph_does_what_its_kernels_do(name, monkeypatch):
     imputer = IMPUTERS[name]
     graphed = clone(imputer).fit(X)
     # More than these where several nets are trained.
-    assert len(replays) >= graphed.n_iter_ - 3
+    assert len(replays) >= graphed.n_iter_ - WARM_UP_STEPS
     n_replays = len(replays)
     plain = kernel_by_kernel(imputer).fit(X)
     assert len(replays) == n_replays
@@ -100,6 +102,69 @@ def test_large_decoders_are_trained_in_bfloat16(width, expected):
     imputer = paper_gnr(**params).fit(make_data(130))
     supported = torch.cuda.is_bf16_supported(including_emulation=False)
     assert imputer.net_.precision == (expected if supported else "float32")
+
+
+@pytest.mark.parametrize("frozen", ["encoder.*", "data_decoder.*"])
+def test_parameters_that_callbacks_freeze_and_release(frozen):
+    X = make_data()
+    callbacks = [Freezer(frozen, at=2), Unfreezer(frozen, at=3)]
+    params = SHORT | {"max_iter": 350, "early_stopping": False}
+    graphed = paper_gnr(**params, callbacks=callbacks).fit(X)
+    plain = kernel_by_kernel(paper_gnr(**params, callbacks=callbacks)).fit(X)
+    np.testing.assert_allclose(graphed.transform(X), plain.transform(X), rtol=0.05, atol=0.05)
+
+
+def test_a_callback_may_change_alpha():
+    class Anneal(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            net.criterion_.alpha = float(len(net.history))
+
+    X = make_data()
+    params = SHORT | {"callbacks": [Anneal()], "max_iter": 200, "early_stopping": False}
+    graphed = paper_gnr(**params).fit(X)
+    plain = kernel_by_kernel(paper_gnr(**params)).fit(X)
+    np.testing.assert_allclose(step_losses(graphed)[:120], step_losses(plain)[:120], rtol=0.02)
+
+
+def test_threads_do_not_disturb_each_other():
+    X = make_data()
+    alone = [paper_gnr(**SHORT | {"random_state": s}).fit(X).transform(X) for s in range(4)]
+    with parallel_config("threading", n_jobs=4):
+        together = Parallel()(
+            delayed(paper_gnr(**SHORT | {"random_state": s}).fit)(X) for s in range(4)
+        )
+    for expected, imputer in zip(alone, together, strict=True):
+        np.testing.assert_allclose(imputer.transform(X), expected, rtol=0.02, atol=0.02)
+
+
+def test_fits_leave_no_memory_taken():
+    X = make_data()
+    taken = []
+    for _ in range(6):
+        imputer = paper_gnr(**SHORT).fit(X)
+        del imputer
+        gc.collect()
+        taken.append(torch.cuda.memory_allocated())
+    assert taken[-1] - taken[1] < 2**20
+
+
+def test_looking_for_anomalies():
+    with torch.autograd.detect_anomaly(), pytest.warns(UserWarning, match="Anomaly"):
+        imputer = paper_gnr(**SHORT | {"max_iter": 20}).fit(make_data())
+    assert imputer.n_iter_ == 20
+
+
+def test_a_training_that_fails_lets_go_of_its_graph():
+    class Die(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            self.net = net
+            if training and net.n_steps == 50:
+                raise RuntimeError
+
+    die = Die()
+    with pytest.raises(RuntimeError):
+        paper_gnr(**SHORT, callbacks=[die]).fit(make_data())
+    assert not hasattr(die.net, "graphed_step_")
 
 
 def test_side_information():
@@ -164,6 +229,7 @@ def test_rows_that_would_fill_a_gpu_stay_where_they_are(monkeypatch):
     assert rows.to_training("cuda").x.is_cuda
     assert rows.to_training("cpu") is rows
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", torch.cuda.memory_allocated)
     assert rows.to_training("cuda") is rows
     _, X = factor_data(100)
     assert np.isfinite(paper_gnr(**SHORT).fit(X).transform(X)).all()

@@ -275,8 +275,8 @@ def linearized_posterior(
         return None
     z_noise = noise[..., : model.latent_dim]
     center = z_noise.mean(0)
-    # By normal equations, which independent numbers are well conditioned for: the pseudoinverse
-    # takes six times as long on a CPU, and on a GPU one matrix after the other.
+    # By normal equations: independent samples are well conditioned, and a pseudoinverse takes six
+    # times as long on a CPU, and on a GPU one matrix after the other.
     centered = (z_noise - center).transpose(0, 1)
     root_of_gram, singular = torch.linalg.cholesky_ex(centered.mT @ centered)
     regress = torch.cholesky_solve(centered.mT, root_of_gram)

@@ -16,6 +16,7 @@ __all__ = [
     "Batch",
     "HoldOut",
     "MaskedRows",
+    "ROWS_ALIKE",
     "RandomBatches",
     "SequentialBatches",
     "map_chunks",
@@ -64,7 +65,9 @@ class MaskedRows(Dataset):
         if torch.device(device).type != "cuda":
             return self
         n_bytes = sum(tensor.nbytes for tensor in self.tensors.values())
-        if n_bytes > torch.cuda.mem_get_info(device)[0] // 2:
+        # What torch has put by is free as well.
+        put_by = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        if n_bytes > (torch.cuda.mem_get_info(device)[0] + put_by) // 2:
             return self
         return MaskedRows(**{name: tensor.to(device) for name, tensor in self.tensors.items()})
 

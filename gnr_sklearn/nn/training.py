@@ -169,7 +169,8 @@ class StepwiseNet(NeuralNet):
             state["optimizers_"], state["arrays_"] = describe_weights(self)
             state.pop("virtual_params_", None)
         parts = [*self._modules, *self._criteria, *self._optimizers, "callbacks"]
-        for name in [*parts, "graphed_step"]:
+        # Besides, what belongs to a training that is under way.
+        for name in [*parts, "batches", "graphed_step", "last_terms", "rng"]:
             state.pop(f"{name}_", None)
         return state
 
@@ -206,6 +207,7 @@ class StepwiseNet(NeuralNet):
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Leave the module ready for use, and the net for pickling."""
         super().on_train_end(net, **kwargs)
+        self._zero_grad_optimizer()
         self._set_training(False)
         del self.rng_
         # There are none where training ended before its first step, or after an epoch.
@@ -214,7 +216,7 @@ class StepwiseNet(NeuralNet):
 
     def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
         """Return batches, which go on where a training that is taken up was."""
-        batches = super().get_iterator(dataset, training=training)
+        batches = super().get_iterator(dataset.to_training(self.device), training=training)
         if training:
             if state := self.__dict__.pop("batches_state_", None):
                 batches.load_state_dict(state)
@@ -263,7 +265,7 @@ class StepwiseNet(NeuralNet):
         """Train, and raise on Ctrl-C instead of ending quietly."""
         keep_freed_memory()
         try:
-            super().partial_fit(X.to_training(self.device), y, classes, **fit_params)
+            super().partial_fit(X, y, classes, **fit_params)
         except _Interrupted:
             raise KeyboardInterrupt from None
         finally:
@@ -322,7 +324,8 @@ class ImputationNet(StepwiseNet):
         together what one does without them. None for none.
     cuda_graph : bool, default=True
         Whether a GPU repeats the kernels of a step as a graph (:class:`GraphedStep`), unless there
-        are other processes or the module is compiled.
+        are other processes or the module is compiled. Hooks of the module and its parameters are
+        then not called, and each step overwrites the terms that the last one gave to callbacks.
     **params
         What :class:`StepwiseNet` takes.
     """
@@ -380,15 +383,22 @@ class ImputationNet(StepwiseNet):
         if self.shard is not None:
             # Not as an attribute of the usual kind, which skorch takes for another module.
             self.__dict__["parallel_"] = DistributedDataParallel(self.module_)
-        elif on_gpu and self.cuda_graph and not self.compile:
-            parameters = [p for _, p in self.get_all_learnable_params() if p.requires_grad]
+        elif on_gpu and self._can_repeat:
+            parameters = [parameter for _, parameter in self.get_all_learnable_params()]
             self.graphed_step_ = GraphedStep(self._loss_and_terms, parameters)
 
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Leave the module alone."""
-        super().on_train_end(net, **kwargs)
-        for name in ("parallel_", "graphed_step_"):
-            self.__dict__.pop(name, None)
+    def partial_fit(self, *args: Any, **kwargs: Any) -> ImputationNet:
+        """Train, and leave the module alone afterwards, also where training fails."""
+        try:
+            return super().partial_fit(*args, **kwargs)
+        finally:
+            for name in ("parallel_", "graphed_step_"):
+                self.__dict__.pop(name, None)
+
+    @property
+    def _can_repeat(self) -> bool:
+        # Looking for anomalies waits for the GPU after each operation.
+        return self.cuda_graph and not self.compile and not torch.is_anomaly_enabled()
 
     def _loss_and_terms(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Terms]:
         terms = self._terms(inputs)
@@ -399,7 +409,9 @@ class ImputationNet(StepwiseNet):
         if "graphed_step_" not in self.__dict__:
             return super().train_step_single(batch, **fit_params)
         self._set_training(True)
-        loss, self.last_terms_ = self.graphed_step_(self._inputs(unpack_data(batch)[0]))
+        settings = self.precision, getattr(self.criterion_, "alpha", None)
+        inputs = self._inputs(unpack_data(batch)[0])
+        loss, self.last_terms_ = self.graphed_step_(inputs, settings)
         return {"loss": loss, "y_pred": self.last_terms_}
 
     def get_iterator(self, dataset: MaskedRows, training: bool = False) -> Any:
