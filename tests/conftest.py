@@ -6,11 +6,14 @@ import os
 # in processes that tests start, beside as many that run tests as there are cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from sklearn.base import clone
+from sklearn.datasets import load_wine
 
+from gnr_sklearn.missingness import MCAR, ampute
 from tests.contract import IMPUTERS, imputer_id, make_data
 from tests.mixed_frames import HOLES
 
@@ -37,3 +40,21 @@ def fitted(request):
 def frame():
     """Columns of several types, with holes; each test has its own, to change as it likes."""
     return HOLES.copy()
+
+
+@pytest.fixture(scope="session")
+def normals():
+    """Columns that have nothing to do with each other."""
+    return np.random.default_rng(0).standard_normal((100_000, 4))
+
+
+@pytest.fixture(scope="session")
+def wine():
+    """Columns in units of their own, complete."""
+    return load_wine().data
+
+
+@pytest.fixture(scope="session")
+def wine_missing(wine):
+    """The same with holes at random."""
+    return ampute(wine, MCAR(0.2), random_state=0)
