@@ -20,8 +20,9 @@ from sklearn.base import clone
 from benchmarks.protocols import ABOVE, PAPER_MODEL, PAPER_TRAINING, Cell, Method, find_data_dir
 from benchmarks.records import RecordFile
 from benchmarks.scale import draw
-from benchmarks.speed import BATCH_SIZE, SAMPLES, bare_loop, table
+from benchmarks.speed import BATCH_SIZE, SAMPLES, bare_loop, table, with_holes
 from gnr_sklearn import GNRImputer
+from gnr_sklearn._types import FloatArray
 
 CORE = "one core"
 # In float32, but for the last.
@@ -91,24 +92,8 @@ def keep(records: RecordFile, key: dict[str, str], measured: dict[str, float]) -
         records.add(key | {"metric": metric}, "", 0, round(value, 4), 0.0, None)
 
 
-def measure_steps(records: RecordFile, machine: str, n_samples: int, repeats: int) -> None:
-    """Milliseconds of a training step of the paper's model."""
-    rows = table()
-    X = torch.where(rows.mask == 1, rows.x, torch.nan).double().numpy()
-    settings = PAPER_MODEL | PAPER_TRAINING | {"n_importance_samples": n_samples}
-
-    def net(device: str, changes: dict[str, Any]) -> Callable[[int], None]:
-        def run(n_steps: int) -> None:
-            imputer = GNRImputer(**settings | changes, random_state=0)
-            imputer.set_params(device=device, max_iter=n_steps).fit(X)
-
-        return run
-
-    def bare(n_steps: int) -> None:
-        bare_loop(rows, n_steps, n_samples, torch.float32, "cuda")
-
-    runs = {CORE: net("cpu", {}), BARE: bare}
-    runs |= {name: net("cuda", changes) for name, changes in ON_GPU.items()}
+def step_ms(runs: dict[str, Callable[[int], None]], repeats: int) -> dict[str, float]:
+    """Milliseconds of a training step of each run, which are taken in turn."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats):
         for name, run in runs.items():
@@ -118,7 +103,30 @@ def measure_steps(records: RecordFile, machine: str, n_samples: int, repeats: in
             # What comes once in a fit is in both, and drops out of the difference.
             short, long = (seconds_of(partial(run, n)) for n in (WARM_UP, WARM_UP + n_steps))
             times[name].append(1e3 * (long - short) / n_steps)
-    medians = {name: float(np.median(each)) for name, each in times.items()}
+    return {name: float(np.median(each)) for name, each in times.items()}
+
+
+def net(X: FloatArray, device: str, changes: dict[str, Any]) -> Callable[[int], None]:
+    """Train the paper's model, with changes, for a number of steps."""
+
+    def run(n_steps: int) -> None:
+        settings = PAPER_MODEL | PAPER_TRAINING | changes
+        GNRImputer(**settings, random_state=0).set_params(device=device, max_iter=n_steps).fit(X)
+
+    return run
+
+
+def measure_steps(records: RecordFile, machine: str, n_samples: int, repeats: int) -> None:
+    """Milliseconds of a training step of the paper's model."""
+    rows = table()
+    X, of_all = with_holes(rows), {"n_importance_samples": n_samples}
+
+    def bare(n_steps: int) -> None:
+        bare_loop(rows, n_steps, n_samples, torch.float32, "cuda")
+
+    runs = {CORE: net(X, "cpu", of_all), BARE: bare}
+    runs |= {name: net(X, "cuda", of_all | changes) for name, changes in ON_GPU.items()}
+    medians = step_ms(runs, repeats)
     for name, milliseconds in medians.items():
         key = {"protocol": "-", "dataset": "4898 x 11", "method": name}
         key["setting"] = f"K = {n_samples}, batch {BATCH_SIZE}, {machine}"
@@ -128,23 +136,13 @@ def measure_steps(records: RecordFile, machine: str, n_samples: int, repeats: in
 
 def measure_precisions(records: RecordFile, machine: str, width: int) -> None:
     """Milliseconds of a training step on the GPU by the width of two hidden layers."""
-    rows = table()
-    X = torch.where(rows.mask == 1, rows.x, torch.nan).double().numpy()
-    settings = PAPER_MODEL | PAPER_TRAINING | {"hidden_dims": (width, width), "device": "cuda"}
-    medians = {}
-    for precision in ("float32", "bfloat16"):
-        imputer = GNRImputer(**settings | {"precision": precision}, random_state=0)
-        seconds = {
-            n: float(np.median([
-                seconds_of(partial(clone(imputer).set_params(max_iter=n).fit, X))
-                for _ in range(REPEATS)
-            ]))
-            for n in (WARM_UP, WARM_UP + STEPS["cuda"])
-        }  # fmt: skip
-        medians[precision] = 1e3 * (seconds[WARM_UP + STEPS["cuda"]] - seconds[WARM_UP])
-        medians[precision] /= STEPS["cuda"]
-    for precision, milliseconds in medians.items():
-        key = {"protocol": "-", "dataset": f"width {width}", "method": f"GPU, {precision}"}
+    X = with_holes(table())
+    runs = {
+        f"GPU, {precision}": net(X, "cuda", {"hidden_dims": (width, width), "precision": precision})
+        for precision in ("float32", "bfloat16")
+    }
+    for name, milliseconds in step_ms(runs, REPEATS).items():
+        key = {"protocol": "-", "dataset": f"width {width}", "method": name}
         key["setting"] = f"K = 20, batch {BATCH_SIZE}, width of the hidden layers, {machine}"
         keep(records, key, {"step_ms": milliseconds})
 

@@ -72,6 +72,11 @@ def table() -> MaskedRows:
     return MaskedRows(torch.randn((N_ROWS, N_FEATURES), generator=generator) * mask, mask)
 
 
+def with_holes(rows: MaskedRows) -> np.ndarray:
+    """Return rows as an imputer takes them."""
+    return torch.where(rows.mask == 1, rows.x, torch.nan).double().numpy()
+
+
 def measure_steps(records: RecordFile, repeats: int) -> None:
     """Time each variant in turn, and record milliseconds, ratios and the floor."""
     for n_samples in SAMPLES:
@@ -109,7 +114,7 @@ def time_step(variant: str, n_samples: int) -> dict[str, float]:
     torch.set_num_threads(1)
     kind, *_, precision = variant.split(", ")
     rows = table()
-    X = torch.where(rows.mask == 1, rows.x, torch.nan).double().numpy()
+    X = with_holes(rows)
 
     def run(n_steps: int) -> None:
         if kind == "plain torch":

@@ -379,11 +379,10 @@ class ImputationNet(StepwiseNet):
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Make what exchanges gradients, if there are others to train with, or repeats steps."""
         super().on_train_begin(net, **kwargs)
-        on_gpu = torch.device(self.device).type == "cuda"
         if self.shard is not None:
             # Not as an attribute of the usual kind, which skorch takes for another module.
             self.__dict__["parallel_"] = DistributedDataParallel(self.module_)
-        elif on_gpu and self._can_repeat:
+        elif self._can_repeat:
             parameters = [parameter for _, parameter in self.get_all_learnable_params()]
             self.graphed_step_ = GraphedStep(self._loss_and_terms, parameters)
 
@@ -397,8 +396,10 @@ class ImputationNet(StepwiseNet):
 
     @property
     def _can_repeat(self) -> bool:
+        on_gpu = torch.device(self.device).type == "cuda"
         # Looking for anomalies waits for the GPU after each operation.
-        return self.cuda_graph and not self.compile and not torch.is_anomaly_enabled()
+        waits = torch.is_anomaly_enabled()
+        return on_gpu and self.cuda_graph and not self.compile and not waits
 
     def _loss_and_terms(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Terms]:
         terms = self._terms(inputs)
