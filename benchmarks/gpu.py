@@ -20,7 +20,7 @@ from sklearn.base import clone
 from benchmarks.protocols import ABOVE, PAPER_MODEL, PAPER_TRAINING, Cell, Method, find_data_dir
 from benchmarks.records import RecordFile
 from benchmarks.scale import draw
-from benchmarks.speed import BATCH_SIZE, SAMPLES, bare_loop, table, with_holes
+from benchmarks.speed import BATCH_SIZE, SAMPLES, bare_loop, processor, table, with_holes
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._types import FloatArray
 
@@ -67,12 +67,6 @@ def main(options: argparse.Namespace) -> None:
         measure_fits(records, machine, find_data_dir(options.data_dir), shorter)
     if "rows" in parts:
         measure_rows(records, machine, 50 if options.quick else 1)
-
-
-def processor() -> str:
-    """Name the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
 
 
 def seconds_of(run: Callable[[], Any]) -> float:

@@ -21,7 +21,12 @@ from gnr_sklearn._sklearn import Interval
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import RandomStateLike, check_count, draw_seed
 from gnr_sklearn.nn.adaptive import WeightedSamples, map_samples, samples_to_linearize
-from gnr_sklearn.nn.bounds import importance_weighted_bound, normalized_weights, quasi_normal
+from gnr_sklearn.nn.bounds import (
+    importance_weighted_bound,
+    normalized_weights,
+    quasi_normal,
+    truncated_weights,
+)
 from gnr_sklearn.nn.likelihoods import Mixed
 from gnr_sklearn.nn.rows import ROWS_ALIKE, MaskedRows, map_chunks, whole_chunk
 
@@ -31,7 +36,7 @@ __all__ = ["SamplingImputer", "expectation"]
 # row: more, smaller ones adapt further, but from too few samples, or in too many dimensions,
 # nothing can be learned.
 ROUNDS = 4
-MIN_ROUND = 16
+MIN_ROUND = 32
 MAX_DIMENSIONS = 50
 
 # Rows are imputed in chunks whose largest layer has so many outputs, two and a half megabytes
@@ -239,9 +244,9 @@ class SamplingImputer(RepresentingImputer):
         Returns
         -------
         size : ndarray of shape (n_samples,)
-            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses, from 1 to
-            `n_imputation_samples`, for each category of a mixture. Where it is below ten or so,
-            more samples give another imputation.
+            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses before it bounds
+            them, from 1 to `n_imputation_samples`, for each category of a mixture. Where it is
+            below ten or so, more samples give another imputation.
 
         Examples
         --------
@@ -506,9 +511,9 @@ class SamplingImputer(RepresentingImputer):
 
 
 def expectation(log_w: Tensor, quantity: Tensor) -> Tensor:
-    """Average over samples by their self-normalised weights (eq. 20)."""
+    """Average over samples by their truncated, self-normalised weights (eq. 20)."""
     # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
-    weights = normalized_weights(log_w.double()).unsqueeze(-1)
+    weights = truncated_weights(log_w.double()).unsqueeze(-1)
     return (weights * quantity).sum(0).to(log_w.dtype)
 
 

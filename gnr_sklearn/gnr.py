@@ -159,7 +159,8 @@ class GNRImputer(VAEImputer):
     the first by the encoder, the second from the Gaussian that the posterior would be if what
     decoders say were affine in z, as it is over the first samples by least squares [3]_, and each
     later one from a Gaussian that is fitted to the weighted samples before it. All are weighted as
-    samples of the mixture of these proposals (adaptive multiple importance sampling [2]_). They
+    samples of the mixture of these proposals (adaptive multiple importance sampling [2]_), and none
+    counts for more than :math:`\sqrt L` mean ones (truncated importance sampling [4]_). They
     estimate what eq. 20 does, where z has up to 20 dimensions or so mostly with a smaller error
     from 160 samples than otherwise from 1000.
 
@@ -181,6 +182,8 @@ class GNRImputer(VAEImputer):
     .. [3] A. F. Garcia-Fernandez, L. Svensson, M. R. Morelande, S. Sarkka, "Posterior
        Linearization Filter: Principles and Implementation Using Sigma Points", IEEE Transactions
        on Signal Processing 63(20), 2015.
+    .. [4] E. L. Ionides, "Truncated Importance Sampling", Journal of Computational and Graphical
+       Statistics 17(2), 2008.
 
     Examples
     --------

@@ -481,7 +481,7 @@ def test_plain_torch_imputes_what_the_package_does():
     torch.manual_seed(0)
     expected = speed.plain_copy(module).impute(rows.x, rows.mask, 20_000)
     noise = [quasi_normal(2**12, 3, 0).float().unsqueeze(1)]
-    imputed = speed.impute(module, rows, lambda n_rows: noise, 1, 1.0)
+    imputed = speed.impute(module, rows, lambda n_rows: noise, 1, 1.0, speed.plain_average)
     np.testing.assert_allclose(imputed, expected, atol=0.03)
 
 

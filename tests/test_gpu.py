@@ -149,7 +149,7 @@ def test_fits_leave_no_memory_taken():
 
 
 def test_looking_for_anomalies():
-    with torch.autograd.detect_anomaly(), pytest.warns(UserWarning, match="Anomaly"):
+    with pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly():
         imputer = paper_gnr(**SHORT | {"max_iter": 20}).fit(make_data())
     assert imputer.n_iter_ == 20
 

@@ -15,7 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gnr_sklearn.nn.bounds import log_weights, normalized_weights, resample
+from gnr_sklearn.nn.bounds import (
+    log_weights,
+    normalized_weights,
+    resample,
+    truncated_weights,
+)
 from gnr_sklearn.nn.categories import CategoryLayout
 from gnr_sklearn.nn.likelihoods import (
     Continuous,
@@ -120,7 +125,7 @@ class WeightedSamples(NamedTuple):
         A sample is chosen in proportion to its weight. Its x is the one that its weight rests
         on, or a draw from p(x | z) where it rests on z alone.
         """
-        chosen = resample(normalized_weights(self.log_w), n_draws, generator)
+        chosen = resample(truncated_weights(self.log_w), n_draws, generator)
 
         def take(tensor: Tensor) -> Tensor:
             index = chosen.view(*chosen.shape, *[1] * (tensor.dim() - chosen.dim()))

@@ -18,6 +18,7 @@ __all__ = [
     "normalized_weights",
     "quasi_normal",
     "resample",
+    "truncated_weights",
 ]
 
 
@@ -53,6 +54,32 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
 def normalized_weights(log_w: Tensor) -> Tensor:
     """Self-normalised importance weights: over samples they sum to 1 (eq. 20)."""
     return torch.softmax(log_w, dim=0)
+
+
+def truncated_weights(log_w: Tensor) -> Tensor:
+    r"""Self-normalised weights of which none counts for more than :math:`\sqrt K` mean ones.
+
+    A sample in a tail that the proposal leaves thin may have a weight beyond all others, and what
+    is averaged is then that sample. Truncated importance sampling [1]_ bounds its share, at the
+    price of a bias that vanishes as K grows.
+
+    Parameters
+    ----------
+    log_w : Tensor of shape (K, B)
+        Log importance weights.
+
+    Returns
+    -------
+    weights : Tensor of shape (K, B)
+        Over samples they sum to 1.
+
+    References
+    ----------
+    .. [1] E. L. Ionides, "Truncated Importance Sampling", Journal of Computational and Graphical
+       Statistics 17(2), 2008.
+    """
+    limit = torch.logsumexp(log_w, dim=0) - 0.5 * math.log(len(log_w))
+    return normalized_weights(log_w.clamp(max=limit))
 
 
 def resample(weights: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
