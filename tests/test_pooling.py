@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from gnr_sklearn.multiple import pool
-from tests.test_multiple import FIELDS
+from tests.multiple.normal_draws import FIELDS
 
 
 def test_pool_by_hand():
