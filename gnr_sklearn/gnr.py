@@ -379,8 +379,7 @@ class GNRImputer(VAEImputer):
             return
         with torch.no_grad():
             slope, intercept, log_floor, log_rise = (
-                part.double().cpu().numpy()
-                for part in self._module.process.parameters_of_features()
+                part.double().cpu().numpy() for part in self._module.process.step()[:4]
             )
         floor, ceiling = np.exp(log_floor), np.exp(np.logaddexp(log_floor, log_rise))
         is_step = slope != 0

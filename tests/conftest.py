@@ -5,6 +5,8 @@ import os
 # The nets of the tests are small, and threads that wait for each other take longer than one; also
 # in processes that tests start, beside as many that run tests as there are cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where there are more threads all the same, those that wait leave the core to others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest

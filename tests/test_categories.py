@@ -177,7 +177,7 @@ def test_levels_that_are_missing_are_those_that_go_missing():
     x_given_z = model(x, mask, noise).x_given_z
     # The process knows nothing of levels: it is asked for each value as if it were a number.
     chance = torch.stack(
-        [model.process.log_missing(torch.full((1, 2), v)).exp()[0, 0] for v in levels[0]]
+        [model.process.step().log_missing(torch.full((1, 2), v)).exp()[0, 0] for v in levels[0]]
     )
     joint = before[:, 0, 0] * chance
     torch.testing.assert_close(

@@ -192,7 +192,7 @@ def test_log_odds_of_what_is_seen_are_those_of_its_value(discrete):
     with torch.no_grad():
         terms = model(x, mask, noise_for(model, len(x)))
         logits = model.mask_logits(x, mask, terms.x_given_z)
-        expected = model.process.log_observed(x) - model.process.log_missing(x)
+        expected = model.process.step().log_observed(x) - model.process.step().log_missing(x)
     seen = (mask == 1).expand_as(logits)
     torch.testing.assert_close(logits[seen], expected.expand_as(logits)[seen])
     assert (logits[~seen] != expected.expand_as(logits)[~seen]).all()

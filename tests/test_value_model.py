@@ -138,9 +138,7 @@ def test_log_odds_of_a_known_value():
     missing = chance_of(process, VALUES.numpy())
     np.testing.assert_allclose(process(VALUES).detach(), -logit(missing), rtol=1e-9)
     # In terms of what else the process says of itself.
-    slope, intercept, log_floor, log_rise = (
-        part.detach().numpy() for part in process.parameters_of_features()
-    )
+    slope, intercept, log_floor, log_rise = (part.detach().numpy() for part in process.step()[:4])
     described = np.exp(log_floor) + np.exp(log_rise) * ndtr(slope * VALUES.numpy() + intercept)
     np.testing.assert_allclose(described, missing, rtol=1e-9)
 
@@ -154,7 +152,7 @@ def test_log_odds_of_values_that_are_not_known_are_those_of_the_integral():
     expected = np.einsum("uvd,ud->vd", density, chance)
     actual = process(VALUES, torch.from_numpy(scale**2)).detach()
     np.testing.assert_allclose(actual, -logit(expected), atol=1e-8)
-    selected = process.select(VALUES, torch.from_numpy(scale))
+    selected = process.step().select(VALUES, torch.from_numpy(scale))
     np.testing.assert_allclose(selected.log_missing.exp().detach(), expected, rtol=1e-8)
 
 
@@ -192,7 +190,7 @@ def test_gradients_are_finite_far_out(value, log_slope, floor_share):
         process.floor_share.fill_(floor_share)
     u = torch.full((4,), value, requires_grad=True)
     variance = torch.full((4,), 0.25, requires_grad=True)
-    lost = process.select(u, variance.sqrt())
+    lost = process.step().select(u, variance.sqrt())
     assert u.dtype == lost.mean.dtype == torch.float32
     for output in (process(u), process(u, variance), lost.log_missing, lost.mean):
         assert output.isfinite().all()

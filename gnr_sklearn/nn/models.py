@@ -30,7 +30,7 @@ from gnr_sklearn.nn.networks import (
     ZeroFillEncoder,
     multilayer_perceptron,
 )
-from gnr_sklearn.nn.processes import ValueProcess
+from gnr_sklearn.nn.processes import ProbitStep, ValueProcess
 
 __all__ = ["GNR", "MIWAE", "LatentVariableModel", "Terms", "ValueGNR"]
 
@@ -422,55 +422,55 @@ class ValueGNR(LatentVariableModel):
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         _, terms = self.decode_data(x, mask, noise, u)
-        before = terms.x_given_z
+        before, step = terms.x_given_z, self.process.step()
+        seen = (mask * step.log_observed(x)).sum(-1)
         if not isinstance(before, Mixed):
-            after, lost = self._lose(before, mask, slice(None))
-            seen = (mask * self.process.log_observed(x)).sum(-1)
+            after, lost = self._lose(before, mask, step)
             return terms._replace(x_given_z=after, log_pm=lost + seen)
-        layout = before.layout
-        after, lost = self._lose(before.numbers, mask, layout.continuous)
-        jointly = before.log_probs + self._log_missing_levels(layout)
+        layout, c = before.layout, before.layout.continuous
+        after, lost = self._lose(before.numbers, mask[..., c], step.of(c))
+        jointly = before.log_probs + self._log_missing_levels(layout, step)
         missing = torch.logsumexp(jointly, dim=-1)
-        seen = (mask * self.process.log_observed(x)).sum(-1)
         lost_levels = ((1.0 - mask[..., layout.discrete]) * missing).sum(-1)
         return terms._replace(
             x_given_z=Mixed(after, jointly - missing.unsqueeze(-1), layout),
             log_pm=lost + lost_levels + seen,
         )
 
+    @staticmethod
     def _lose(
-        self, before: Likelihood, mask: Tensor, features: Tensor | slice
+        before: Likelihood, mask: Tensor, step: ProbitStep
     ) -> tuple[SelectedGaussian, Tensor]:
         """Return distributions of what goes missing, and the log-probability of what did."""
         assert isinstance(before, Gaussian)
         mean, scale = before
-        missing = self.process.log_missing(mean, scale.square(), features)
-        after = self.process.select(mean, scale, features)
-        return after, ((1.0 - mask[..., features]) * missing).sum(-1)
+        missing = step.log_missing(mean, scale.square())
+        return step.select(mean, scale), ((1.0 - mask) * missing).sum(-1)
 
-    def _log_missing_levels(self, layout: CategoryLayout) -> Tensor:
+    @staticmethod
+    def _log_missing_levels(layout: CategoryLayout, step: ProbitStep) -> Tensor:
         """Log-probability of each level's being missing, (J, C)."""
-        return self.process.log_missing(layout.levels.T, features=layout.discrete).T
+        return step.of(layout.discrete).log_missing(layout.levels.T).T
 
     def mask_logits(self, x: Tensor, mask: Tensor, x_given_z: Likelihood) -> Tensor:
         """Return the log-odds of a known value's, or else of its distribution's being observed."""
+        step = self.process.step()
         if isinstance(x_given_z, Mixed):
             layout, c = x_given_z.layout, x_given_z.layout.continuous
-            of_numbers = self._mask_logits(x[..., c], mask[..., c], x_given_z.numbers, c)
+            of_numbers = self._mask_logits(x[..., c], mask[..., c], x_given_z.numbers, step.of(c))
             # Of levels, the distribution of those that go missing is known: that of all of them
             # divides by the chance of each.
-            inverse = x_given_z.log_probs - self._log_missing_levels(layout)
+            inverse = x_given_z.log_probs - self._log_missing_levels(layout, step)
             log_missing = -torch.logsumexp(inverse, dim=-1)
             unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
-            seen = self.process(x[..., layout.discrete], features=layout.discrete)
+            seen = step.of(layout.discrete).log_odds(x[..., layout.discrete])
             of_levels = torch.where(mask[..., layout.discrete] > 0, seen, unseen)
             return layout.join(of_numbers, of_levels)
-        return self._mask_logits(x, mask, x_given_z, slice(None))
+        return self._mask_logits(x, mask, x_given_z, step)
 
-    def _mask_logits(
-        self, x: Tensor, mask: Tensor, x_given_z: Likelihood, features: Tensor | slice
-    ) -> Tensor:
+    @staticmethod
+    def _mask_logits(x: Tensor, mask: Tensor, x_given_z: Likelihood, step: ProbitStep) -> Tensor:
         assert isinstance(x_given_z, SelectedGaussian)
         mean, variance = x_given_z.mean_of_all, x_given_z.scale.square()
         missing = 1.0 - mask
-        return self.process(mask * x + missing * mean, missing * variance, features)
+        return step.log_odds(mask * x + missing * mean, missing * variance)

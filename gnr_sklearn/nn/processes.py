@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.networks import multilayer_perceptron
 
-__all__ = ["MissingProcess", "ValueProcess"]
+__all__ = ["MissingProcess", "ProbitStep", "ValueProcess"]
 
 # The slope that a process of known direction starts from is softplus of this, 1.
 RAW_SLOPE = math.log(math.expm1(1.0))
@@ -106,6 +107,75 @@ class MissingProcess(nn.Module):
         return torch.where(self.direction == 0, self.threshold, log_odds)
 
 
+class ProbitStep(NamedTuple):
+    r"""Chances of values to be missing, :math:`f + (c - f) \, \Phi(a u + b)`.
+
+    Attributes
+    ----------
+    slope, intercept : Tensor of shape (d,)
+        a and b.
+    log_floor, log_rise : Tensor of shape (d,)
+        Logarithms of f and of c - f.
+    seen_beyond : Tensor of shape (d,)
+        1 - c, the chance to be seen of values far beyond the threshold.
+    """
+
+    slope: Tensor
+    intercept: Tensor
+    log_floor: Tensor
+    log_rise: Tensor
+    seen_beyond: Tensor
+
+    def log_odds(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Return the log-odds of being observed, (..., d), of normally distributed values.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (..., d)
+            The values, or the means of their distributions.
+        variance : Tensor, broadcasts against `mean`, or None, default=None
+            0 where a value is known; None where all are.
+        """
+        return self.log_observed(mean, variance) - self.log_missing(mean, variance)
+
+    def log_missing(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Return the log-probability of being missing, (..., d); arguments as of the log-odds."""
+        return self._log_chance(mean, variance, self.log_floor.exp(), -1.0)
+
+    def log_observed(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Return the log-probability of being observed, (..., d); arguments as of the log-odds."""
+        return self._log_chance(mean, variance, self.seen_beyond, 1.0)
+
+    def _log_chance(
+        self, mean: Tensor, variance: Tensor | None, constant: Tensor, sign: float
+    ) -> Tensor:
+        """Return the logarithm of a constant plus the rise times the step, or times one less it.
+
+        Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
+        which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
+        """
+        slope, intercept = ((sign * math.sqrt(0.5)) * part for part in (self.slope, self.intercept))
+        if variance is not None:
+            shrinkage = torch.rsqrt(1.0 + self.slope.square() * variance)
+            slope, intercept = slope * shrinkage, intercept * shrinkage
+        # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
+        # is done on parameters, of which there are far fewer than of samples.
+        step = torch.erfc(torch.addcmul(intercept, slope, mean))
+        least = torch.finfo(mean.dtype).tiny
+        rise = 0.5 * self.log_rise.exp()
+        return torch.addcmul(constant.clamp(min=least), rise, step).log()
+
+    def of(self, features: Tensor) -> ProbitStep:
+        """Return the step of some of the features."""
+        return ProbitStep(*(part[features] for part in self))
+
+    def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
+        """Return the distributions of what goes missing of N(mean, scale^2)."""
+        return SelectedGaussian(
+            mean, scale, self.slope, self.intercept, self.log_floor, self.log_rise
+        )
+
+
 class ValueProcess(nn.Module):
     r"""The chance of each value to be missing, a function of this value that integrates exactly.
 
@@ -182,112 +252,25 @@ class ValueProcess(nn.Module):
         self.register_buffer("is_tied", tied)
 
     @property
-    def steepness(self) -> Tensor:
-        """Sizes of the slopes, (d,)."""
-        return torch.where(self.is_tied, STEEP_SLOPE, self.log_slope.exp())
-
-    @property
-    def slope(self) -> Tensor:
-        """The slopes a, (d,)."""
-        return self.direction * self.steepness
-
-    @property
-    def intercept(self) -> Tensor:
-        """The intercepts b, (d,)."""
-        return -self.steepness * self.threshold
-
-    @property
     def log_ceiling(self) -> Tensor:
         """Logarithm of the ceilings c, (d,)."""
         return F.logsigmoid(self.shared_ceiling + self.ceiling_deviation)
 
-    @property
-    def log_floor(self) -> Tensor:
-        """Logarithm of the floors f, (d,)."""
-        return self.log_ceiling + F.logsigmoid(self.floor_share)
+    def step(self) -> ProbitStep:
+        """Return the step of each feature."""
+        steepness = torch.where(self.is_tied, STEEP_SLOPE, self.log_slope.exp())
+        log_ceiling = self.log_ceiling
+        parts = (
+            self.direction * steepness,
+            -steepness * self.threshold,
+            log_ceiling + F.logsigmoid(self.floor_share),
+            log_ceiling + F.logsigmoid(-self.floor_share),
+            torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation)),
+        )
+        if len(self.threshold) == len(self.direction):
+            return ProbitStep(*parts)
+        return ProbitStep(*(part.expand_as(self.direction) for part in parts))
 
-    @property
-    def log_rise(self) -> Tensor:
-        """Logarithm of c - f, (d,)."""
-        return self.log_ceiling + F.logsigmoid(-self.floor_share)
-
-    def forward(
-        self,
-        mean: Tensor,
-        variance: Tensor | None = None,
-        features: Tensor | slice = slice(None),
-    ) -> Tensor:
-        """Return the log-odds of being observed, (..., d), of normally distributed values.
-
-        Parameters
-        ----------
-        mean : Tensor of shape (..., d)
-            The values, or the means of their distributions.
-        variance : Tensor, broadcasts against `mean`, or None, default=None
-            0 where a value is known; None where all are.
-        features : Tensor of int or slice, default=slice(None)
-            The features that they are of, where they are not of all.
-        """
-        observed = self.log_observed(mean, variance, features)
-        return observed - self.log_missing(mean, variance, features)
-
-    def log_missing(
-        self,
-        mean: Tensor,
-        variance: Tensor | None = None,
-        features: Tensor | slice = slice(None),
-    ) -> Tensor:
-        """Return the log-probability of being missing, (..., d); arguments as of the log-odds."""
-        return self._log_chance(mean, variance, self.log_floor.exp(), -1.0, features)
-
-    def log_observed(
-        self,
-        mean: Tensor,
-        variance: Tensor | None = None,
-        features: Tensor | slice = slice(None),
-    ) -> Tensor:
-        """Return the log-probability of being observed, (..., d); arguments as of the log-odds."""
-        above = torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation))
-        return self._log_chance(mean, variance, above, 1.0, features)
-
-    def _log_chance(
-        self,
-        mean: Tensor,
-        variance: Tensor | None,
-        constant: Tensor,
-        sign: float,
-        features: Tensor | slice,
-    ) -> Tensor:
-        """Return the logarithm of a constant plus the rise times the step, or times one less it.
-
-        Floors are above 0 and ceilings below 1, so that logarithms of the distribution function,
-        which take ten times as long, are not needed: where it rounds to 0 it counts for nothing.
-        """
-        rise = 0.5 * self.log_rise.exp()
-        slope = sign * math.sqrt(0.5) * self.slope
-        intercept = sign * math.sqrt(0.5) * self.intercept
-        squared = self.slope.square()
-        if isinstance(features, Tensor):
-            slope, intercept, squared, constant, rise = (
-                of_all.expand_as(self.direction)[features]
-                for of_all in (slope, intercept, squared, constant, rise)
-            )
-        if variance is not None:
-            shrinkage = torch.rsqrt(1.0 + squared * variance)
-            slope, intercept = slope * shrinkage, intercept * shrinkage
-        # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
-        # is done on parameters, of which there are far fewer than of samples.
-        step = torch.erfc(torch.addcmul(intercept, slope, mean))
-        least = torch.finfo(mean.dtype).tiny
-        return torch.addcmul(constant.clamp(min=least), rise, step).log()
-
-    def parameters_of_features(self, features: Tensor | slice = slice(None)) -> tuple[Tensor, ...]:
-        """Return slopes, intercepts and the logarithms of f and c - f, each (d,)."""
-        parts = (self.slope, self.intercept, self.log_floor, self.log_rise)
-        return tuple(part.expand_as(self.direction)[features] for part in parts)
-
-    def select(
-        self, mean: Tensor, scale: Tensor, features: Tensor | slice = slice(None)
-    ) -> SelectedGaussian:
-        """Return the distributions of what goes missing of N(mean, scale^2), of these features."""
-        return SelectedGaussian(mean, scale, *self.parameters_of_features(features))
+    def forward(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Return the log-odds of being observed; see :meth:`ProbitStep.log_odds`."""
+        return self.step().log_odds(mean, variance)
