@@ -51,6 +51,9 @@ TABLES = ("wine_white", "concrete", "banknote")
 OPERATIONS = ("mm", "addmm", "tanh", "sigmoid", "tanh_backward", "copy", "sum", "mul", "normal")
 REFERENCE_SAMPLES = 100_000
 
+# Of log-weights and what samples say.
+Average = Callable[[Tensor, Tensor], Tensor]
+
 
 def main(options: argparse.Namespace) -> None:
     """Run the parts that are wanted: step, profile, transform."""
@@ -264,18 +267,18 @@ def measure_transform(
         return lambda n_rows: rounds
 
     seeds = iter(range(10**6))
-    # How each way draws, and its samples in a round.
-    ways: dict[str, tuple[Callable[[], Callable[[int], list[Tensor]]], int]] = {
-        "1000 random": (partial(random, 1000), 1000),
-        "1000 quasi-random": (partial(shared, 1000, 1000), 1000),
-        "256 quasi-random": (partial(shared, 256, 256), 256),
+    # How each way draws, its samples in a round, and how it averages over all of them.
+    ways: dict[str, tuple[Callable[[], Callable[[int], list[Tensor]]], int, Average]] = {
+        "1000 random": (partial(random, 1000), 1000, plain_average),
+        "1000 quasi-random": (partial(shared, 1000, 1000), 1000, plain_average),
+        "256 quasi-random": (partial(shared, 256, 256), 256, plain_average),
     }
     for n_samples in (64, 80, 96, 128, 160, 320, 1280):
         # As the imputer splits so many.
         imputer.n_imputation_samples = n_samples
         round_size = imputer._round_size
         make = partial(shared, n_samples, round_size)
-        ways[f"{n_samples} in rounds that adapt"] = make, round_size
+        ways[f"{n_samples} in rounds that adapt"] = make, round_size, expectation
     reference = impute(module, few, random(REFERENCE_SAMPLES), 1, imputer.alpha_, plain_average)
     missing = few.mask.numpy() == 0
     plain = plain_copy(module)
@@ -284,9 +287,8 @@ def measure_transform(
     plain_ms = 1e3 * (time.perf_counter() - start) / len(timed)
     print(f"{dataset} plain torch, 1000 random: {plain_ms:.3f} ms a row")
     key = {"protocol": "field", "dataset": dataset, "setting": f"100%, {processor()}"}
-    for way, (draw, round_size) in ways.items():
+    for way, (draw, round_size, average) in ways.items():
         size = max(1, 4096 // round_size // 16) * 16
-        average = expectation if "adapt" in way else plain_average
         squares = []
         for _ in range(2 if quick else 10):
             imputed = impute(module, few, draw(), size, imputer.alpha_, average)
@@ -315,7 +317,7 @@ def impute(
     draw: Callable[[int], list[Tensor]],
     chunk_size: int,
     alpha: float,
-    average: Callable[[Tensor, Tensor], Tensor],
+    average: Average,
 ) -> np.ndarray:
     """Average over the samples of each row, in the units of the net."""
     imputed = np.empty(rows.x.shape)

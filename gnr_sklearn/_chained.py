@@ -138,7 +138,7 @@ class ChainedRegressions:
         self._seeds = np.random.RandomState(seed)
         self._process = None
         if process is not None:
-            parts = torch.stack(process.step()[:4])
+            parts = torch.stack(process.step().of_what_is_lost)
             self._process = parts.detach().double().cpu().numpy()
 
     def fit(self, completed: FloatArray, observed: BoolArray) -> ChainedRegressions:

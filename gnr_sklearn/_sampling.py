@@ -32,11 +32,10 @@ from gnr_sklearn.nn.rows import ROWS_ALIKE, MaskedRows, map_chunks, whole_chunk
 
 __all__ = ["SamplingImputer", "expectation"]
 
-# Samples for imputation come in this many rounds at most, of which all but the first adapt to the
-# row: more, smaller ones adapt further, but from too few samples, or in too many dimensions,
-# nothing can be learned.
-ROUNDS = 4
-MIN_ROUND = 32
+# Samples for imputation come in rounds of about this size, and in so many of them at most, of which
+# all but the first adapt to the row: more, smaller ones adapt further, but from too few samples, or
+# in too many dimensions, nothing can be learned.
+ROUND_SIZE, ROUNDS = 32, 4
 MAX_DIMENSIONS = 50
 
 # Rows are imputed in chunks whose largest layer has so many outputs, two and a half megabytes
@@ -66,8 +65,9 @@ class SamplingImputer(RepresentingImputer):
     _parameter_docs: ClassVar[str] = """
         n_imputation_samples : int, default=160
             Samples of z for each row in imputation and scoring. For imputation they are drawn
-            in up to four rounds that adapt to the row, unless z, with missing values that are
-            sampled with it, has more than 50 dimensions.
+            in up to four rounds of some 32 or more, which adapt to the row: the first comes from
+            the encoder, and so do all samples where there are fewer than 48, or where z, with
+            missing values that are sampled with it, has more than 50 dimensions.
         """
 
     _models_mask: ClassVar[bool] = True
@@ -299,12 +299,12 @@ class SamplingImputer(RepresentingImputer):
         """Draw multiple imputations by sampling importance resampling.
 
         For each row and draw, one of `n_imputation_samples` samples of z is chosen in
-        proportion to its weight, and the missing values are drawn from p(x | z). Where missing
-        values are sampled with z, the weight rests on them: then they are the draw, and each
-        draw has samples of its own.
-        At alpha = 1 these are draws from the fitted model; with a large alpha the weights may
-        gather on few samples (see :meth:`effective_sample_size`), and then draws differ by
-        little more than the noise of p(x | z).
+        proportion to its weight in `transform`, and the missing values are drawn from p(x | z).
+        Where missing values are sampled with z, the weight rests on them: then they are the draw,
+        and each draw has samples of its own.
+        At alpha = 1 and with many samples these are draws from the fitted model; with a large alpha
+        the weights may gather on few samples (see :meth:`effective_sample_size`), and then draws
+        differ by little more than the noise of p(x | z).
         The parameters of the model are held fixed, so that the uncertainty about them is not
         in the draws.
 
@@ -466,10 +466,12 @@ class SamplingImputer(RepresentingImputer):
 
     @property
     def _round_size(self) -> int:
+        n_samples = self.n_imputation_samples
         if self._module.noise_dim > MAX_DIMENSIONS:
-            return self.n_imputation_samples
+            return n_samples
         needed = samples_to_linearize(self._module.latent_dim)
-        return max(MIN_ROUND, needed, -(-self.n_imputation_samples // ROUNDS))
+        n_rounds = min(ROUNDS, (n_samples + ROUND_SIZE // 2) // ROUND_SIZE, n_samples // needed)
+        return -(-n_samples // max(1, n_rounds))
 
     def _shared_noise(self, round_size: int | None = None) -> Callable[[int], Sequence[Tensor]]:
         # The same for all rows, so that what is imputed in one row depends neither on

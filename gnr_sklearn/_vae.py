@@ -68,7 +68,7 @@ BIAS_PRECISION = 20.0
 # Products of a step from which on bfloat16 saves more than it takes to convert to it, on processors
 # with AMX and on GPUs, which smaller ones leave idle for the most part. Besides, oneDNN keeps some
 # megabytes of code for each shape of a product in bfloat16.
-MIN_PRODUCTS = {"cpu": 3e7, "cuda": 1e9}
+MIN_PRODUCTS = {"cpu": 1e8, "cuda": 1e9}
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1

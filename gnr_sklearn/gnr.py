@@ -159,8 +159,8 @@ class GNRImputer(VAEImputer):
     the first by the encoder, the second from the Gaussian that the posterior would be if what
     decoders say were affine in z, as it is over the first samples by least squares [3]_, and each
     later one from a Gaussian that is fitted to the weighted samples before it. All are weighted as
-    samples of the mixture of these proposals (adaptive multiple importance sampling [2]_), and none
-    counts for more than :math:`\sqrt L` mean ones (truncated importance sampling [4]_). They
+    samples of the mixture of these proposals (adaptive multiple importance sampling [2]_), and
+    weights are cut at :math:`\sqrt L` mean ones (truncated importance sampling [4]_). They
     estimate what eq. 20 does, where z has up to 20 dimensions or so mostly with a smaller error
     from 160 samples than otherwise from 1000.
 
@@ -379,7 +379,7 @@ class GNRImputer(VAEImputer):
             return
         with torch.no_grad():
             slope, intercept, log_floor, log_rise = (
-                part.double().cpu().numpy() for part in self._module.process.step()[:4]
+                part.double().cpu().numpy() for part in self._module.process.step().of_what_is_lost
             )
         floor, ceiling = np.exp(log_floor), np.exp(np.logaddexp(log_floor, log_rise))
         is_step = slope != 0

@@ -59,7 +59,7 @@ class MIWAEImputer(VAEImputer):
 
     training maximises :math:`\log \frac 1K \sum_k w_k` averaged over rows, and a missing value is
     imputed by :math:`\sum_l w_l E[x \mid z_l] / \sum_l w_l` over L samples [1]_. Samples for
-    imputation adapt to the row, as those of :class:`GNRImputer` do.
+    imputation adapt to the row, and weights are truncated, as those of :class:`GNRImputer`.
 
     The score is a bound of :math:`\log p(x^{obs})` alone: it cannot be compared with that of a
     model of values and mask.
@@ -224,7 +224,7 @@ class NotMIWAEImputer(_SelectionImputer):
     that imputed values lie on the side of those observed. The mean of many draws by `sample`, which
     draws the samples themselves, is that expectation. A missing ordered category, or true and
     false, is seen by the process as the mean of its levels. Numbers for both z and the missing
-    values adapt to the row, as those of :class:`GNRImputer` do.
+    values adapt to the row, and weights are truncated, as those of :class:`GNRImputer`.
 
     References
     ----------
@@ -289,7 +289,8 @@ class PSMVAEImputer(_SelectionImputer):
         \frac{p(z_k)}{q(z_k \mid x^{obs})} .
 
     Each of the samples of z comes with each component, so that time and memory grow with their
-    number. What is imputed is an average of means, as there.
+    number. What is imputed is an average of means, as there, by weights of each sample in each
+    component.
 
     References
     ----------

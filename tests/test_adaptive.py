@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from gnr_sklearn._sampling import expectation
 from gnr_sklearn.nn.adaptive import (
+    WeightedSamples,
     adaptive_importance_sampling,
     linearized_posterior,
     map_samples,
@@ -19,7 +21,7 @@ from gnr_sklearn.nn.bounds import (
     normalized_weights,
     quasi_normal,
 )
-from gnr_sklearn.nn.likelihoods import standard_normal_log_density
+from gnr_sklearn.nn.likelihoods import Gaussian, standard_normal_log_density
 from gnr_sklearn.nn.models import GNR
 from gnr_sklearn.nn.networks import MIN_SCALE
 from gnr_sklearn.nn.rows import MaskedRows
@@ -73,6 +75,20 @@ def errors(model, rows, sizes, seed):
     imputed = torch.einsum("kb,kbd->bd", weights, samples.x_given_z.mean).numpy()
     bound = importance_weighted_bound(samples.log_w).numpy()
     return np.abs(bound - bounds).max(), np.abs(imputed - means).max()
+
+
+def test_averages_and_draws_are_by_truncated_weights():
+    # One of a hundred samples has half of the weight, which is cut at ten mean ones, a tenth.
+    weights = torch.tensor([0.5] + [0.5 / 99] * 99).view(-1, 1)
+    mean = torch.tensor([1.0] + [0.0] * 99).view(-1, 1, 1)
+    samples = WeightedSamples(
+        weights.log(), Gaussian(mean, torch.full_like(mean, 1e-3)), None, None
+    )
+    share = 0.1 / (0.1 + 0.5)
+    assert expectation(samples.log_w, mean).item() == pytest.approx(share)
+    draws = samples.draw(20_000, torch.Generator().manual_seed(0))
+    # Five standard errors of a proportion.
+    assert draws.mean().item() == pytest.approx(share, abs=5 * math.sqrt(share / 20_000))
 
 
 def test_one_round_is_plain_importance_sampling(model, rows):

@@ -61,7 +61,7 @@ def test_weights_sum_to_one(array):
 
 
 @given(log_weight_arrays)
-def test_truncated_weights_are_at_most_root_k_mean_ones(array):
+def test_weights_are_cut_at_root_k_mean_ones_and_normalised(array):
     weights = np.exp(array - array.max(axis=0))
     bounded = np.minimum(weights, np.sqrt(len(array)) * weights.mean(axis=0))
     truncated = truncated_weights(torch.from_numpy(array))

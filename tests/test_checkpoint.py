@@ -25,7 +25,7 @@ from tests.contract import make_data
 
 X = make_data(80)
 
-NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 32, "random_state": 0}
+NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 48, "random_state": 0}
 IMPUTERS = [
     GNRImputer(**NET, max_iter=30, prior=None, missing_direction="above"),
     GNRImputer(**NET, max_iter=25, prior=None, alpha="auto"),

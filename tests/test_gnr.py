@@ -299,6 +299,25 @@ def test_many_dimensions_take_little_memory():
     assert np.isfinite(imputer.transform(X)).all()
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "latent_dim", "sizes"),
+    [
+        (1, 2, [1]),
+        (47, 2, [47]),
+        (48, 2, [24, 24]),
+        (97, 2, [33, 33, 31]),
+        (160, 2, [40, 40, 40, 40]),
+        (1000, 2, [250, 250, 250, 250]),
+        (160, 45, [80, 80]),  # 58 are needed to tell what is affine in so many dimensions
+    ],
+)
+def test_samples_come_in_rounds_of_much_the_same_size(fitted, n_samples, latent_dim, sizes):
+    _, _, X = fitted
+    params = {"n_imputation_samples": n_samples, "latent_dim": latent_dim, "max_iter": 1}
+    rounds = paper_gnr(**QUICK | params).fit(X)._shared_noise()(1)
+    assert [len(noise) for noise in rounds] == sizes
+
+
 def test_forests_see_a_part_of_wide_tables(monkeypatch):
     monkeypatch.setattr("gnr_sklearn.gnr.MAX_PREDICTORS", 2)
     monkeypatch.setattr("gnr_sklearn.gnr.ROWS_FOR_REGRESSIONS", 100)

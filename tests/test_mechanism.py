@@ -77,7 +77,9 @@ def cells_given_z(model, x):
         if isinstance(model, GNR):
             logits = model.mask_decoder(z).numpy()
             return log_expit(-logits), log_x + log_expit(logits)
-        slope, intercept, log_floor, log_rise = (part.numpy() for part in model.process.step()[:4])
+        slope, intercept, log_floor, log_rise = (
+            part.numpy() for part in model.process.step().of_what_is_lost
+        )
     argument = (slope * mean + intercept) / np.sqrt(1.0 + (slope * scale) ** 2)
     log_missing = np.logaddexp(log_floor, log_rise + log_ndtr(argument))
     lost = np.exp(log_floor) + np.exp(log_rise) * ndtr(slope * x + intercept)

@@ -25,7 +25,7 @@ from tests.test_frames import HOLES
 X = make_data(90)
 PARTS = np.array_split(X, 3)
 
-NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 32, "random_state": 0}
+NET = {"hidden_dims": 8, "n_importance_samples": 2, "n_imputation_samples": 48, "random_state": 0}
 IMPUTERS = [
     GNRImputer(**NET, batch_size=16, prior=BayesianRidge(), missing_direction="above"),
     GNRImputer(**NET, batch_size=16, prior=MeanImputer(), mask_model="latent"),

@@ -138,7 +138,9 @@ def test_log_odds_of_a_known_value():
     missing = chance_of(process, VALUES.numpy())
     np.testing.assert_allclose(process(VALUES).detach(), -logit(missing), rtol=1e-9)
     # In terms of what else the process says of itself.
-    slope, intercept, log_floor, log_rise = (part.detach().numpy() for part in process.step()[:4])
+    slope, intercept, log_floor, log_rise = (
+        part.detach().numpy() for part in process.step().of_what_is_lost
+    )
     described = np.exp(log_floor) + np.exp(log_rise) * ndtr(slope * VALUES.numpy() + intercept)
     np.testing.assert_allclose(described, missing, rtol=1e-9)
 
@@ -176,8 +178,8 @@ def test_a_process_starts_from_the_fraction_that_is_missing(direction):
     np.testing.assert_allclose(missing, fraction, rtol=0.05)
     # One that nothing is missing of does not count in what features share.
     mixed = ValueProcess([0.0, 0.3], [1, 1])
-    assert mixed.log_ceiling[1].exp().item() == pytest.approx(0.6)
-    assert ValueProcess([0.0], [0]).log_ceiling.exp().item() < 0.01
+    assert mixed.step().seen_beyond[1].item() == pytest.approx(0.4)
+    assert ValueProcess([0.0], [0]).step().seen_beyond.item() > 0.99
 
 
 @pytest.mark.parametrize("value", [-50.0, 50.0])

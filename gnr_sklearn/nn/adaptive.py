@@ -122,7 +122,7 @@ class WeightedSamples(NamedTuple):
     def draw(self, n_draws: int, generator: torch.Generator) -> Tensor:
         """Draw rows x by sampling importance resampling, (n_draws, B, d).
 
-        A sample is chosen in proportion to its weight. Its x is the one that its weight rests
+        A sample is chosen in proportion to its truncated weight. Its x is the one that this rests
         on, or a draw from p(x | z) where it rests on z alone.
         """
         chosen = resample(truncated_weights(self.log_w), n_draws, generator)

@@ -57,10 +57,10 @@ def normalized_weights(log_w: Tensor) -> Tensor:
 
 
 def truncated_weights(log_w: Tensor) -> Tensor:
-    r"""Self-normalised weights of which none counts for more than :math:`\sqrt K` mean ones.
+    r"""Self-normalised weights, each cut at :math:`\sqrt K` mean ones before they are normalised.
 
     A sample in a tail that the proposal leaves thin may have a weight beyond all others, and what
-    is averaged is then that sample. Truncated importance sampling [1]_ bounds its share, at the
+    is averaged is then that sample. Truncated importance sampling [1]_ lowers its share, at the
     price of a bias that vanishes as K grows.
 
     Parameters

@@ -429,7 +429,7 @@ class ValueGNR(LatentVariableModel):
             return terms._replace(x_given_z=after, log_pm=lost + seen)
         layout, c = before.layout, before.layout.continuous
         after, lost = self._lose(before.numbers, mask[..., c], step.of(c))
-        jointly = before.log_probs + self._log_missing_levels(layout, step)
+        jointly = before.log_probs + self._log_missing_levels(layout, step.of(layout.discrete))
         missing = torch.logsumexp(jointly, dim=-1)
         lost_levels = ((1.0 - mask[..., layout.discrete]) * missing).sum(-1)
         return terms._replace(
@@ -449,8 +449,8 @@ class ValueGNR(LatentVariableModel):
 
     @staticmethod
     def _log_missing_levels(layout: CategoryLayout, step: ProbitStep) -> Tensor:
-        """Log-probability of each level's being missing, (J, C)."""
-        return step.of(layout.discrete).log_missing(layout.levels.T).T
+        """Log-probability of each level's being missing, (J, C), by the steps of these features."""
+        return step.log_missing(layout.levels.T).T
 
     def mask_logits(self, x: Tensor, mask: Tensor, x_given_z: Likelihood) -> Tensor:
         """Return the log-odds of a known value's, or else of its distribution's being observed."""
@@ -460,12 +460,13 @@ class ValueGNR(LatentVariableModel):
             of_numbers = self._mask_logits(x[..., c], mask[..., c], x_given_z.numbers, step.of(c))
             # Of levels, the distribution of those that go missing is known: that of all of them
             # divides by the chance of each.
-            inverse = x_given_z.log_probs - self._log_missing_levels(layout, step)
+            of_levels = step.of(layout.discrete)
+            inverse = x_given_z.log_probs - self._log_missing_levels(layout, of_levels)
             log_missing = -torch.logsumexp(inverse, dim=-1)
             unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
-            seen = step.of(layout.discrete).log_odds(x[..., layout.discrete])
-            of_levels = torch.where(mask[..., layout.discrete] > 0, seen, unseen)
-            return layout.join(of_numbers, of_levels)
+            seen = of_levels.log_odds(x[..., layout.discrete])
+            log_odds = torch.where(mask[..., layout.discrete] > 0, seen, unseen)
+            return layout.join(of_numbers, log_odds)
         return self._mask_logits(x, mask, x_given_z, step)
 
     @staticmethod

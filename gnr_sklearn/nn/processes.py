@@ -171,9 +171,12 @@ class ProbitStep(NamedTuple):
 
     def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
         """Return the distributions of what goes missing of N(mean, scale^2)."""
-        return SelectedGaussian(
-            mean, scale, self.slope, self.intercept, self.log_floor, self.log_rise
-        )
+        return SelectedGaussian(mean, scale, *self.of_what_is_lost)
+
+    @property
+    def of_what_is_lost(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return a, b, and the logarithms of f and c - f, which say what goes missing."""
+        return self.slope, self.intercept, self.log_floor, self.log_rise
 
 
 class ValueProcess(nn.Module):
@@ -251,21 +254,17 @@ class ValueProcess(nn.Module):
         self.is_tied: Tensor
         self.register_buffer("is_tied", tied)
 
-    @property
-    def log_ceiling(self) -> Tensor:
-        """Logarithm of the ceilings c, (d,)."""
-        return F.logsigmoid(self.shared_ceiling + self.ceiling_deviation)
-
     def step(self) -> ProbitStep:
         """Return the step of each feature."""
         steepness = torch.where(self.is_tied, STEEP_SLOPE, self.log_slope.exp())
-        log_ceiling = self.log_ceiling
+        odds = self.shared_ceiling + self.ceiling_deviation
+        log_ceiling = F.logsigmoid(odds)
         parts = (
             self.direction * steepness,
             -steepness * self.threshold,
             log_ceiling + F.logsigmoid(self.floor_share),
             log_ceiling + F.logsigmoid(-self.floor_share),
-            torch.sigmoid(-(self.shared_ceiling + self.ceiling_deviation)),
+            torch.sigmoid(-odds),
         )
         if len(self.threshold) == len(self.direction):
             return ProbitStep(*parts)
