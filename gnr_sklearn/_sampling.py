@@ -490,6 +490,7 @@ class SamplingImputer(RepresentingImputer):
         alpha: float | None = None,
     ) -> NDArray[Any]:
         """Compute a table with a row for each row from their weighted samples."""
+        draw_rounds = draw_rounds or self._shared_noise()
         widest = max(len(parameter) for parameter in self._module.parameters())
         kind = torch.device(self._device).type
         # Layers compute one round at a time; what they give is kept of all samples.
@@ -500,7 +501,7 @@ class SamplingImputer(RepresentingImputer):
             function,
             self._module,
             rows,
-            draw_rounds or self._shared_noise(),
+            draw_rounds,
             self.alpha_ if alpha is None else alpha,
             chunk_size=whole_chunk(n_rows),
         )

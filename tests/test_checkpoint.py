@@ -125,7 +125,7 @@ def test_after_sigkill_another_process_goes_on(path, tmp_path, monkeypatch):
         X = np.load(table)
         callbacks = [Kill()] if how == "killed" else None
         imputer = MIWAEImputer(
-            max_iter=300, hidden_dims=8, n_importance_samples=2, n_imputation_samples=32,
+            max_iter=300, hidden_dims=8, n_importance_samples=2, n_imputation_samples=48,
             random_state=0, checkpoint=path, callbacks=callbacks,
         )
         print(imputer.fit(X).transform(X).tobytes().hex())

@@ -278,7 +278,7 @@ def test_precision():
 )
 def test_automatic_precision_follows_the_processor(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    imputer = paper_gnr(**QUICK | {"max_iter": 1, "hidden_dims": 128, "n_importance_samples": 200})
+    imputer = paper_gnr(**QUICK | {"max_iter": 1, "hidden_dims": 128, "n_importance_samples": 1000})
     X = make_data(130)
     assert imputer.fit(X).net_.precision == expected
     assert imputer.set_params(precision="float32").fit(X).net_.precision == "float32"
