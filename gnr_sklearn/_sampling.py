@@ -244,8 +244,8 @@ class SamplingImputer(RepresentingImputer):
         Returns
         -------
         size : ndarray of shape (n_samples,)
-            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses before it bounds
-            them, from 1 to `n_imputation_samples`, for each category of a mixture. Where it is
+            :math:`1 / \sum_l w_l^2` with the weights that `transform` uses before they are
+            truncated, from 1 to `n_imputation_samples`, for each category of a mixture. Where it is
             below ten or so, more samples give another imputation.
 
         Examples

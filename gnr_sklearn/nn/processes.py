@@ -266,8 +266,6 @@ class ValueProcess(nn.Module):
             log_ceiling + F.logsigmoid(-self.floor_share),
             torch.sigmoid(-odds),
         )
-        if len(self.threshold) == len(self.direction):
-            return ProbitStep(*parts)
         return ProbitStep(*(part.expand_as(self.direction) for part in parts))
 
     def forward(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:

@@ -66,19 +66,6 @@ class NormalImputer(BaseEstimator):
 pool_from_x = partial(fit_pooled, impute_with_y=False)
 
 
-class GivenDraws(BaseEstimator):
-    """Samples what it is told to."""
-
-    def __init__(self, draws):
-        self.draws = draws
-
-    def fit(self, X, y=None):
-        return self
-
-    def sample(self, X, n_draws=5, random_state=None):
-        return self.draws
-
-
 def make_regression(n=200, missing=0.4, seed=0):
     """Two correlated columns, the first with gaps, and y = 3 + x0 + 2 x1 + noise."""
     rng = np.random.default_rng(seed)

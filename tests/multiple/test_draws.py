@@ -6,18 +6,13 @@ import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import (
-    LinearRegression,
-)
+from sklearn.linear_model import LinearRegression
 
 from gnr_sklearn import MICEImputer, MIWAEImputer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled, pool
 from tests.contract import SMALL_NET
-from tests.multiple.normal_draws import (
-    GivenDraws,
-    NormalImputer,
-    make_regression,
-)
+from tests.multiple.normal_draws import NormalImputer, make_regression
+from tests.sensitivity.drawing_imputers import GivenImputer
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +148,7 @@ def test_columns_that_come_and_go():
 )
 def test_bad_draws(drawn, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        draw_imputations(GivenDraws(drawn), np.ones((5, 1)), 2)
+        draw_imputations(GivenImputer(draws=drawn), np.ones((5, 1)), 2)
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,8 @@ from sklearn.svm import LinearSVC
 
 from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn.multiple import draw_imputations, fit_pooled
-from tests.multiple.normal_draws import (
-    GivenDraws,
-    NormalImputer,
-    make_regression,
-    pool_from_x,
-)
+from tests.multiple.normal_draws import NormalImputer, make_regression, pool_from_x
+from tests.sensitivity.drawing_imputers import GivenImputer
 
 
 def test_bootstrap_agrees_with_least_squares():
@@ -172,7 +168,7 @@ def test_coefficients_of_different_columns_are_not_pooled():
     rng = np.random.default_rng(0)
     y = rng.standard_normal(30)
     columns = np.column_stack([y, rng.standard_normal(30)])
-    imputer = GivenDraws(np.stack([columns, columns[:, ::-1]]))
+    imputer = GivenImputer(draws=np.stack([columns, columns[:, ::-1]]))
     model = make_pipeline(SelectKBest(f_regression, k=1), LinearRegression())
     with pytest.raises(ValueError, match=r"^estimator must use the same .* \['x0'\] and \['x1'\]"):
         pool_from_x(model, imputer, columns, y, 2, n_bootstrap=2)
@@ -190,7 +186,7 @@ def test_coefficients_of_changing_number_are_not_pooled():
     with pytest.raises(ValueError, match=r"^estimator must have coef_ of one shape"):
         pool_from_x(
             Fickle(),
-            GivenDraws(draws),
+            GivenImputer(draws=draws),
             draws[0],
             np.arange(9.0),
             2,

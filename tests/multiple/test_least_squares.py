@@ -4,10 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.linear_model import (
-    LinearRegression,
-    LogisticRegression,
-)
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from gnr_sklearn.multiple import draw_imputations, fit_pooled, pool
 from tests.multiple.normal_draws import (

@@ -5,10 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.impute import KNNImputer, SimpleImputer
 
-from gnr_sklearn import (
-    MeanImputer,
-    MICEImputer,
-)
+from gnr_sklearn import MeanImputer, MICEImputer
 from gnr_sklearn.sensitivity import Scenario, sensitivity
 from tests.sensitivity.drawing_imputers import DELTAS, DrawingImputer
 

@@ -12,17 +12,9 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
 
-from gnr_sklearn import (
-    GNRImputer,
-    MeanImputer,
-    MICEImputer,
-)
+from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer
 from gnr_sklearn.sensitivity import sensitivity
-from tests.contract import (
-    SMALL_NET,
-    assert_runs_in_a_new_process,
-    state_of,
-)
+from tests.contract import SMALL_NET, assert_runs_in_a_new_process, state_of
 from tests.sensitivity.drawing_imputers import DrawingImputer, column_mean
 
 

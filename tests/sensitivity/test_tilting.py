@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gnr_sklearn import (
-    GNRImputer,
-    MIWAEImputer,
-)
+from gnr_sklearn import GNRImputer, MIWAEImputer
 from gnr_sklearn.sensitivity import Scenario, sensitivity
-from tests.contract import (
-    SMALL_NET,
-    make_data,
-)
+from tests.contract import SMALL_NET, make_data
 from tests.sensitivity.drawing_imputers import DrawingImputer
 
 

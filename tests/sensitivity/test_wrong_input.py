@@ -11,10 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from gnr_sklearn import (
-    GAINImputer,
-    MICEImputer,
-)
+from gnr_sklearn import GAINImputer, MICEImputer
 from gnr_sklearn.sensitivity import sensitivity
 from tests.sensitivity.drawing_imputers import DrawingImputer, GivenImputer
 
