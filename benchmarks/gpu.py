@@ -81,9 +81,7 @@ def seconds_of(run: Callable[[], Any]) -> float:
 def keep(records: RecordFile, key: dict[str, str], measured: dict[str, float]) -> None:
     """Record one line."""
     print(key["method"], {name: round(value, 4) for name, value in measured.items()}, flush=True)
-    records.discard(key)
-    for metric, value in measured.items():
-        records.add(key | {"metric": metric}, "", 0, round(value, 4), 0.0, None)
+    records.replace(key, measured)
 
 
 def step_ms(runs: dict[str, Callable[[int], None]], repeats: int) -> dict[str, float]:

@@ -81,14 +81,12 @@ def main(options: argparse.Namespace) -> None:
         key = {
             "protocol": "-", "dataset": target.path, "setting": "-", "method": "tests",
         }  # fmt: skip
-        records.discard(key)
         values = {
             "mutants": len(outcome),
             "noticed": 100.0 * (1.0 - len(unnoticed) / len(outcome)),
         }
         print(target.path, values, flush=True)
-        for metric, value in values.items():
-            records.add(key | {"metric": metric}, "", 0, round(value, 2), 0.0, None)
+        records.replace(key, values)
         listed[target.path] = "\n".join(differences(target, folder, unnoticed))
         pages = [f"## {path}\n{lines.strip()}\n" for path, lines in sorted(listed.items())]
         survivors.write_text("\n" + "\n".join(pages))

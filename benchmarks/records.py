@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ class RecordFile:
         names = [name for name in KEY[1:] if name != "metric"]
         self.records = [r for r in self.records if any(r[n] != key[n] for n in names)]
         self._write()
+
+    def replace(
+        self,
+        key: dict[str, str],
+        values: Mapping[str, float],
+        params: str = "",
+        seconds: float = 0.0,
+    ) -> None:
+        """Put what was measured once in place of what a cell had."""
+        self.discard(key)
+        for metric, value in values.items():
+            self.add(key | {"metric": metric}, params, 0, round(float(value), 4), seconds, None)
 
     def has(self, key: dict[str, str], params: str, seed: int) -> bool:
         record = self.find(**key)

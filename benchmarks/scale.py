@@ -165,10 +165,11 @@ def keep(
     measured: list[dict[str, float]],
 ) -> None:
     key = {"protocol": "field", "dataset": dataset, "setting": setting, "method": method}
-    records.discard(key)
-    for metric in {name: None for run in measured for name in run}:
-        values = [run[metric] for run in measured if metric in run]
-        records.add(key | {"metric": metric}, params, 0, float(np.median(values)), 0.0, None)
+    medians = {
+        metric: float(np.median([run[metric] for run in measured if metric in run]))
+        for metric in dict.fromkeys(name for run in measured for name in run)
+    }
+    records.replace(key, medians, params)
 
 
 def measure(imputer: Any, X: FloatArray, *, imputes: bool) -> dict[str, float]:

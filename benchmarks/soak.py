@@ -80,15 +80,13 @@ def main(options: argparse.Namespace) -> None:
         "protocol": "-", "dataset": f"{n_fits} fits, {n_fits * each} transforms",
         "setting": "after a tenth of the work, and at its end", "method": "all imputers in turn",
     }  # fmt: skip
-    records.discard(key)
     values = {
         "memory_growth": 100 * (last["memory"] / first["memory"] - 1),
         "new_files": last["files"] - first["files"],
         "new_threads": last["threads"] - first["threads"],
     }
     print(values, first, last)
-    for metric, value in values.items():
-        records.add(key | {"metric": metric}, "", 0, round(float(value), 3), seconds, None)
+    records.replace(key, values, seconds=seconds)
 
 
 def holdings() -> dict[str, int]:

@@ -109,13 +109,10 @@ def measure_steps(records: RecordFile, repeats: int) -> None:
         for variant, milliseconds in medians.items():
             ratio = medians["plain torch, float32"] / milliseconds
             print(f"K = {n_samples:2} {variant:32} {milliseconds:6.2f} ms {ratio:5.2f}", flush=True)
-            cell = key | {"method": variant}
-            records.discard(cell)
             values = {"step_ms": milliseconds, "step_speedup": ratio}
             if compiling.get(variant):
                 values["compile_seconds"] = compiling[variant]
-            for metric, value in values.items():
-                records.add(cell | {"metric": metric}, "", 0, round(value, 3), 0.0, None)
+            records.replace(key | {"method": variant}, values)
 
 
 def time_step(variant: str, n_samples: int) -> dict[str, float]:
@@ -305,10 +302,7 @@ def measure_transform(
             "row_speedup": plain_again / milliseconds,
         }
         print(f"{dataset:10} {way:28}", {k: round(v, 4) for k, v in values.items()}, flush=True)
-        cell = key | {"method": way}
-        records.discard(cell)
-        for metric, value in values.items():
-            records.add(cell | {"metric": metric}, "", 0, round(value, 4), 0.0, None)
+        records.replace(key | {"method": way}, values)
 
 
 def impute(

@@ -69,9 +69,7 @@ def keep(records: RecordFile, what: str, measured: dict[str, float]) -> None:
     key = {"protocol": "-", "dataset": what, "setting": "two workers and one", "method": "GNR"}
     if "transform" in what:
         key["method"] = "MIWAE"
-    records.discard(key)
-    for metric, value in measured.items():
-        records.add(key | {"metric": metric}, "", 0, round(value, 4), 0.0, None)
+    records.replace(key, measured)
 
 
 def together(n_processes: int, batch_size: int) -> dict[str, float]:

@@ -90,6 +90,23 @@ def test_a_cell_with_other_parameters_starts_anew(tmp_path):
     assert (record["mean"], record["n_runs"]) == (3, 1)
 
 
+def test_what_is_measured_once_replaces_all_metrics_of_a_cell(tmp_path):
+    records = RecordFile("some", tmp_path)
+    records.add(KEY, "old", 0, 1.0, 0.5, None)
+    records.add(KEY | {"dataset": "iris"}, "p", 0, 1.0, 0.5, None)
+    cell = {name: value for name, value in KEY.items() if name != "metric"}
+    records.replace(cell, {"step_ms": np.float32(0.12345), "rows": 7}, seconds=1.0)
+    found = {
+        (r["dataset"], r["metric"]): (r["params"], r["mean"], r["seconds"])
+        for r in RecordFile("some", tmp_path).records
+    }
+    assert found == {
+        ("diabetes", "step_ms"): ("", 0.1235, 1.0),
+        ("diabetes", "rows"): ("", 7.0, 1.0),
+        ("iris", "rmse"): ("p", 1.0, 0.5),
+    }
+
+
 def test_cells_on_record_are_not_run_again(tmp_path):
     cells = [Cell(protocol, "diabetes", 1.0, MEAN, 0) for protocol in ("paper", "field")]
     records = RecordFile("some", tmp_path)
