@@ -81,7 +81,7 @@ def in_two_processes(script, folder, table=None):
 
 def test_two_processes_do_what_one_does(tmp_path):
     script = """
-net = {"hidden_dims": 16, "max_iter": 150, "precision": "float32", "random_state": 0}
+net = {"hidden_dims": 16, "max_iter": 60, "precision": "float32", "random_state": 0}
 for name, imputer in {
     "early": MIWAEImputer(**net),
     "rated": MIWAEImputer(**net, scaling="ratings", early_stopping=False),
