@@ -9,8 +9,11 @@ import torch
 from scipy.special import expit, log_ndtr, logit, logsumexp, ndtr
 from scipy.stats import kstest, norm
 
+from benchmarks.families import draw
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._deep import DeepImputer
+from gnr_sklearn.metrics import imputation_rmse
+from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.bounds import log_weights, normalized_weights
 from gnr_sklearn.nn.likelihoods import SelectedGaussian
 from gnr_sklearn.nn.models import MIWAE, ValueGNR
@@ -519,6 +522,23 @@ def test_slopes_of_features_with_many_equal_values_are_held(n_zeros, is_held):
     steepness = np.abs(imputer.missing_slope_) * np.nanstd(X, axis=0)
     assert np.isclose(steepness, 3.0, rtol=1e-6).tolist() == [is_held, False]
     assert np.sign(imputer.missing_slope_).tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_thresholds_beyond_the_levels_that_are_seen_are_found(sign):
+    complete = sign * draw("discrete", 1000)
+    side = {1: "above", -1: "below"}[sign]
+    X = ampute(complete, SelfMasking(1.0, direction=side), random_state=0)
+    imputer = GNRImputer(missing_direction=side, prior=None, max_iter=500, random_state=0).fit(X)
+    lossy = np.isnan(X).any(axis=0)
+    last_seen = np.nanmax(sign * X[:, lossy], axis=0)
+    # Among the levels, a low ceiling would have to explain what is missing.
+    assert (sign * imputer.missing_threshold_[lossy] > last_seen).all()
+    assert (imputer.missing_ceiling_[lossy] > 0.95).all()
+    scale = complete.std(axis=0)
+    error = imputation_rmse(complete, imputer.transform(X), np.isnan(X), scale=scale)
+    # 1.2 with a threshold among the levels.
+    assert error < 0.85
 
 
 def test_where_values_are_missing_at_random_floor_and_ceiling_are_their_fraction():

@@ -26,6 +26,9 @@ STEEP_SLOPE = 3.0
 BEYOND = 2.0
 MAX_CEILING = 0.96
 
+# How far out the threshold of a feature of few levels starts, in standard deviations.
+BEYOND_LEVELS = 1.0
+
 
 class MissingProcess(nn.Module):
     r"""Log-odds of being observed for each feature, given the complete row.
@@ -202,7 +205,7 @@ class ValueProcess(nn.Module):
     direction : sequence of {-1, 0, 1}
         Signs of the slopes.
     is_tied : sequence of bool or None, default=None
-        Features whose slope is held at 3; None for none.
+        Features of few levels, whose slope is held at 3; None for none.
     shared : bool, default=False
         Whether all features, which are then measured in the same units, have one process but for
         the sign of the slope.
@@ -218,7 +221,9 @@ class ValueProcess(nn.Module):
 
     Where many values of a feature are the same, such as zeros, the step that fits best is one so
     steep as to lie between them and the next ones, and leaves no room for what is lost. So the
-    slope of such a feature should be held.
+    slope of such a feature should be held. Its threshold starts a standard deviation further out:
+    from among the levels that are seen it does not find its way past the last of them, and a low
+    ceiling has to explain what is missing.
     """
 
     def __init__(
@@ -243,14 +248,15 @@ class ValueProcess(nn.Module):
         self.ceiling_deviation = nn.Parameter(deviation)
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
+        tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
         threshold = -torch.special.ndtri(beyond)
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
+        threshold = torch.where(tied & ~is_flat, threshold + BEYOND_LEVELS, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
         self.register_buffer("direction", signs)
-        tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
         self.is_tied: Tensor
         self.register_buffer("is_tied", tied)
 
