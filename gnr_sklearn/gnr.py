@@ -42,6 +42,9 @@ CEILING_PRECISION = 20.0
 # The part of a feature's observed values that, being the same, say nothing of a slope.
 TIED = 0.25
 
+# So many different values are few: the last ones of such a feature may never be seen.
+FEW_LEVELS = 20
+
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
 
@@ -299,6 +302,9 @@ class GNRImputer(VAEImputer):
             params["shared_process"] = self._shares_scale
             if not self._shares_scale:
                 params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
+                n_levels = np.array([len(np.unique(each[~np.isnan(each)])) for each in values.T])
+                are_few = (n_levels <= FEW_LEVELS) & ~self._discrete.is_discrete
+                params["has_few_levels"] = are_few.tolist()
         return params
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:

@@ -391,7 +391,7 @@ class ValueGNR(LatentVariableModel):
     ----------
     n_features, latent_dim : int
         Numbers of columns of the data and of z.
-    missing_fraction, missing_direction, is_tied, shared_process
+    missing_fraction, missing_direction, is_tied, has_few_levels, shared_process
         What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes; its `shared` is the last.
     seed : int
         Seed of the initial weights.
@@ -407,6 +407,7 @@ class ValueGNR(LatentVariableModel):
         missing_fraction: Sequence[float],
         missing_direction: Sequence[int],
         is_tied: Sequence[bool] | None = None,
+        has_few_levels: Sequence[bool] | None = None,
         shared_process: bool = False,
         seed: int = 0,
         **networks: Any,
@@ -416,7 +417,7 @@ class ValueGNR(LatentVariableModel):
         generator = torch.Generator().manual_seed(seed)
         super().__init__(n_features, latent_dim, generator, encode_mask=True, **networks)
         self.process = ValueProcess(
-            missing_fraction, missing_direction, is_tied, shared=shared_process
+            missing_fraction, missing_direction, is_tied, has_few_levels, shared=shared_process
         )
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:

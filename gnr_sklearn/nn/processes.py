@@ -205,7 +205,9 @@ class ValueProcess(nn.Module):
     direction : sequence of {-1, 0, 1}
         Signs of the slopes.
     is_tied : sequence of bool or None, default=None
-        Features of few levels, whose slope is held at 3; None for none.
+        Features whose slope is held at 3; None for none.
+    has_few_levels : sequence of bool or None, default=None
+        Features of few levels, whose threshold starts further out; None for none.
     shared : bool, default=False
         Whether all features, which are then measured in the same units, have one process but for
         the sign of the slope.
@@ -221,9 +223,9 @@ class ValueProcess(nn.Module):
 
     Where many values of a feature are the same, such as zeros, the step that fits best is one so
     steep as to lie between them and the next ones, and leaves no room for what is lost. So the
-    slope of such a feature should be held. Its threshold starts a standard deviation further out:
-    from among the levels that are seen it does not find its way past the last of them, and a low
-    ceiling has to explain what is missing.
+    slope of such a feature should be held. Where there are few levels altogether, a threshold that
+    starts among those that are seen does not find its way past the last of them, and a low ceiling
+    has to explain what is missing. So it starts a standard deviation further out.
     """
 
     def __init__(
@@ -231,6 +233,7 @@ class ValueProcess(nn.Module):
         missing_fraction: Sequence[float],
         direction: Sequence[int],
         is_tied: Sequence[bool] | None = None,
+        has_few_levels: Sequence[bool] | None = None,
         *,
         shared: bool = False,
     ) -> None:
@@ -248,11 +251,15 @@ class ValueProcess(nn.Module):
         self.ceiling_deviation = nn.Parameter(deviation)
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
-        tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
+        none = [False] * len(signs)
+        tied, few_levels = (
+            torch.tensor(which or none, dtype=torch.bool, device="cpu")
+            for which in (is_tied, has_few_levels)
+        )
         threshold = -torch.special.ndtri(beyond)
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
-        threshold = torch.where(tied & ~is_flat, threshold + BEYOND_LEVELS, threshold)
+        threshold = torch.where(few_levels & ~is_flat, threshold + BEYOND_LEVELS, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
