@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtr
 from sklearn import get_config
 from sklearn.base import is_classifier
@@ -42,8 +43,9 @@ CEILING_PRECISION = 20.0
 # The part of a feature's observed values that, being the same, say nothing of a slope.
 TIED = 0.25
 
-# So many different values are few: the last ones of such a feature may never be seen.
-FEW_LEVELS = 20
+# So many different values are few, if each comes several times on average: the last ones of such a
+# feature may never be seen.
+FEW_LEVELS, TIMES = 20, 5
 
 # Rows that regressions complete at a time, so that memory stays bounded.
 COMPLETED_ROWS = 2**14
@@ -301,10 +303,13 @@ class GNRImputer(VAEImputer):
             params["missing_direction"] = self._directions.tolist()
             params["shared_process"] = self._shares_scale
             if not self._shares_scale:
-                params["is_tied"] = [_largest_share(column) >= TIED for column in values.T]
-                n_levels = np.array([len(np.unique(each[~np.isnan(each)])) for each in values.T])
-                are_few = (n_levels <= FEW_LEVELS) & ~self._discrete.is_discrete
-                params["has_few_levels"] = are_few.tolist()
+                counts = [_counts(column) for column in values.T]
+                params["is_tied"] = [
+                    bool(each.max(initial=0) >= TIED * max(each.sum(), 1)) for each in counts
+                ]
+                are_few = [len(each) <= min(FEW_LEVELS, each.sum() / TIMES) for each in counts]
+                # Of categories that are ordered, levels that nobody has seen are none.
+                params["has_few_levels"] = (are_few & ~self._discrete.is_discrete).tolist()
         return params
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
@@ -483,10 +488,9 @@ class GNRImputer(VAEImputer):
         return np.clip(completed, -MAX_VALUE, MAX_VALUE)
 
 
-def _largest_share(column: FloatArray) -> float:
-    """Return the part of the observed values that is the most common one."""
-    _, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-    return float(counts.max(initial=0) / max(counts.sum(), 1))
+def _counts(column: FloatArray) -> NDArray[np.intp]:
+    """Count how often each of the observed values comes."""
+    return np.unique(column[~np.isnan(column)], return_counts=True)[1]
 
 
 def _rows_for_forests(n_features: int) -> int:

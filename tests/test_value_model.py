@@ -541,6 +541,17 @@ def test_thresholds_beyond_the_levels_that_are_seen_are_found(sign):
     assert error < 0.85
 
 
+@pytest.mark.parametrize(("n_seen", "are_few"), [(60, True), (59, False)])
+def test_levels_are_few_if_each_comes_five_times(n_seen, are_few):
+    seen = np.resize(np.arange(12.0), n_seen)
+    lossy = np.append(seen, np.full(n_seen, np.nan))
+    X = np.column_stack([lossy, np.random.RandomState(0).normal(size=len(lossy))])
+    imputer = GNRImputer(missing_direction="above", prior=None, max_iter=1, random_state=0).fit(X)
+    # One step has hardly moved the threshold from where it starts.
+    start = (imputer.missing_threshold_[0] - seen.mean()) / seen.std()
+    assert start == pytest.approx(1.0 if are_few else 0.0, abs=0.2)
+
+
 def test_where_values_are_missing_at_random_floor_and_ceiling_are_their_fraction():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(2000, 3))
