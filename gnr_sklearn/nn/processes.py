@@ -207,7 +207,8 @@ class ValueProcess(nn.Module):
     is_tied : sequence of bool or None, default=None
         Features whose slope is held at 3; None for none.
     has_few_levels : sequence of bool or None, default=None
-        Features of few levels, whose threshold starts further out; None for none.
+        Features of few levels, whose threshold starts further out; None for none, as for features
+        that share one.
     shared : bool, default=False
         Whether all features, which are then measured in the same units, have one process but for
         the sign of the slope.
@@ -251,19 +252,17 @@ class ValueProcess(nn.Module):
         self.ceiling_deviation = nn.Parameter(deviation)
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
-        none = [False] * len(signs)
-        tied, few_levels = (
-            torch.tensor(which or none, dtype=torch.bool, device="cpu")
-            for which in (is_tied, has_few_levels)
-        )
         threshold = -torch.special.ndtri(beyond)
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
-        threshold = torch.where(few_levels & ~is_flat, threshold + BEYOND_LEVELS, threshold)
+        if has_few_levels is not None:
+            few_levels = torch.tensor(has_few_levels, dtype=torch.bool, device="cpu")
+            threshold = threshold + BEYOND_LEVELS * (few_levels & ~is_flat)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
         self.register_buffer("direction", signs)
+        tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
         self.is_tied: Tensor
         self.register_buffer("is_tied", tied)
 
