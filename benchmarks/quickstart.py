@@ -24,7 +24,7 @@ from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 
 RATE = 1.0
-# Fewer steps and samples than the defaults, so that the comparison takes minutes.
+# Fewer steps than the default, so that the comparison takes minutes.
 SHORT = {"max_iter": 1000}
 TOLD = Method(
     "GNR, told above", GNRImputer, SHORT | {"missing_direction": "above"}, protocols=("field",)
