@@ -32,6 +32,7 @@ from gnr_sklearn._validation import (
 )
 from gnr_sklearn.nn.networks import DecoderName, EncoderName, ObservationScale
 from gnr_sklearn.nn.parallel import Shard
+from gnr_sklearn.nn.processor import has_bfloat16_units
 from gnr_sklearn.nn.rows import HoldOut, MaskedRows, SequentialBatches
 from gnr_sklearn.nn.training import ImputationNet, RatingNoise, StepwiseNet
 
@@ -185,8 +186,9 @@ class VAEImputer(SamplingImputer):
         precision : {"auto", "float32", "bfloat16"}, default="auto"
             Floating-point format of the decoders in training. Parameters, the encoder,
             log-densities and all of imputation use float32, whose imputations are within 1e-4
-            standard deviations of those in float64. "auto" uses bfloat16 where the decoders are
-            large enough to benefit, on a processor with AMX or a GPU with matrix units for it.
+            standard deviations of those in float64, but for few where one sample outweighs all
+            others, as with a large `alpha`. "auto" uses bfloat16 where the decoders are large
+            enough to benefit, on a processor with AMX or a GPU with matrix units for it.
         data_parallel : bool, default=False
             Whether the processes of torch's default process group, which ``torchrun`` starts and
             ``torch.distributed.init_process_group`` joins, train together: each takes its part of
@@ -547,9 +549,7 @@ class VAEImputer(SamplingImputer):
         if device == "cuda":
             has_units = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            # Older releases of torch cannot tell.
-            capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-            has_units = bool(capabilities.get("amx_bf16"))
+            has_units = has_bfloat16_units()
         return "bfloat16" if has_units else "float32"
 
 

@@ -4,9 +4,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from gnr_sklearn.nn import layers
 from gnr_sklearn.nn.layers import Dense
+from gnr_sklearn.nn.processor import has_fast_tanh
 
 SHAPES = [(5, 8), (40, 3), (3, 40), (40, 40), (1, 1)]
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["tanh", "sigmoid"])
+def way_to_tanh(request, monkeypatch):
+    monkeypatch.setattr(layers, "HAS_FAST_TANH", request.param)
 
 
 def make_layer(n_in, n_out, tanh):
@@ -100,3 +107,29 @@ def test_second_derivatives_are_refused_rather_than_wrong():
     (gradient,) = torch.autograd.grad(layer(inputs).sum(), inputs, create_graph=True)
     with pytest.raises(RuntimeError, match=r"does not require grad|once_differentiable"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "has_library", "expected"),
+    [
+        ({"cpu_name": "Intel(R) Xeon(R) Processor"}, True, True),
+        ({"cpu_name": "Intel(R) Xeon(R) Processor"}, False, False),
+        ({"cpu_name": "AMD EPYC"}, True, False),
+        ({}, True, False),
+    ],
+)
+def test_tanh_of_the_library_on_processors_of_its_maker(
+    monkeypatch, capabilities, has_library, expected
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: has_library)
+    assert has_fast_tanh() == expected
+
+
+def test_compiled_layers_do_not_call_the_library(monkeypatch):
+    layer, generator = make_layer(40, 40, tanh=True)
+    inputs = torch.randn((60, 40), generator=generator)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    compiled = layer(inputs)
+    monkeypatch.setattr(layers, "HAS_FAST_TANH", False)
+    torch.testing.assert_close(compiled, layer(inputs), rtol=0, atol=0)

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from gnr_sklearn.nn.processor import has_fast_tanh
+
 __all__ = ["Dense", "InformedDense"]
 
 # A matrix product is slow on a CPU where its result has fewer columns than this, the width of
 # a block of the usual kernels, and fast where it has as few rows.
 FEW_COLUMNS = 32
+
+HAS_FAST_TANH = has_fast_tanh()
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -26,7 +30,7 @@ class _DenseFunction(torch.autograd.Function):
     """The layer and its derivative, with products of matrices in a type of their own.
 
     Written out because of three costs of the composed one on a CPU: torch's tanh takes up to
-    six times as long as its sigmoid, the results of a layer and of its tanh are two large
+    six times as long as its sigmoid on most, the results of a layer and of its tanh are two large
     tensors where one would do, and autograd forms products with few columns.
     """
 
@@ -35,7 +39,11 @@ class _DenseFunction(torch.autograd.Function):
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, tanh: bool, dtype: torch.dtype
     ) -> Tensor:
         rows, weight = inputs.reshape(-1, inputs.shape[-1]).to(dtype), weight.to(dtype)
-        if tanh:
+        # Compiled code does not call the library whose tanh is fast.
+        if tanh and HAS_FAST_TANH and not torch.compiler.is_compiling():
+            sums = torch.addmm(bias.to(dtype), rows, weight.T)
+            outputs = sums.to(bias.dtype).tanh_().to(dtype)
+        elif tanh:
             # tanh(a) = 2 sigmoid(2 a) - 1, in which bfloat16 would lose what is close to 0.
             doubled = torch.addmm(bias.to(dtype), rows, weight.T, beta=2.0, alpha=2.0)
             outputs = doubled.to(bias.dtype).sigmoid_().mul_(2.0).sub_(1.0).to(dtype)
