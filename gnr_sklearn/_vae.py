@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import EarlyStopping, GradientNormClipping
 from torch import nn
 from torch.quasirandom import SobolEngine
 
@@ -70,6 +70,11 @@ BIAS_PRECISION = 20.0
 # with AMX and on GPUs, which smaller ones leave idle for the most part. Besides, oneDNN keeps some
 # megabytes of code for each shape of a product in bfloat16.
 MIN_PRODUCTS = {"cpu": 1e8, "cuda": 1e9}
+
+# Largest norm of a step's gradient. Those of ordinary steps are below. Where the scale of a feature
+# that is nearly constant has become small, one value far from the others makes a gradient a
+# thousand times as large, after which Adam takes next to no steps for a while.
+MAX_GRADIENT_NORM = 100.0
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
 RATING_NOISE = 0.1
@@ -524,15 +529,16 @@ class VAEImputer(SamplingImputer):
         return super()._train_part(net, rows)
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
+        clipping = ("gradient_norm_clipping", GradientNormClipping(MAX_GRADIENT_NORM))
         if not early_stopping:
-            return []
+            return [clipping]
         stopping = EarlyStopping(
             patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
             threshold=self.tol,
             threshold_mode="abs",
             load_best=True,
         )
-        return [(EARLY_STOPPING, stopping)]
+        return [clipping, (EARLY_STOPPING, stopping)]
 
     def _choose_precision(self, net: StepwiseNet, n_rows: int) -> str:
         """Return what the decoders compute with in training on batches of so many rows."""

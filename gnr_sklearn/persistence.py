@@ -49,6 +49,7 @@ _OF_OTHERS = (
     # skops leaves it out because an altered tree might crash the process.
     "sklearn.tree._tree.Tree",
     "skorch.callbacks.lr_scheduler.LRScheduler",
+    "skorch.callbacks.regularization.GradientNormClipping",
     "skorch.callbacks.training.EarlyStopping",
     "skorch.dataset.Dataset",
     "skorch.history.History",
