@@ -164,7 +164,9 @@ class VAEImputer(SamplingImputer):
             Samples of z for each row in training.
         max_iter : int, default={default}
             Optimisation steps at most. What a fit costs does not depend on the number of
-            rows.
+            rows. Gradients are clipped to a norm of 100, which those of ordinary steps do not
+            reach; ``net_params={"callbacks__gradient_norm_clipping": None}`` leaves them as
+            they are.
         early_stopping : bool, default={default}
             Whether to hold out rows, stop when their bound no longer improves, and keep the
             parameters with the best bound, up to `tol`. With fewer than 20 rows none are held

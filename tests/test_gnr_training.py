@@ -9,6 +9,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
 from gnr_sklearn import GNRImputer
+from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.models import GNR
 from tests.contract import QUICK, make_data, paper_gnr
 from tests.small_models import factor_data, record_compiled
@@ -198,6 +199,46 @@ def test_schedule_of_ones_own(pair):
     params = QUICK | {"max_iter": 300, "learning_rate": 0.01, "early_stopping": False}
     imputer = paper_gnr(**params, callbacks=callbacks).fit(X)
     assert imputer.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**3)
+
+
+NO_CLIPPING = {"callbacks__gradient_norm_clipping": None}
+
+
+class GradientNorms(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.computed, self.applied = [], []
+
+    def on_grad_computed(self, net, **kwargs):
+        self.computed.append(self.norm(net))
+
+    def on_batch_end(self, net, **kwargs):
+        self.applied.append(self.norm(net))
+
+    def norm(self, net):
+        gradients = [p.grad for _, p in net.get_all_learnable_params() if p.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients).item()
+
+
+@pytest.mark.parametrize(("net_params", "n_steps"), [(None, 600), (NO_CLIPPING, 50)])
+def test_a_value_far_out_of_a_nearly_constant_feature(net_params, n_steps):
+    rng = np.random.RandomState(0)
+    numbers = rng.normal(size=(600, 1)) + 0.6 * rng.normal(size=(600, 3))
+    constant = np.full((600, 1), 0.5)
+    constant[rng.choice(600, 5, replace=False)] = 1.0
+    X = ampute(np.hstack([numbers, constant]), SelfMasking(0.8, features=(0, 1)), random_state=0)
+    norms = GradientNorms()
+    imputer = GNRImputer(
+        missing_direction="above", prior=None, callbacks=[norms], net_params=net_params,
+        max_iter=n_steps, random_state=0,
+    )  # fmt: skip
+    imputer.fit(X)
+    if net_params:
+        assert norms.applied == norms.computed
+    else:
+        # By far most steps are as they would be without.
+        assert np.mean(np.array(norms.computed) > 100) < 0.05
+        assert max(norms.computed) > 150
+        np.testing.assert_allclose(norms.applied, np.minimum(norms.computed, 100.0), rtol=1e-4)
 
 
 def test_another_optimizer():
