@@ -29,7 +29,7 @@ TOLD = Method(
     "GNR, told above", GNRImputer, SHORT | {"missing_direction": "above"}, protocols=("field",)
 )
 METHODS = (MEAN, MICE, MISS_FOREST, Method("GNR", GNRImputer, SHORT), TOLD)
-# The longest first, so that no core waits at the end. Without wine_white, which takes as long as three.
+# The longest first, so that no core waits at the end; without wine_white, which takes too long.
 # The last one comes with scikit-learn.
 TABLES = ("abalone", "wine_red", "yeast", "banknote", "concrete", "diabetes")
 
