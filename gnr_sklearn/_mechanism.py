@@ -45,6 +45,7 @@ __all__ = [
 # of few rows than regressions do, so that the errors, too, are averaged over both.
 MIN_STANDARD_ERRORS = 3.0
 MIN_SHARE = 0.65
+MAX_RATIO = 2.0
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
 # tenth of what it would if it were as the others are, which must be enough to be told from nothing.
 MIN_OWN_SHARE = 0.5
@@ -83,10 +84,15 @@ class MaskGain(NamedTuple):
     by_all: FloatArray
 
     @property
+    def ratio(self) -> float:
+        """What the value predicts, over what all does: at most 2."""
+        by_value, by_all = self.by_value.sum(), self.by_all.sum()
+        return float(by_value / max(by_value / MAX_RATIO, by_all)) if by_value > 0 else 0.0
+
+    @property
     def share(self) -> float:
         """What the value predicts, as a share of what all does: at most 1."""
-        by_value, by_all = self.by_value.sum(), self.by_all.sum()
-        return float(by_value / max(by_value, by_all)) if by_value > 0 else 0.0
+        return min(self.ratio, 1.0)
 
     @property
     def standard_errors(self) -> float:
@@ -313,7 +319,8 @@ def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain:
     tail off a normal distribution often fits the data better than none. So it is the second that
     counts, measured in two ways, by regressions and by models: what is predicted of the masks by
     the values has to be, on average, three standard errors from nothing, and 0.65 of what is
-    predicted by all that is known.
+    predicted by all that is known. Of two models the one that is wrong may make less of the masks
+    than the other: a ratio above 1 counts as what it is.
 
     Parameters
     ----------
@@ -325,7 +332,7 @@ def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain:
         cannot be compared.
     """
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
-    share = (by_regressions.share + by_models.share) / 2
+    share = (by_regressions.share + by_models.ratio) / 2
     return bound_gain > 0 and certainty > MIN_STANDARD_ERRORS and share >= MIN_SHARE
 
 

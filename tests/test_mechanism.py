@@ -393,8 +393,25 @@ def test_parts_of_what_is_predicted(by_value, by_all, part):
 
 
 @pytest.mark.parametrize(
+    ("by_value", "by_all", "ratio"),
+    [(50, 100, 0.5), (150, 100, 1.5), (250, 100, 2.0), (50, -10, 2.0), (-10, 50, 0.0)],
+)
+def test_ratios_of_what_is_predicted(by_value, by_all, ratio):
+    assert MaskGain(gains([by_value]), gains([by_all])).ratio == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
     ("parts", "answer"),
-    [((1.0, 0.31), True), ((1.0, 0.29), False), ((0.29, 1.0), False), ((0.66, 0.66), True)],
+    [
+        ((1.0, 0.31), True),
+        ((1.0, 0.29), False),
+        ((0.29, 1.0), False),
+        ((0.66, 0.66), True),
+        # Models that are better than those in which z decides say more; regressions do not.
+        ((0.24, 1.4), True),
+        ((0.0, 1.29), False),
+        ((1.4, 0.24), False),
+    ],
 )
 def test_both_ways_to_measure_count(parts, answer):
     by_regressions, by_models = (MaskGain(gains([p * 100]), gains([100])) for p in parts)
