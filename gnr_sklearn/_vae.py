@@ -71,7 +71,7 @@ BIAS_PRECISION = 20.0
 # megabytes of code for each shape of a product in bfloat16.
 MIN_PRODUCTS = {"cpu": 1e8, "cuda": 1e9}
 
-# Largest norm of a step's gradient. Those of ordinary steps are below. Where the scale of a feature
+# Largest norm of a step's gradient, for a weight of the mask of at most 1. Those of ordinary steps are below. Where the scale of a feature
 # that is nearly constant has become small, one value far from the others makes a gradient a
 # thousand times as large, after which Adam takes next to no steps for a while.
 MAX_GRADIENT_NORM = 100.0
@@ -164,9 +164,9 @@ class VAEImputer(SamplingImputer):
             Samples of z for each row in training.
         max_iter : int, default={default}
             Optimisation steps at most. What a fit costs does not depend on the number of
-            rows. Gradients are clipped to a norm of 100, which those of ordinary steps do not
-            reach; ``net_params={"callbacks__gradient_norm_clipping": None}`` leaves them as
-            they are.
+            rows. Gradients are clipped to a norm of 100, times `alpha` if that is above 1, which
+            those of ordinary steps do not reach;
+            ``net_params={"callbacks__gradient_norm_clipping": None}`` leaves them as they are.
         early_stopping : bool, default={default}
             Whether to hold out rows, stop when their bound no longer improves, and keep the
             parameters with the best bound, up to `tol`. With fewer than 20 rows none are held
@@ -531,7 +531,8 @@ class VAEImputer(SamplingImputer):
         return super()._train_part(net, rows)
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
-        clipping = ("gradient_norm_clipping", GradientNormClipping(MAX_GRADIENT_NORM))
+        largest = MAX_GRADIENT_NORM * max(1.0, self.alpha_)
+        clipping = ("gradient_norm_clipping", GradientNormClipping(largest))
         if not early_stopping:
             return [clipping]
         stopping = EarlyStopping(
