@@ -71,9 +71,10 @@ BIAS_PRECISION = 20.0
 # megabytes of code for each shape of a product in bfloat16.
 MIN_PRODUCTS = {"cpu": 1e8, "cuda": 1e9}
 
-# Largest norm of a step's gradient, for a weight of the mask of at most 1. Those of ordinary steps are below. Where the scale of a feature
-# that is nearly constant has become small, one value far from the others makes a gradient a
-# thousand times as large, after which Adam takes next to no steps for a while.
+# Largest norm of a step's gradient, for a weight of the mask of at most 1; those of ordinary steps
+# are below. Where the scale of a feature that is nearly constant has become small, one value far
+# from the others makes a gradient a thousand times as large, after which Adam takes next to no
+# steps for a while.
 MAX_GRADIENT_NORM = 100.0
 
 # Standard deviation of the noise on ratings in training, in parts of their range (eq. 21).
