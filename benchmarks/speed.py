@@ -26,6 +26,7 @@ from benchmarks.protocols import PAPER_MODEL, find_data_dir, load
 from benchmarks.records import RecordFile
 from gnr_sklearn import GNRImputer
 from gnr_sklearn._sampling import expectation
+from gnr_sklearn._vae import MAX_GRADIENT_NORM
 from gnr_sklearn.missingness import SelfMasking, ampute
 from gnr_sklearn.nn.adaptive import map_samples
 from gnr_sklearn.nn.bounds import normalized_weights, quasi_normal
@@ -197,6 +198,7 @@ def bare_loop(
         with torch.autocast(device, precision, enabled=precision != torch.float32):
             loss = criterion(model(noise=noise, **batch))
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         optimizer.step()
         loss.item()
 

@@ -45,6 +45,7 @@ __all__ = [
 # of few rows than regressions do, so that the errors, too, are averaged over both.
 MIN_STANDARD_ERRORS = 3.0
 MIN_SHARE = 0.65
+# What a ratio counts as at most, also where all else predicts nothing.
 MAX_RATIO = 2.0
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
 # tenth of what it would if it were as the others are, which must be enough to be told from nothing.

@@ -533,16 +533,16 @@ class VAEImputer(SamplingImputer):
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
         largest = MAX_GRADIENT_NORM * max(1.0, self.alpha_)
-        clipping = ("gradient_norm_clipping", GradientNormClipping(largest))
-        if not early_stopping:
-            return [clipping]
-        stopping = EarlyStopping(
-            patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
-            threshold=self.tol,
-            threshold_mode="abs",
-            load_best=True,
-        )
-        return [clipping, (EARLY_STOPPING, stopping)]
+        callbacks: list[Any] = [("gradient_norm_clipping", GradientNormClipping(largest))]
+        if early_stopping:
+            stopping = EarlyStopping(
+                patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),
+                threshold=self.tol,
+                threshold_mode="abs",
+                load_best=True,
+            )
+            callbacks.append((EARLY_STOPPING, stopping))
+        return callbacks
 
     def _choose_precision(self, net: StepwiseNet, n_rows: int) -> str:
         """Return what the decoders compute with in training on batches of so many rows."""
