@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._units import Units
 from gnr_sklearn._validation import (
     check_side_info,
+    fitted_scaler,
     gives_back,
     observed_mean_and_std,
     seed_random_states,
@@ -40,9 +40,7 @@ class AuxiliaryVariable:
         self, side: FloatArray, side_names: list[str] | None, imputer: Any | None, seed: int
     ) -> None:
         self.n_side_features, self.side_names = side.shape[1], side_names
-        self.side_scaler = StandardScaler()
-        if self.n_side_features:
-            self.side_scaler.fit(side)
+        self.side_scaler = fitted_scaler(side) if self.n_side_features else None
         self.imputer = None if imputer is None else _prepared(imputer, seed)
 
     def dimension(self, n_features: int) -> int:
@@ -78,7 +76,7 @@ class AuxiliaryVariable:
             What completed rows are turned into.
         """
         parts = []
-        if self.n_side_features:
+        if self.side_scaler is not None:
             parts.append(self.side_scaler.transform(side) if len(side) else side)
         if self.imputer is not None:
             parts.append(units.transform(self._complete(values)))

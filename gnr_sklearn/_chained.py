@@ -163,6 +163,7 @@ class ChainedRegressions:
         ]
         if observed.shape[1] == 1:
             features = []
+        self.features_ = features
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
         original = _originals(completed, observed, self.discrete.numbers)
         n_different = len(completed) if original is None else original.max() + 1
@@ -283,27 +284,84 @@ class ChainedRegressions:
             # As if one more was off by a standard deviation.
             regression.scale = float(np.sqrt((np.square(errors).sum() + 1) / (len(errors) + 1)))
             return
+        found = self._most_likely(regression.feature, [prediction], values, observed)
+        if np.isfinite(found).all():
+            regression.offset, regression.slope = float(found[0]), float(found[1])
+            regression.scale = float(np.exp(found[2]) + MIN_SCALE)
+
+    def _most_likely(
+        self,
+        feature: int,
+        predictions: list[FloatArray],
+        values: FloatArray,
+        observed: BoolArray,
+        least_slope: float | None = None,
+    ) -> FloatArray:
+        """Return offset, a slope for each prediction, and the logarithm of the scale's excess."""
         seen, is_seen = torch.from_numpy(values[observed]), torch.from_numpy(observed)
-        inputs = torch.from_numpy(prediction)
+        inputs = [torch.from_numpy(prediction) for prediction in predictions]
 
         def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
             theta = torch.from_numpy(parameters).requires_grad_()
-            scale = theta[2].exp() + MIN_SCALE
-            mean = theta[0] + theta[1] * inputs
+            scale = theta[-1].exp() + MIN_SCALE
+            mean = theta[0]
+            for slope, prediction in zip(theta[1:-1], inputs, strict=True):
+                mean = mean + slope * prediction
             error = (seen - mean[is_seen]) / scale
             negative = 0.5 * error.square().sum() + len(seen) * scale.log()
-            lost = self._lost(regression.feature, mean[~is_seen], scale)
+            lost = self._lost(feature, mean[~is_seen], scale)
             if isinstance(lost, SelectedGaussian):
                 negative = negative - lost.log_missing.sum()
             (gradient,) = torch.autograd.grad(negative, theta)
             return negative.item(), gradient.numpy()
 
-        spread = np.std(values[observed] - prediction[observed])
-        start = np.array([0.0, 1.0, np.log(spread + 10 * MIN_SCALE)])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
-        if np.isfinite(found).all():
-            regression.offset, regression.slope = float(found[0]), float(found[1])
-            regression.scale = float(np.exp(found[2]) + MIN_SCALE)
+        n_slopes = len(predictions)
+        slopes = np.full(n_slopes, 1.0 / n_slopes)
+        spread = np.std(values[observed] - sum(slopes[0] * p for p in predictions)[observed])
+        start = np.array([0.0, *slopes, np.log(spread + 10 * MIN_SCALE)])
+        bounds = [(None, None), *[(least_slope, None)] * n_slopes, (None, None)]
+        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+
+    def share_beside(
+        self, feature: int, without: FloatArray, completed: FloatArray, observed: BoolArray
+    ) -> float:
+        r"""Compare a regression with an estimate that something else has made of a feature.
+
+        With the estimate :math:`\hat u_j` and the other features as they are completed without
+        knowledge of :math:`u_j`, nor of whether it is seen, values are taken to be
+
+        .. math::
+
+            u_j \sim N(b_0 + b_1 g_j(\hat u_{-j}) + b_2 \hat u_j, s_j^2) ,
+
+        and lost by the process, with :math:`b_1, b_2 \ge 0` of maximum likelihood.
+
+        Parameters
+        ----------
+        feature : int
+            A feature that is a number.
+        without : ndarray of shape (n_samples, n_wide)
+            Rows as they are completed without it, which hold the estimate in its column.
+        completed : ndarray of shape (n_samples, n_wide)
+            Rows as they are completed with it, for the regression to learn from.
+        observed : ndarray of shape (n_samples, n_features)
+            Which values were observed.
+
+        Returns
+        -------
+        share : float
+            :math:`b_1 / (b_1 + b_2)`; NaN where neither says anything.
+        """
+        (column,) = self.discrete.columns_of(feature)
+        is_seen = observed[:, feature]
+        predictors = self._predictors_of(feature, without, is_seen)
+        original = _originals(without, observed, self.discrete.numbers)
+        target = completed[:, column]
+        _, by_regression = self._out_of_sample(without[:, predictors], target, original)
+        predictions = [by_regression, np.ascontiguousarray(without[:, column])]
+        found = self._most_likely(feature, predictions, target, is_seen, least_slope=0.0)
+        with np.errstate(invalid="ignore"):
+            return float(found[1] / (found[1] + found[2]))
 
     def _lost_values(
         self, regression: CalibratedRegression, prediction: FloatArray

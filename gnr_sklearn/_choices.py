@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gnr_sklearn._mechanism import (
     MaskGain,
+    asked_cells,
     can_be_told,
     choose_sides,
     decide_themselves,
@@ -22,9 +23,10 @@ from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import DIRECTION_NAMES, feature_directions
 
 if TYPE_CHECKING:
+    from gnr_sklearn._chained import ChainedRegressions
     from gnr_sklearn.gnr import GNRImputer
 
-__all__ = ["ALPHAS", "choose_alpha", "choose_directions"]
+__all__ = ["ALPHAS", "LARGEST_SHARE", "choose_alpha", "choose_directions", "choose_share"]
 
 # So many rows at most are looked at, so that a fit to many takes no longer.
 ROWS_FOR_CHOICES = 3000
@@ -47,6 +49,15 @@ HELD_OUT_FOR_ALPHA = 0.25
 MAX_ROWS_FOR_ALPHA = 500
 MIN_ROWS_FOR_ALPHA = 5
 
+# The share of regressions in what is imputed, unless they have less weight than this beside z in
+# predicting what is observed. So many rows and features are looked at at most, those features that
+# have so many observed values.
+LARGEST_SHARE = 0.5
+LEAST_WEIGHT = 0.05
+ROWS_FOR_SHARE = 2000
+FEATURES_FOR_SHARE = 3
+OBSERVED_FOR_SHARE = 50
+
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
     """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
@@ -58,6 +69,7 @@ def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> Flo
     directions[imputer._discrete.unordered] = 0
     if imputer.alpha != "auto" and imputer.alpha < LEAST_ALPHA:
         # The process is hardly trained, if at all, and must not move what is imputed.
+        imputer._warn_of_unused_direction(f"alpha={imputer.alpha!r}")
         directions[:] = 0
     if not np.isnan(directions).any():
         return directions
@@ -77,21 +89,28 @@ def _chosen_directions(
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
     in_rows = ~np.isnan(rows).all(axis=0)
-    rows, is_told = rows[:, in_rows], is_open[in_rows] & can_be_told(rows[:, in_rows])
+    rows, is_open_in_rows = rows[:, in_rows], is_open[in_rows]
+    asked = asked_cells(rows)
+    is_told = is_open_in_rows & can_be_told(rows, asked)
     if not is_told.any():
         return np.where(is_open, 0, directions)
-    is_open = is_open[in_rows]
+    # Where all that is missing was not asked for, values have no side.
+    directions = directions.copy()
+    directions[np.flatnonzero(in_rows)[is_open_in_rows & ~is_told & ~asked.all(axis=0)]] = 0
+    is_open = np.isnan(directions)[in_rows]
     info = _info_of(imputer, owner[in_rows])
     at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
     # A frame where scikit-learn has been configured so.
     completed = np.asarray(at_random.transform(rows))
-    by_regressions, *of_features = predict_masks(rows, completed, np.flatnonzero(is_told), seed)
+    by_regressions, *of_features = predict_masks(
+        rows, completed, np.flatnonzero(is_told), seed, asked
+    )
     signs = choose_sides(by_regressions, *of_features)
     if signs.any():
         signs = np.where(is_open, signs, directions[in_rows])
         by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
         by_models = MaskGain(
-            *(gain_by_model(each, rows)[:, is_open] for each in (by_values, at_random))
+            *(gain_by_model(each, rows, asked)[:, is_open] for each in (by_values, at_random))
         )
         # The ones and zeros of a category go missing together, and other columns that are not
         # asked about may: that a mask depends on z explains, and no side could.
@@ -156,6 +175,55 @@ def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed
     odds = mask_odds(candidates[0], *removed_from)
     errors = [removal_error(each, *removed_from, odds) for each in candidates]
     return alphas[int(np.argmin(errors))]
+
+
+def choose_share(
+    imputer: GNRImputer,
+    regressions: ChainedRegressions,
+    values: FloatArray,
+    side: FloatArray,
+    completed: FloatArray,
+    seed: int,
+) -> float:
+    """Return the share of regressions in what is imputed of numbers.
+
+    It is 1/2, but less where regressions tell next to nothing beside z: on average over features,
+    by rows that are completed without knowledge of what is predicted.
+
+    Parameters
+    ----------
+    imputer : GNRImputer
+        An imputer whose net is trained.
+    regressions : ChainedRegressions
+        Its regressions, fitted.
+    values, side, completed : ndarray
+        The rows that they were fitted to, their side information, and the wide form in the units of
+        the net as it is completed.
+    seed : int
+        Seed of which rows are looked at.
+    """
+    if imputer.mask_model == "latent":
+        # There it takes z to say which values are missing: no mask can be left out.
+        return LARGEST_SHARE
+    rows = some_rows(len(values), ROWS_FOR_SHARE, seed)
+    values, side, completed = values[rows], side[rows], completed[rows]
+    observed = ~np.isnan(values)
+    numbers = [
+        feature
+        for feature in regressions.features_
+        if feature not in imputer._discrete.levels
+        and observed[:, feature].sum() >= OBSERVED_FOR_SHARE
+    ]
+    weights = [
+        regressions.share_beside(
+            feature, imputer._completed_without(feature, values, side), completed, observed
+        )
+        for feature in numbers[:FEATURES_FOR_SHARE]
+    ]
+    weights = [weight for weight in weights if not np.isnan(weight)]
+    if not weights:
+        return LARGEST_SHARE
+    return LARGEST_SHARE * min(1.0, float(np.mean(weights)) / LEAST_WEIGHT)
 
 
 def _candidate(imputer: GNRImputer, seed: int, **settings: Any) -> GNRImputer:

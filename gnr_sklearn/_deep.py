@@ -342,12 +342,16 @@ class DeepImputer(BoundedImputer):
                 )
         return callbacks
 
+    def _user_has(self, kind: type[Callback]) -> bool:
+        """Tell whether the user's callbacks have one of a kind, which replaces that of here."""
+        return any(
+            issubclass(callback if isinstance(callback, type) else type(callback), kind)
+            for callback in map(_callback_of, self.callbacks or [])
+        )
+
     def _schedule(self) -> list[Any]:
-        theirs = map(_callback_of, self.callbacks or [])
         falls = self.learning_rate_schedule == "cosine"
-        if any(isinstance(item, LRScheduler) for item in theirs) or not (
-            falls or self._warmup_steps
-        ):
+        if self._user_has(LRScheduler) or not (falls or self._warmup_steps):
             return []
         schedule = CosineSchedule(self._warmup_steps, self.max_iter if falls else None)
         return [(SCHEDULE, LRScheduler(LambdaLR, lr_lambda=schedule, step_every="batch"))]

@@ -61,9 +61,14 @@ class DiscreteFeatures:
     def most_common(self, values: FloatArray) -> dict[int, float]:
         """Return the level of each discrete feature that is observed most often."""
         return {
-            feature: float(np.argmax((values[:, [feature]] == np.arange(n_levels)).sum(axis=0)))
-            for feature, n_levels in self.levels.items()
+            feature: float(np.argmax(self.counts_of(feature, values))) for feature in self.levels
         }
+
+    def counts_of(self, feature: int, values: FloatArray) -> NDArray[np.intp]:
+        """Count how often each level of a discrete feature is observed."""
+        codes = values[:, feature]
+        observed = codes[~np.isnan(codes)].astype(np.intp)
+        return np.bincount(observed, minlength=self.levels[feature])
 
     def widen(self, values: FloatArray) -> FloatArray:
         """Return the wide form of a table, with NaN for all levels of what is missing."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MaskGain",
+    "asked_cells",
     "can_be_told",
     "choose_sides",
     "decide_themselves",
@@ -65,6 +66,12 @@ MIN_PROBABILITY = 1e-3
 MAX_ODDS = 20.0
 MIN_ODDS = 1e-3
 
+# Features of so few different values may be questions upon which others are skipped, if levels have
+# so small a chance to be without a value of these, and most of what is missing belongs to them.
+FEW_LEVELS = 20
+CHANCE_OF_LEVEL = 1e-6
+MOSTLY_SKIPPED = 0.5
+
 # Points and weights by which a function of a standard normal variable is averaged, and how close to
 # a value its estimate may be for these to see where it changes.
 POINTS, WEIGHTS = normal_points(60)
@@ -101,7 +108,38 @@ class MaskGain(NamedTuple):
         return standard_errors(self.by_value.sum(axis=1))
 
 
-def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
+def asked_cells(values: FloatArray) -> BoolArray:
+    """Tell of which cells it is open whether they are missing.
+
+    Surveys skip questions: where a feature with few levels has one of them, all values of another
+    feature are missing, which says nothing of these. Of a feature that is missing mostly for that
+    reason, such cells are left out. With chance alone, at the rate at which it is missing, there
+    would have to be less than one in a million that a level has none.
+    """
+    missing = np.isnan(values)
+    owners, levels = [], []
+    for j, column in enumerate(values.T):
+        different = np.unique(column[~missing[:, j]])
+        if 1 < len(different) <= FEW_LEVELS:
+            owners += [j] * len(different)
+            levels += list(column == different[:, np.newaxis])
+    if not levels:
+        return np.ones(values.shape, dtype=bool)
+    in_level = np.array(levels)
+    n_rows = in_level.sum(axis=1)[:, np.newaxis]
+    with np.errstate(divide="ignore"):
+        log_chance = n_rows * np.log(missing.mean(axis=0))
+    is_skipped = in_level.astype(np.intp) @ missing == n_rows
+    is_skipped &= log_chance < np.log(CHANCE_OF_LEVEL)
+    is_skipped[np.arange(len(owners)), owners] = False
+    skipped = in_level.T.astype(np.intp) @ is_skipped > 0
+    mostly = skipped.sum(axis=0) >= MOSTLY_SKIPPED * missing.sum(axis=0)
+    return ~(skipped & mostly)
+
+
+def gain_by_model(
+    imputer: GNRImputer, values: FloatArray, asked: BoolArray | bool = True
+) -> FloatArray:
     """Compute what a fitted imputer predicts of each cell's mask by the other cells of its row.
 
     Parameters
@@ -110,29 +148,37 @@ def gain_by_model(imputer: GNRImputer, values: FloatArray) -> FloatArray:
         A fitted imputer.
     values : ndarray of shape (n_samples, n_features)
         The rows that it was fitted to.
+    asked : ndarray of bool of shape (n_samples, n_features) or bool, default=True
+        What :func:`asked_cells` returns.
 
     Returns
     -------
     gain : ndarray of shape (n_samples, n_features)
         log p(m_ij | what else is known of row i), less what the feature's fraction of missing
-        values gives, in nats.
+        values gives, in nats; 0 for cells that were not asked for.
     """
     missing = np.isnan(values)
     rows = imputer._rows(values, np.empty((len(values), 0)))
-    return imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing)
+    gain = imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing, asked)
+    return np.where(asked, gain, 0.0)
 
 
-def can_be_told(values: FloatArray) -> BoolArray:
+def can_be_told(values: FloatArray, asked: BoolArray | bool = True) -> BoolArray:
     """Tell of which features there is enough to predict a mask by, and another to do it with."""
     missing = np.isnan(values)
-    says_enough = np.minimum(missing.sum(axis=0), (~missing).sum(axis=0)) >= MIN_OF_EACH
+    n_missing = (missing & asked).sum(axis=0)
+    says_enough = np.minimum(n_missing, (~missing).sum(axis=0)) >= MIN_OF_EACH
     # Of values that are all the same there is no estimate but rounding errors.
     varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
     return says_enough & varies & (values.shape[1] > 1)
 
 
 def predict_masks(
-    values: FloatArray, completed: FloatArray, features: NDArray[np.int64], seed: int
+    values: FloatArray,
+    completed: FloatArray,
+    features: NDArray[np.int64],
+    seed: int,
+    asked: BoolArray | bool = True,
 ) -> tuple[MaskGain, FloatArray, FloatArray]:
     r"""Compare what an estimate of a value predicts of its mask with what its row does.
 
@@ -155,11 +201,13 @@ def predict_masks(
         where there are many, some are chosen.
     seed : int
         Seed of that choice, and of the folds.
+    asked : ndarray of bool of shape (n_samples, n_features) or bool, default=True
+        What :func:`asked_cells` returns.
 
     Returns
     -------
     predicted : MaskGain
-        0 for features that were not looked at.
+        0 for features that were not looked at, and cells that were not asked for.
     sides : ndarray of shape (n_features,)
         How much larger the estimate is where values are missing: above 0 where large ones are.
     of_threshold : ndarray of shape (n_features,)
@@ -168,33 +216,35 @@ def predict_masks(
         which makes it too low where these are cut off.
     """
     missing = np.isnan(values)
+    asked = np.broadcast_to(asked, values.shape)
     predicted = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
     sides = np.zeros(values.shape[1])
     of_threshold = np.zeros(values.shape[1])
-    features = features[can_be_told(values)[features]]
+    features = features[can_be_told(values, asked)[features]]
     rng = np.random.RandomState(seed)
     if len(features) > MAX_FEATURES:
         features = rng.choice(features, MAX_FEATURES, replace=False)
     scores = _normal_scores(completed)
     incomplete = missing.any(axis=0)
-    by_chance = _by_chance(missing)
+    by_chance = _by_chance(missing, asked)
     for j in features:
-        lost, seen = missing[:, j], ~missing[:, j]
+        rows = asked[:, j]
+        lost, seen = missing[rows, j], ~missing[rows, j]
         others = np.arange(values.shape[1]) != j
-        inputs = np.hstack([scores[:, others], missing[:, others & incomplete]])
-        target = _normal_scores(values[seen][:, [j]])[:, 0]
+        inputs = np.hstack([scores[rows][:, others], missing[rows][:, others & incomplete]])
+        target = _normal_scores(values[rows][seen][:, [j]])[:, 0]
         inputs = _standardised(_most_correlated(inputs, lost, seen, target))
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
         estimate = _estimate(inputs, target, seen, rng.randint(2**31 - 1))
         estimate = _standardised(estimate[:, np.newaxis])
-        predicted.by_value[:, j] = _log_chance(lost, estimate, folds)
-        predicted.by_all[:, j] = _log_chance(lost, inputs, folds)
+        predicted.by_value[rows, j] = _log_chance(lost, estimate, folds)
+        predicted.by_all[rows, j] = _log_chance(lost, inputs, folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
-        of_threshold[j] = len(values) * gain_of_threshold(
+        of_threshold[j] = len(lost) * gain_of_threshold(
             lost.mean(), _correlation(estimate[seen, 0], target)
         )
     for gain in predicted:
-        gain[:, features] -= by_chance[:, features]
+        gain[:, features] -= np.where(asked, by_chance, 0.0)[:, features]
     return predicted, sides, of_threshold
 
 
@@ -269,9 +319,10 @@ def _standardised(table: FloatArray) -> FloatArray:
     return StandardScaler().set_output(transform="default").fit_transform(table)
 
 
-def _by_chance(missing: BoolArray) -> FloatArray:
+def _by_chance(missing: BoolArray, asked: BoolArray | bool) -> FloatArray:
     """Log-probability of a mask by each feature's fraction of missing values."""
-    fraction = np.clip(missing.mean(axis=0), 1e-12, 1 - 1e-12)
+    fraction = (missing & asked).sum(axis=0) / (~missing | asked).sum(axis=0)
+    fraction = np.clip(fraction, 1e-12, 1 - 1e-12)
     return missing * np.log(fraction) + ~missing * np.log1p(-fraction)
 
 

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     check_column_names,
+    fitted_scaler,
     gaps_as_nan,
     levels_of,
     named_in_errors,
@@ -116,20 +115,20 @@ class LogisticPropensity:
 
     def __init__(self, values: FloatArray, side: FloatArray) -> None:
         observed = (~np.isnan(values)).astype(int)
+        self.scaler = fitted_scaler(side)
+        scaled = self.scaler.transform(side)
         self.models = [
             # Of an item that all have rated, or none, there is nothing to learn.
-            make_pipeline(
-                StandardScaler().set_output(transform="default"),
-                LogisticRegression() if np.ptp(rated) else DummyClassifier(),
-            ).fit(side, rated)
+            (LogisticRegression() if np.ptp(rated) else DummyClassifier()).fit(scaled, rated)
             for rated in observed.T
         ]
 
     def predict(self, values: FloatArray, side: FloatArray) -> FloatArray:
         """Return the estimates for rows, by their side information."""
         chances = np.empty(values.shape)
+        scaled = self.scaler.transform(side)
         for j, model in enumerate(self.models):
-            chances[:, j] = model.predict_proba(side)[:, -1] * model.classes_[-1]
+            chances[:, j] = model.predict_proba(scaled)[:, -1] * model.classes_[-1]
         return chances
 
 

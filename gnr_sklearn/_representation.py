@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._base import MixedImputer
 from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
@@ -17,7 +16,7 @@ from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._units import SHARED_SCALINGS, Scaling, Units, fit_units
-from gnr_sklearn._validation import check_feature_info, feature_limits
+from gnr_sklearn._validation import check_feature_info, feature_limits, fitted_scaler
 from gnr_sklearn.nn.categories import DiscreteFeature
 
 __all__ = ["LIKELIHOOD_OF_COLUMNS", "RepresentingImputer"]
@@ -123,7 +122,7 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         ones = np.ones((len(self._units.scale), 1))
         info = ones[:, :0] if self._feature_info is None else self._feature_info
         if info.shape[1]:
-            info = StandardScaler().fit_transform(info)
+            info = fitted_scaler(info).transform(info)
         return np.hstack([ones, info]).astype(np.float32)
 
     def _curved_features(self) -> dict[int, str]:
@@ -167,7 +166,7 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         """Describe discrete features as a net wants them."""
         described = []
         for feature, levels in self._levels_of_net().items():
-            counts = (values[:, [feature]] == np.arange(len(levels))).sum(axis=0)
+            counts = self._discrete.counts_of(feature, values)
             shares = counts / counts.sum()
             is_ordered = feature in self._discrete.ordered
             described.append(DiscreteFeature(feature, levels.tolist(), shares.tolist(), is_ordered))

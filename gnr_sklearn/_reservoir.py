@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = ["Reservoir", "some_rows"]
 
@@ -51,8 +51,10 @@ class Reservoir:
         seed : int
             Seed of their keys.
         """
-        if self._came_before(tables, seed):
+        is_new = self._are_new(tables, seed)
+        if not is_new.any():
             return self
+        tables = tuple(table[is_new] for table in tables)
         n_seen = self.n_seen + len(tables[0])
         keys = np.random.RandomState(seed).uniform(size=len(tables[0]))
         if self.keys is not None:
@@ -62,22 +64,25 @@ class Reservoir:
         lowest = np.sort(np.argsort(keys)[: self.most])
         return Reservoir(self.most, keys[lowest], tuple(table[lowest] for table in tables), n_seen)
 
-    def _came_before(self, tables: tuple[FloatArray, ...], seed: int) -> bool:
-        """Tell whether rows are those of an earlier pass over the same table.
+    def _are_new(self, tables: tuple[FloatArray, ...], seed: int) -> BoolArray:
+        """Tell which rows did not come in an earlier pass over the same table.
 
-        If rows hardly repeat one another, those that are kept already are the same rows.
+        If rows hardly repeat one another, those that are kept already are the same rows. Once some
+        of the earlier ones are kept no longer, a part is new as a whole or not at all.
         """
-        if self.keys is None:
-            return False
-        chosen = some_rows(len(tables[0]), ROWS_TO_COMPARE, seed)
+        n_rows = len(tables[0])
+        chosen = some_rows(n_rows, ROWS_TO_COMPARE, seed)
         rows = _as_bytes(tuple(table[chosen] for table in tables))
+        if self.keys is None or len(set(rows)) < LEAST_SHARE_DIFFERENT * len(rows):
+            return np.ones(n_rows, dtype=bool)
         kept = set(_as_bytes(self.tables))
+        if len(self.keys) == self.n_seen:
+            return np.array([row not in kept for row in _as_bytes(tables)])
         expected = len(self.keys) / self.n_seen
         by_chance = 3 * np.sqrt(expected * (1 - expected) / len(rows))
         n_known = sum(row in kept for row in rows)
         least = max(LEAST_SHARE_KNOWN * expected - by_chance, 0.5 * expected)
-        differ = len(set(rows)) >= LEAST_SHARE_DIFFERENT * len(rows)
-        return bool(n_known >= least * len(rows)) and differ
+        return np.full(n_rows, n_known < least * len(rows))
 
 
 def _as_bytes(tables: tuple[FloatArray, ...]) -> list[bytes]:

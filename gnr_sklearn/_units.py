@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._curves import Curves
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._quadrature import points_of
 from gnr_sklearn._types import FloatArray
+from gnr_sklearn._validation import fitted_scaler
 from gnr_sklearn.nn.likelihoods import Continuous
 
 __all__ = ["SHARED_SCALINGS", "Scaling", "Units", "fit_units"]
@@ -147,12 +147,11 @@ def fit_units(
             )
         return Units(np.zeros(n_features), np.ones(n_features))
     if scaling == "observed":
-        # It passes over NaN, and takes 1 for the scale of a constant feature.
-        scaler = StandardScaler().fit(values)
+        scaler = fitted_scaler(values)
         return Units(scaler.mean_, scaler.scale_)
     rating_range = _rating_range(values, lowest, highest) if scaling == "ratings" else None
     curve = Units(np.zeros(n_features), np.ones(n_features), rating_range)
-    scaler = StandardScaler().fit(curve.transform(values).reshape(-1, 1))
+    scaler = fitted_scaler(curve.transform(values).reshape(-1, 1))
     center, scale = (np.full(n_features, of[0]) for of in (scaler.mean_, scaler.scale_))
     return Units(center, scale, rating_range)
 

@@ -166,8 +166,9 @@ class VAEImputer(SamplingImputer):
         max_iter : int, default={default}
             Optimisation steps at most. What a fit costs does not depend on the number of
             rows. Gradients are clipped to a norm of 100, times `alpha` if that is above 1, which
-            those of ordinary steps do not reach;
-            ``net_params={"callbacks__gradient_norm_clipping": None}`` leaves them as they are.
+            those of ordinary steps do not reach; a GradientNormClipping in `callbacks` replaces
+            that, and ``net_params={"callbacks__gradient_norm_clipping": None}`` leaves them as they
+            are.
         early_stopping : bool, default={default}
             Whether to hold out rows, stop when their bound no longer improves, and keep the
             parameters with the best bound, up to `tol`. With fewer than 20 rows none are held
@@ -379,8 +380,9 @@ class VAEImputer(SamplingImputer):
         self._train(net, self._rows(values, side))
         epochs = self.history_
         if n_held_out:
-            # Of none if a callback ended training before there was one.
-            epochs = epochs[: dict(self.net_.callbacks_)[EARLY_STOPPING].best_epoch_] or epochs
+            # None where `net_params` takes it out; no epochs if a callback ended training early.
+            stopping = dict(self.net_.callbacks_).get(EARLY_STOPPING)
+            epochs = epochs[: getattr(stopping, "best_epoch_", None)] or epochs
         self.lower_bound_ = _last_bound(epochs, "valid_loss" if n_held_out else "train_loss")
         self._warn_of_divergence(self.history_[0], epochs[-1])
         self._warn_of_degeneracy(values, side)
@@ -532,8 +534,10 @@ class VAEImputer(SamplingImputer):
         return super()._train_part(net, rows)
 
     def _own_callbacks(self, early_stopping: bool) -> list[Any]:
-        largest = MAX_GRADIENT_NORM * max(1.0, self.alpha_)
-        callbacks: list[Any] = [("gradient_norm_clipping", GradientNormClipping(largest))]
+        callbacks: list[Any] = []
+        if not self._user_has(GradientNormClipping):
+            largest = MAX_GRADIENT_NORM * max(1.0, self.alpha_)
+            callbacks.append(("gradient_norm_clipping", GradientNormClipping(largest)))
         if early_stopping:
             stopping = EarlyStopping(
                 patience=-(-self.n_iter_no_change // STEPS_PER_EPOCH),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
 from gnr_sklearn._columns import by_place, read_columns
@@ -39,6 +40,7 @@ __all__ = [
     "feature_directions",
     "feature_indices",
     "feature_limits",
+    "fitted_scaler",
     "gives_back",
     "gives_back_cells",
     "input_names",
@@ -61,6 +63,9 @@ __all__ = [
 
 # Imputers that work in other units give observed values back up to rounding, of float32 at worst.
 ROUNDING = 1e-5
+
+# A feature varies if its standard deviation is so many times what its values are rounded by.
+VARIES = 16
 
 RandomStateLike = int | np.integer | np.random.RandomState | np.random.Generator | None
 MissingDirection = str | Sequence[str | None] | Mapping[Any, str | None] | None
@@ -506,6 +511,22 @@ def observed_mean_and_std(
     mean = np.clip(mean, np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0))
     variance = (np.where(observed, X - mean, 0.0) ** 2).sum(axis=0) / count
     return mean, np.where(observed.any(axis=0), np.sqrt(variance), np.nan)
+
+
+def fitted_scaler(X: FloatArray) -> StandardScaler:
+    """Fit scikit-learn's scaler, which passes over NaN and returns arrays.
+
+    It takes 1 for the scale of a feature that may be constant but for rounding errors of its sums,
+    which grow with the number of rows: also of long numbers such as identifiers, or times in
+    nanoseconds, whose differences would be beyond all others. Here it does so only where values
+    differ by no more than they are rounded by themselves.
+    """
+    scaler = StandardScaler().set_output(transform="default").fit(X)
+    mean, std = observed_mean_and_std(X)
+    varies = (scaler.scale_ == 1) & (std > VARIES * np.spacing(np.abs(mean)))
+    scaler.mean_ = np.where(varies, mean, scaler.mean_)
+    scaler.scale_ = np.where(varies, std, scaler.scale_)
+    return scaler
 
 
 def gives_back(completed: FloatArray, values: FloatArray, scale: FloatArray | None = None) -> bool:

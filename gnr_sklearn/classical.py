@@ -12,12 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge
-from sklearn.preprocessing import StandardScaler
 
 from gnr_sklearn._base import BoundedImputer, MixedImputer
 from gnr_sklearn._sklearn import Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
-from gnr_sklearn._validation import draw_seed
+from gnr_sklearn._validation import draw_seed, fitted_scaler
 
 try:
     from sklearn.impute import IterativeImputer
@@ -155,7 +154,7 @@ class MICEImputer(MixedImputer, BoundedImputer):
     def _fit(self, values: FloatArray) -> None:
         self._fit_limits(values)
         view, owner = self._discrete.numeric_view(values)
-        self._scaler = StandardScaler().set_output(transform="default").fit(view)
+        self._scaler = fitted_scaler(view)
         mean, scale = self._scaler.mean_, self._scaler.scale_
         scaled_lowest = (self._lowest[owner] - mean) / scale
         scaled_highest = (self._highest[owner] - mean) / scale
@@ -277,7 +276,7 @@ class MissForestImputer(MixedImputer):
     }
 
     def _fit(self, values: FloatArray) -> None:
-        self._scaler = StandardScaler().set_output(transform="default").fit(values)
+        self._scaler = fitted_scaler(values)
         # Codes stay what they are.
         is_discrete = self._discrete.is_discrete
         self._scaler.mean_[is_discrete], self._scaler.scale_[is_discrete] = 0.0, 1.0

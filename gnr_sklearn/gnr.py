@@ -11,12 +11,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 from sklearn import get_config
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_clusterer
 from sklearn.utils import gen_batches
 from torch import nn
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
-from gnr_sklearn._choices import choose_alpha, choose_directions
+from gnr_sklearn._choices import (
+    LARGEST_SHARE,
+    choose_alpha,
+    choose_directions,
+    choose_share,
+)
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
@@ -135,8 +140,10 @@ class GNRImputer(VAEImputer):
     whole; a feature has a side of its own where that is clear, and else that of the table, but none
     where nothing predicts its mask, though much would if its values were lost as others are. Where
     all columns are much the same or correlated alike, or there are but two, the causes cannot be
-    told apart, and values are mostly taken to decide: say what you know. All of this is told from
-    3000 rows at most.
+    told apart, and values are mostly taken to decide: say what you know. Where a feature with few
+    levels has one of them and all values of another feature are missing, these were not asked for,
+    as where a survey skips questions: if that is most of what is missing of a feature, the rest of
+    it tells. All of this is told from 3000 rows at most.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
@@ -153,6 +160,12 @@ class GNRImputer(VAEImputer):
     find what a smooth function of z does not. They are fitted to 10,000 rows at most, and have 500
     leaves at most; of tables of more than 20 columns both are fewer, in proportion, down to 2000
     and 100.
+
+    Where trees find nothing beside z, as where few factors make all values, they do harm. So three
+    features at most are looked at, and 3000 rows: their forests' predictions, and what z says of
+    them, from rows that are completed without knowledge of the value or of its being missing, are
+    weighted by the likelihood. Where forests have less than a twentieth of the weight, they have
+    less than half of what is imputed of numbers, in proportion.
 
     **Auxiliary variables.** With side information, or a `prior` that completes rows, the decoders
     also see a variable that is known of each row. Features that are part of it, and their
@@ -246,8 +259,9 @@ class GNRImputer(VAEImputer):
             entry each, or a dict by names or places of features, as in ``{"income": "above"}``.
             "neither" says that a feature's values have nothing to do with its being missing; None,
             and a feature that the dict leaves out, is left to be chosen from the data (see Notes).
-            Used with ``mask_model="value"`` only; entries for features without missing values are
-            ignored.
+            Used with ``mask_model="value"`` only; entries for features without missing values, or
+            whose categories have no order, are ignored. What is imputed may lie beyond all values
+            seen: if a number cannot be negative, say so by `min_value` or `likelihood`.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature with missing values: chained
             regressions that share in what is imputed (see Notes). A forest sees the 20 other
@@ -272,6 +286,8 @@ class GNRImputer(VAEImputer):
     _attribute_docs: ClassVar[str] = """
         prior_ : estimator, ChainedRegressions or None
             The fitted imputer of `prior`, or the regressions.
+        prior_share_ : float or None
+            The share of the regressions in what is imputed of numbers, from 0 to 1/2; None without.
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
             "above", "below", or None where values are taken to be missing at random: as given, or
             as chosen. None without ``mask_model="value"``, like the four attributes below.
@@ -328,8 +344,10 @@ class GNRImputer(VAEImputer):
         return self.prior if hasattr(self.prior, "predict") else None
 
     def _before_training(self, values: FloatArray, seed: int) -> None:
-        has_tags = hasattr(self.prior, "__sklearn_tags__")
-        if isinstance(self.prior, type) or (has_tags and is_classifier(self.prior)):
+        if isinstance(self.prior, type) or (
+            hasattr(self.prior, "__sklearn_tags__")
+            and (is_classifier(self.prior) or is_clusterer(self.prior))
+        ):
             raise TypeError(
                 f"prior must be an instance of a regressor or an imputer, got {self.prior!r}."
             )
@@ -338,6 +356,7 @@ class GNRImputer(VAEImputer):
             # Else they are found to be wrong after training, when it is fitted.
             self.prior._validate_params()
         self.prior_: Any = None
+        self.prior_share_: float | None = None
         self._reservoir: Reservoir | None = None
         if self.mask_model == "latent":
             self._warn_of_unused_direction('mask_model="latent"')
@@ -348,7 +367,7 @@ class GNRImputer(VAEImputer):
 
     def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
         self._describe_process()
-        self.prior_ = self._auxiliary.imputer
+        self.prior_, self.prior_share_ = self._auxiliary.imputer, None
         regressor = self._regressor
         if regressor is None:
             return
@@ -376,6 +395,7 @@ class GNRImputer(VAEImputer):
             most_predictors=most_predictors,
         )
         self.prior_ = regressions.fit(completed, ~np.isnan(seen))
+        self.prior_share_ = choose_share(self, self.prior_, seen, side[rows], completed, seed)
 
     def _mask_weight(self, values: FloatArray, side: FloatArray, seed: int) -> float:
         if self.alpha != "auto":
@@ -416,7 +436,14 @@ class GNRImputer(VAEImputer):
         by_z, in_net_units = self._expectations_in_both_units(values, side)
         if not isinstance(self.prior_, ChainedRegressions):
             return by_z
-        return 0.5 * (by_z + self._chained(values, by_z, in_net_units, self.prior_))
+        chained = self._chained(values, by_z, in_net_units, self.prior_)
+        return self._joined(by_z, chained)
+
+    def _joined(self, by_z: FloatArray, chained: FloatArray) -> FloatArray:
+        """Average the wide forms of two estimates."""
+        share = np.full(by_z.shape[1], LARGEST_SHARE)
+        share[: len(self._discrete.numbers)] = self.prior_share_
+        return (1.0 - share) * by_z + share * chained
 
     def _chained(
         self,
@@ -445,6 +472,14 @@ class GNRImputer(VAEImputer):
             chained[chunk] = self._within_bounds(in_data_units)
         return chained
 
+    def _completed_without(self, feature: int, values: FloatArray, side: FloatArray) -> FloatArray:
+        """Complete the wide form without one feature, as if nobody knew its values nor its mask."""
+        others = values.copy()
+        others[:, feature] = np.nan
+        with self._module.process.leaving_out(feature):
+            _, in_net_units = self._expectations_in_both_units(others, side)
+        return self._completed_for_net(others, in_net_units)
+
     def _adjusted(
         self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
     ) -> FloatArray:
@@ -456,7 +491,8 @@ class GNRImputer(VAEImputer):
         # In what numbers are moved: on their curves, so that they stay where these are.
         straight = draws.copy()
         table = np.zeros((2, *values.shape))
-        table[..., numbers] = np.stack([by_z, 0.5 * (by_z + chained)])[..., : len(numbers)]
+        joined = self._joined(by_z, chained)
+        table[..., numbers] = np.stack([by_z, joined])[..., : len(numbers)]
         if curves is not None:
             straight[..., numbers] = curves.transform(straight)[..., numbers]
             table = curves.transform(table)
@@ -466,16 +502,17 @@ class GNRImputer(VAEImputer):
         if self._units.rating_range is not None:
             adjusted = np.clip(adjusted, *self._units.rating_range)
         for feature in self._discrete.levels:
-            # Drawn by z or by the regressions, each with a chance of one half, levels have the
-            # average of both probabilities.
             lost = np.flatnonzero(missing[:, feature])
-            shape = (2, len(draws), len(lost))
-            place, half = (
-                torch.rand(shape, generator=generator, device=generator.device).cpu().numpy()
+            cells = np.ix_(lost, self._discrete.columns_of(feature))
+            uniform = torch.rand(
+                (2, len(draws), len(lost)), generator=generator, device=generator.device
             )
-            below = np.cumsum(chained[np.ix_(lost, self._discrete.columns_of(feature))], axis=1)
-            level = (place[..., np.newaxis] > below[:, :-1]).sum(axis=-1)
-            adjusted[:, lost, feature] = np.where(half < 0.5, level, adjusted[:, lost, feature])
+            adjusted[:, lost, feature] = _moved_levels(
+                np.rint(draws[:, lost, feature]).astype(np.intp),
+                by_z[cells],
+                joined[cells],
+                uniform.cpu().numpy(),
+            )
         return adjusted
 
     def _completed_for_net(self, values: FloatArray, imputed: FloatArray) -> FloatArray:
@@ -491,6 +528,25 @@ class GNRImputer(VAEImputer):
 def _counts(column: FloatArray) -> NDArray[np.intp]:
     """Count how often each of the observed values comes."""
     return np.unique(column[~np.isnan(column)], return_counts=True)[1]
+
+
+def _moved_levels(
+    drawn: NDArray[np.intp], chances: FloatArray, wanted: FloatArray, uniform: FloatArray
+) -> NDArray[np.intp]:
+    """Turn levels drawn with some probabilities into levels that have the wanted ones.
+
+    As few as can be are moved (a maximal coupling): the others go on depending on what was drawn
+    for the other values of their rows. Levels are (n_draws, n_rows), probabilities
+    (n_rows, n_levels), uniform numbers (2, n_draws, n_rows).
+    """
+    rows = np.arange(len(chances))
+    stays, place = uniform
+    least = np.finfo(np.float64).tiny
+    kept = np.minimum(wanted / np.maximum(chances, least), 1.0)[rows, drawn]
+    # Where rounding leaves no level that gains, none is moved.
+    gains = np.cumsum(np.maximum(wanted - chances, 0.0), axis=1)
+    moved = (place[..., np.newaxis] * gains[:, -1:] >= gains[:, :-1]).sum(axis=-1)
+    return np.where((stays < kept) | (gains[:, -1] == 0), drawn, moved)
 
 
 def _rows_for_forests(n_features: int) -> int:

@@ -105,6 +105,14 @@ def test_quasi_normal_numbers_are_finite_in_great_number():
     assert quasi_normal(2**20, 2, seed=1).isfinite().all()
 
 
+def test_quasi_normal_numbers_are_finite_if_a_point_rounds_to_1(monkeypatch):
+    def drawn(engine, n_samples, dtype):
+        return torch.ones((n_samples, 2), dtype=dtype)
+
+    monkeypatch.setattr("torch.quasirandom.SobolEngine.draw", drawn)
+    assert quasi_normal(3, 2, seed=1).isfinite().all()
+
+
 def test_quasi_normal_numbers_come_from_the_seed_alone():
     before = torch.get_rng_state()
     assert torch.equal(quasi_normal(8, 2, seed=3), quasi_normal(8, 2, seed=3))

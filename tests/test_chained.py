@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from scipy.optimize import nnls
 from scipy.special import ndtr
 from scipy.stats import norm
 from sklearn import config_context
@@ -11,7 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
@@ -405,3 +406,32 @@ def test_levels_that_are_excluded_keep_little_of_the_probability(n_levels):
     assert chances.sum() == pytest.approx(1.0)
     assert (chances > 0).all()
     assert chances[0] == pytest.approx(0.999, abs=1e-3)
+
+
+def test_the_share_of_a_regression_is_that_of_least_squares():
+    """Where nothing decides, by the weights of two estimates that are not below 0."""
+    complete, observed = correlated_data(800)
+    rng = np.random.RandomState(1)
+    estimate = complete[:, 0] + rng.normal(size=800)
+    regressions = ChainedRegressions(LinearRegression(), None, seed=0, n_rounds=1)
+    regressions.fit(filled(complete, observed), observed)
+    table = np.column_stack([estimate, complete[:, 1:]])
+    share = regressions.share_beside(0, table, complete, observed)
+    seen = observed[:, 0]
+    folds = KFold(5, shuffle=True, random_state=0)
+    by_others = cross_val_predict(LinearRegression(), complete[:, 1:], complete[:, 0], cv=folds)
+    inputs = np.column_stack([by_others, estimate])[seen]
+    weights, _ = nnls(inputs - inputs.mean(axis=0), complete[seen, 0] - complete[seen, 0].mean())
+    assert 0.5 < share < 0.95
+    assert share == pytest.approx(weights[0] / weights.sum(), abs=0.02)
+
+
+@pytest.mark.parametrize(("noise", "share"), [(0.0, 0.0), (None, 1.0)])
+def test_the_share_of_a_regression_beside_what_is_right_or_says_nothing(noise, share):
+    complete, observed = correlated_data(600)
+    regressions = ChainedRegressions(default_forest(), None, seed=0, n_rounds=1)
+    regressions.fit(filled(complete, observed), observed)
+    unrelated = np.random.RandomState(1).normal(size=600)
+    estimate = unrelated if noise is None else complete[:, 0] + noise
+    table = np.column_stack([estimate, complete[:, 1:]])
+    assert regressions.share_beside(0, table, complete, observed) == pytest.approx(share, abs=0.05)

@@ -77,3 +77,8 @@ def test_the_most_common_level():
     discrete = DiscreteFeatures(2, {1: 3}, set())
     values = np.array([[0.0, 2.0], [1.0, 2.0], [2.0, 0.0], [3.0, np.nan]])
     assert discrete.most_common(values) == {1: 2.0}
+
+
+def test_levels_are_counted_where_they_are_observed():
+    values = np.array([[2.0], [np.nan], [0.0], [2.0]])
+    assert_array_equal(DiscreteFeatures(1, {0: 4}).counts_of(0, values), [1, 0, 2, 0])

@@ -25,6 +25,7 @@ from gnr_sklearn import (
     MissForestImputer,
     MIWAEImputer,
 )
+from gnr_sklearn.gnr import _moved_levels
 from tests.contract import TINY, TINY_NET, imputer_id
 from tests.mixed_frames import FULL, HOLES, IMPUTERS, MISSING
 
@@ -342,3 +343,43 @@ def test_regressions_share_in_the_draws_of_categories():
     right = (draws == truth[lost].to_numpy()).mean()
     # Half of the draws are of the forest, which knows; the other half of z, which cannot.
     assert 0.68 < right < 0.82
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    chances=st.lists(st.floats(0, 1), min_size=2, max_size=5),
+    wanted=st.lists(st.floats(0, 1), min_size=5, max_size=5),
+    seed=st.integers(0, 1000),
+)
+def test_levels_are_moved_to_the_wanted_probabilities_as_seldom_as_can_be(chances, wanted, seed):
+    before = np.array(chances) + 1e-3
+    after = np.array(wanted[: len(before)]) + 1e-3
+    before, after = before / before.sum(), after / after.sum()
+    rng, n_draws = np.random.default_rng(seed), 20_000
+    drawn = rng.choice(len(before), size=(n_draws, 1), p=before)
+    uniform = rng.uniform(size=(2, n_draws, 1))
+    moved = _moved_levels(drawn, before[np.newaxis], after[np.newaxis], uniform)
+    # Five standard deviations of a binomial distribution at most.
+    tolerance = 5 * 0.5 / np.sqrt(n_draws)
+    shares = np.bincount(moved[:, 0], minlength=len(after)) / n_draws
+    np.testing.assert_allclose(shares, after, atol=tolerance)
+    n_moved = (moved != drawn).mean()
+    assert n_moved == pytest.approx(np.abs(after - before).sum() / 2, abs=tolerance)
+    same = _moved_levels(drawn, before[np.newaxis], before[np.newaxis], uniform)
+    np.testing.assert_array_equal(same, drawn)
+
+
+def test_categories_that_are_missing_together_are_drawn_together():
+    """They have one cause, of which no other column tells."""
+    rng = np.random.default_rng(0)
+    cause = rng.normal(size=800)
+    frame = pd.DataFrame(rng.normal(size=(800, 2)), columns=["x", "y"])
+    for name in ("a", "b"):
+        frame[name] = np.where(cause + 0.2 * rng.normal(size=800) > 0, "yes", "no")
+    agree = (frame["a"] == frame["b"]).mean()
+    lost = rng.uniform(size=800) < 0.4
+    frame.loc[lost, ["a", "b"]] = None
+    imputer = GNRImputer(max_iter=800, n_imputation_samples=96, random_state=0).fit(frame)
+    draws = imputer.sample(frame, 20, random_state=0)[:, lost]
+    # By chance alone they agree half of the time.
+    assert (draws[..., 2] == draws[..., 3]).mean() > agree - 0.15

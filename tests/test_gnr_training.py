@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from gnr_sklearn import GNRImputer
 from gnr_sklearn.missingness import SelfMasking, ampute
@@ -346,3 +346,28 @@ def test_automatic_precision_without_knowing_the_processor(monkeypatch):
     X = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 1.0]])
     imputer = paper_gnr(**QUICK | {"max_iter": 1}).fit(X)
     assert imputer.net_.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        ("gradient_norm_clipping", GradientNormClipping(0.5)),
+        GradientNormClipping(0.5),
+        GradientNormClipping,
+    ],
+    ids=str,
+)
+def test_a_clipping_of_ones_own_replaces_that_of_the_imputer(callback):
+    _, X = factor_data(60)
+    net = paper_gnr(**QUICK, callbacks=[callback]).fit(X).net_
+    (clipping,) = (each for _, each in net.callbacks_ if isinstance(each, GradientNormClipping))
+    expected = None if callback is GradientNormClipping else 0.5
+    assert clipping.gradient_clip_value == expected
+
+
+def test_early_stopping_may_be_taken_out():
+    _, X = factor_data(60)
+    params = QUICK | {"max_iter": 300, "net_params": {"callbacks__early_stopping": None}}
+    imputer = paper_gnr(**params).fit(X)
+    assert imputer.n_iter_ == 300
+    assert imputer.lower_bound_ == -imputer.history_[-1, "valid_loss"]

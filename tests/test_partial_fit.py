@@ -216,6 +216,15 @@ def test_rows_of_a_further_pass_are_not_kept_again(most):
     assert rows.updated_with((table[:100] + 1e-9, side[:100]), 0).n_seen == 400
 
 
+def test_rows_of_a_table_that_grows_come_once():
+    table = np.random.RandomState(0).normal(size=(900, 2))
+    rows = Reservoir(1000)
+    for seed, n_rows in enumerate([300, 310, 310, 900]):
+        rows = rows.updated_with((table[:n_rows],), seed)
+        assert rows.n_seen == n_rows
+        assert_array_equal(rows.tables[0], table[:n_rows])
+
+
 def test_new_rows_of_few_levels_are_kept():
     rng = np.random.RandomState(0)
     rows = Reservoir(1000)

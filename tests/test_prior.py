@@ -10,6 +10,7 @@ import sklearn
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
+from sklearn.cluster import KMeans
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -320,7 +321,9 @@ def test_side_information_reaches_an_imputer_in_a_pipeline():
     np.testing.assert_allclose(predicted, expected)
 
 
-@pytest.mark.parametrize("prior", [RandomForestRegressor, MICEImputer, LogisticRegression()])
+@pytest.mark.parametrize(
+    "prior", [RandomForestRegressor, MICEImputer, LogisticRegression(), KMeans(2)]
+)
 def test_priors_that_are_none_are_refused_before_training(prior):
     class Fail(Callback):
         def on_train_begin(self, net, **kwargs):

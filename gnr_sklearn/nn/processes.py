@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -265,6 +266,16 @@ class ValueProcess(nn.Module):
         tied = torch.tensor(is_tied or [False] * len(signs), dtype=torch.bool, device="cpu")
         self.is_tied: Tensor
         self.register_buffer("is_tied", tied)
+
+    @contextmanager
+    def leaving_out(self, feature: int) -> Iterator[None]:
+        """Let the chance of a feature to be missing be the same for all values."""
+        sign = self.direction[feature].clone()
+        self.direction[feature] = 0.0
+        try:
+            yield
+        finally:
+            self.direction[feature] = sign
 
     def step(self) -> ProbitStep:
         """Return the step of each feature."""
