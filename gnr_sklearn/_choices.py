@@ -51,12 +51,12 @@ MIN_ROWS_FOR_ALPHA = 5
 
 # The share of regressions in what is imputed, unless they have less weight than this beside z in
 # predicting what is observed. So many rows and features are looked at at most, those features that
-# have so many observed values.
+# have so many observed values: fewer are fitted by z so closely that it seems to tell more.
 LARGEST_SHARE = 0.5
 LEAST_WEIGHT = 0.05
 ROWS_FOR_SHARE = 2000
 FEATURES_FOR_SHARE = 3
-OBSERVED_FOR_SHARE = 50
+OBSERVED_FOR_SHARE = 200
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:

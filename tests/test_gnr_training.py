@@ -355,7 +355,7 @@ def test_automatic_precision_without_knowing_the_processor(monkeypatch):
         GradientNormClipping(0.5),
         GradientNormClipping,
     ],
-    ids=str,
+    ids=["named", "instance", "class"],
 )
 def test_a_clipping_of_ones_own_replaces_that_of_the_imputer(callback):
     _, X = factor_data(60)
