@@ -56,7 +56,7 @@ LARGEST_SHARE = 0.5
 LEAST_WEIGHT = 0.05
 ROWS_FOR_SHARE = 2000
 FEATURES_FOR_SHARE = 3
-OBSERVED_FOR_SHARE = 200
+OBSERVED_FOR_SHARE = 350
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:

@@ -162,7 +162,7 @@ class GNRImputer(VAEImputer):
     and 100.
 
     Where trees find nothing beside z, as where few factors make all values, they do harm. So three
-    features at most are looked at, of 200 observed values or more, and 2000 rows: their forests'
+    features at most are looked at, of 350 observed values or more, and 2000 rows: their forests'
     predictions, and what z says of them, from rows that are completed without knowledge of the
     value or of its being missing, are weighted by the likelihood. Where forests have less than a
     twentieth of the weight, they have less than half of what is imputed of numbers, in proportion.

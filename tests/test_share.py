@@ -13,7 +13,7 @@ from gnr_sklearn.missingness import SelfMasking, ampute
 from tests.contract import QUICK, TINY, paper_gnr
 
 
-def parity_data(n_rows=500):
+def parity_data(n_rows=600):
     """Four columns of which trees find one, a jump where signs differ, and z does not."""
     rng = np.random.RandomState(0)
     others = rng.normal(size=(n_rows, 3))
@@ -94,11 +94,11 @@ def test_the_share_comes_from_a_part_of_many_rows_and_features(monkeypatch):
     monkeypatch.setattr(
         share_beside, lambda self, j, *tables: seen.append((j, *map(len, tables))) or 0.02
     )
-    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_SHARE", 350)
+    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_SHARE", 650)
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(400, 6))
+    X = rng.normal(size=(700, 6))
     X[rng.uniform(size=X.shape) < np.linspace(0.05, 0.4, 6)] = np.nan
     imputer = GNRImputer(**TINY, missing_direction="neither").fit(X)
     order = np.argsort(np.isnan(X).sum(axis=0), kind="stable")
-    assert seen == [(j, 350, 350, 350) for j in order[:3]]
+    assert seen == [(j, 650, 650, 650) for j in order[:3]]
     assert imputer.prior_share_ == pytest.approx(0.2)
