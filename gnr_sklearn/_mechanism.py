@@ -125,14 +125,14 @@ def asked_cells(values: FloatArray) -> BoolArray:
             levels += list(column == different[:, np.newaxis])
     if not levels:
         return np.ones(values.shape, dtype=bool)
-    in_level = np.array(levels)
+    in_level = np.array(levels, dtype=np.float64)
     n_rows = in_level.sum(axis=1)[:, np.newaxis]
     with np.errstate(divide="ignore"):
         log_chance = n_rows * np.log(missing.mean(axis=0))
-    is_skipped = in_level.astype(np.intp) @ missing == n_rows
+    is_skipped = in_level @ missing == n_rows
     is_skipped &= log_chance < np.log(CHANCE_OF_LEVEL)
     is_skipped[np.arange(len(owners)), owners] = False
-    skipped = in_level.T.astype(np.intp) @ is_skipped > 0
+    skipped = in_level.T @ is_skipped > 0
     mostly = skipped.sum(axis=0) >= MOSTLY_SKIPPED * missing.sum(axis=0)
     return ~(skipped & mostly)
 
