@@ -163,12 +163,11 @@ class ChainedRegressions:
         ]
         if observed.shape[1] == 1:
             features = []
-        self.features_ = features
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
         original = _originals(completed, observed, self.discrete.numbers)
-        n_different = len(completed) if original is None else original.max() + 1
+        can_be_split = _can_be_split(len(completed), original)
         self.rounds_: list[list[CalibratedRegression]] = []
-        for _ in range(self.n_rounds if n_different >= FOLDS else 0):
+        for _ in range(self.n_rounds if can_be_split else 0):
             self.rounds_.append(
                 [
                     self._fit_feature(j, predictors[j], completed, observed[:, j], original)
@@ -355,7 +354,10 @@ class ChainedRegressions:
         (column,) = self.discrete.columns_of(feature)
         is_seen = observed[:, feature]
         predictors = self._predictors_of(feature, without, is_seen)
-        original = _originals(without, observed, self.discrete.numbers)
+        # Rows may well be the same without the feature that is to be predicted.
+        original = _originals(completed, observed, self.discrete.numbers)
+        if not _can_be_split(len(completed), original):
+            return np.nan
         target = completed[:, column]
         _, by_regression = self._out_of_sample(without[:, predictors], target, original)
         predictions = [by_regression, np.ascontiguousarray(without[:, column])]
@@ -419,6 +421,11 @@ def _originals(
         return None
     # In the order in which they come.
     return np.argsort(np.argsort(first))[original.ravel()]
+
+
+def _can_be_split(n_rows: int, original: NDArray[np.intp] | None) -> bool:
+    """Tell whether there are as many different rows as folds."""
+    return (n_rows if original is None else original.max() + 1) >= FOLDS
 
 
 def _tells_apart(completed: FloatArray, observed: BoolArray, numbers: NDArray[np.intp]) -> bool:

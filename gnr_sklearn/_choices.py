@@ -209,10 +209,10 @@ def choose_share(
     values, side, completed = values[rows], side[rows], completed[rows]
     observed = ~np.isnan(values)
     numbers = [
-        feature
-        for feature in regressions.features_
-        if feature not in imputer._discrete.levels
-        and observed[:, feature].sum() >= OBSERVED_FOR_SHARE
+        regression.feature
+        for regression in (regressions.rounds_ or [[]])[0]
+        if regression.feature not in imputer._discrete.levels
+        and observed[:, regression.feature].sum() >= OBSERVED_FOR_SHARE
     ]
     weights = [
         regressions.share_beside(

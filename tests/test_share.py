@@ -102,3 +102,21 @@ def test_the_share_comes_from_a_part_of_many_rows_and_features(monkeypatch):
     order = np.argsort(np.isnan(X).sum(axis=0), kind="stable")
     assert seen == [(j, 650, 650, 650) for j in order[:3]]
     assert imputer.prior_share_ == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("prior", [Ridge(), "forest"], ids=str)
+def test_rows_that_differ_in_what_is_predicted_alone(prior):
+    """Without it they are the same, and no copies for that."""
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randint(2, size=600), rng.normal(size=600)])
+    X[rng.uniform(size=600) < 0.3, 1] = np.nan
+    imputer = GNRImputer(**TINY, prior=prior, missing_direction="neither").fit(X)
+    assert 0 <= imputer.prior_share_ <= 0.5
+
+
+def test_a_table_of_few_different_rows():
+    X = np.repeat(np.random.RandomState(0).normal(size=(3, 3)), 200, axis=0)
+    X[:200, 0] = np.nan
+    imputer = GNRImputer(**TINY, prior=Ridge(), missing_direction="neither").fit(X)
+    assert imputer.prior_share_ == 0.5
+    assert imputer.prior_.rounds_ == []
