@@ -159,8 +159,8 @@ def gain_by_model(
     """
     missing = np.isnan(values)
     rows = imputer._rows(values, np.empty((len(values), 0)))
-    gain = imputer._map_samples(log_mask_given_others, rows) - _by_chance(missing, asked)
-    return np.where(asked, gain, 0.0)
+    log_mask = np.where(asked, imputer._map_samples(log_mask_given_others, rows), 0.0)
+    return log_mask - _by_chance(missing, np.broadcast_to(asked, missing.shape))
 
 
 def can_be_told(values: FloatArray, asked: BoolArray | bool = True) -> BoolArray:
@@ -244,7 +244,7 @@ def predict_masks(
             lost.mean(), _correlation(estimate[seen, 0], target)
         )
     for gain in predicted:
-        gain[:, features] -= np.where(asked, by_chance, 0.0)[:, features]
+        gain[:, features] -= by_chance[:, features]
     return predicted, sides, of_threshold
 
 
@@ -319,11 +319,11 @@ def _standardised(table: FloatArray) -> FloatArray:
     return StandardScaler().set_output(transform="default").fit_transform(table)
 
 
-def _by_chance(missing: BoolArray, asked: BoolArray | bool) -> FloatArray:
-    """Log-probability of a mask by each feature's fraction of missing values."""
-    fraction = (missing & asked).sum(axis=0) / (~missing | asked).sum(axis=0)
+def _by_chance(missing: BoolArray, asked: BoolArray) -> FloatArray:
+    """Log-probability of the mask of cells asked for by a feature's fraction of missing ones."""
+    fraction = (missing & asked).sum(axis=0) / asked.sum(axis=0)
     fraction = np.clip(fraction, 1e-12, 1 - 1e-12)
-    return missing * np.log(fraction) + ~missing * np.log1p(-fraction)
+    return np.where(asked, missing * np.log(fraction) + ~missing * np.log1p(-fraction), 0.0)
 
 
 def choose_sides(predicted: MaskGain, sides: FloatArray, of_threshold: FloatArray) -> FloatArray:

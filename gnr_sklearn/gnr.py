@@ -16,12 +16,7 @@ from sklearn.utils import gen_batches
 from torch import nn
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
-from gnr_sklearn._choices import (
-    LARGEST_SHARE,
-    choose_alpha,
-    choose_directions,
-    choose_share,
-)
+from gnr_sklearn._choices import LARGEST_SHARE, choose_alpha, choose_directions, choose_share
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
@@ -433,17 +428,28 @@ class GNRImputer(VAEImputer):
         self.missing_direction_ = self._named_directions(self._directions)
 
     def _expectations(self, values: FloatArray, side: FloatArray | None = None) -> FloatArray:
-        by_z, in_net_units = self._expectations_in_both_units(values, side)
-        if not isinstance(self.prior_, ChainedRegressions):
-            return by_z
-        chained = self._chained(values, by_z, in_net_units, self.prior_)
-        return self._joined(by_z, chained)
+        return self._both_estimates(values, side)[1]
 
-    def _joined(self, by_z: FloatArray, chained: FloatArray) -> FloatArray:
-        """Average the wide forms of two estimates."""
+    @property
+    def _sharing_regressions(self) -> ChainedRegressions | None:
+        """The regressions, if they have a share in what is imputed."""
+        shares = isinstance(self.prior_, ChainedRegressions) and (
+            self.prior_share_ or self._discrete
+        )
+        return self.prior_ if shares else None
+
+    def _both_estimates(
+        self, values: FloatArray, side: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the wide form by z alone, and with the share of the regressions."""
+        by_z, in_net_units = self._expectations_in_both_units(values, side)
+        regressions = self._sharing_regressions
+        if regressions is None:
+            return by_z, by_z
+        chained = self._chained(values, by_z, in_net_units, regressions)
         share = np.full(by_z.shape[1], LARGEST_SHARE)
         share[: len(self._discrete.numbers)] = self.prior_share_
-        return (1.0 - share) * by_z + share * chained
+        return by_z, (1.0 - share) * by_z + share * chained
 
     def _chained(
         self,
@@ -483,15 +489,13 @@ class GNRImputer(VAEImputer):
     def _adjusted(
         self, draws: FloatArray, values: FloatArray, side: FloatArray, generator: torch.Generator
     ) -> FloatArray:
-        if not isinstance(self.prior_, ChainedRegressions):
+        if self._sharing_regressions is None:
             return draws
-        by_z, in_net_units = self._expectations_in_both_units(values, side)
-        chained = self._chained(values, by_z, in_net_units, self.prior_)
+        by_z, joined = self._both_estimates(values, side)
         numbers, curves = self._discrete.numbers, self._units.curves
         # In what numbers are moved: on their curves, so that they stay where these are.
         straight = draws.copy()
         table = np.zeros((2, *values.shape))
-        joined = self._joined(by_z, chained)
         table[..., numbers] = np.stack([by_z, joined])[..., : len(numbers)]
         if curves is not None:
             straight[..., numbers] = curves.transform(straight)[..., numbers]

@@ -56,6 +56,19 @@ def test_a_share_of_nothing_and_of_one_half():
         assert_allclose(draws.mean(axis=0)[missing], expected[missing], atol=0.5)
 
 
+def test_regressions_without_a_share_are_not_asked(monkeypatch):
+    _, X = parity_data(200)
+    imputer = GNRImputer(**QUICK).fit(X)
+    imputer.prior_share_ = 0.0
+
+    def fail(*args):
+        raise AssertionError("regressions have no share")
+
+    monkeypatch.setattr("gnr_sklearn._chained.ChainedRegressions.impute", fail)
+    assert np.isfinite(imputer.transform(X)).all()
+    assert np.isfinite(imputer.sample(X, 2, random_state=0)).all()
+
+
 def test_regressions_that_tell_nothing_beside_z_hardly_share():
     complete = draw("heavy_tailed")[:1000]
     X = ampute(complete, SelfMasking(0.8), random_state=0)

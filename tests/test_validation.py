@@ -142,12 +142,7 @@ def test_side_information_must_not_be_masked():
 
 
 def test_scales_are_those_of_scikit_learn():
-    X = np.random.RandomState(0).normal(size=(50, 4)) * [1.0, 1e-9, 1e12, 3.0] + [
-        0.0,
-        1.0,
-        5.0,
-        1e6,
-    ]
+    X = np.random.RandomState(0).normal([0.0, 1.0, 5.0, 1e6], [1.0, 1e-9, 1e12, 3.0], size=(50, 4))
     X[::3, 1] = np.nan
     expected = StandardScaler().fit(X)
     with config_context(transform_output="pandas"):
