@@ -1,13 +1,11 @@
 """The choice of a direction, and what it rests on, against numerical integration."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.integrate import trapezoid
 from scipy.special import entr, log_expit, log_ndtr, logsumexp, ndtr, ndtri
 from scipy.stats import norm
-from sklearn.base import clone
 
 from gnr_sklearn import GNRImputer, MICEImputer
 from gnr_sklearn._mechanism import (
@@ -17,8 +15,6 @@ from gnr_sklearn._mechanism import (
     MIN_STANDARD_ERRORS,
     MaskGain,
     _most_correlated,
-    asked_cells,
-    can_be_told,
     choose_sides,
     decide_themselves,
     gain_by_model,
@@ -32,6 +28,7 @@ from gnr_sklearn.nn.bounds import log_weights, quasi_normal
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.rows import MaskedRows
 from tests.contract import TINY_NET
+from tests.lost_values import correlated_rows, losses, make_data, with_losses
 from tests.small_models import make_model, terms_at
 
 QUICK = TINY_NET | {"decoder": "linear"}
@@ -134,38 +131,6 @@ def test_a_mask_that_is_certain_has_finite_logarithms():
     surprised = rows[1] == torch.tensor([0.0, 1.0])
     assert (log_mask[surprised] < -20).all()
     assert (log_mask[~surprised] > -1e-8).all()
-
-
-def correlated_rows(n_rows=2000, n_features=5, seed=0):
-    """Rows of normally distributed features, all pairs of which have the correlation 0.5."""
-    rng = np.random.RandomState(seed)
-    return (rng.normal(size=(n_rows, n_features)) + rng.normal(size=(n_rows, 1))) / np.sqrt(2)
-
-
-def losses(kind, X, seed=1):
-    """Which values of the first two columns go missing, in one of several ways."""
-    rng = np.random.RandomState(seed)
-    chance = rng.uniform(size=(len(X), 2))
-    others = X[:, 2:] if X.shape[1] > 3 else np.zeros((len(X), 2))
-    causes = {
-        "above": X[:, :2],
-        "below": -X[:, :2],
-        "mixed": X[:, :2] * [1, -1],
-        # What the mask depends on has nothing to do with the value.
-        "at random": (others[:, [0]] - others[:, [1]]) * [2, -2],
-        "by chance": np.zeros((len(X), 2)),
-        "tails": np.abs(X[:, :2]) * 2 - 1.5,
-    }
-    return chance < ndtr(2.0 * causes[kind])
-
-
-def with_losses(kind, **shape):
-    """Return rows with holes and, in their place, what regression imputes."""
-    X = correlated_rows(**shape)
-    missing = np.zeros(X.shape, dtype=bool)
-    missing[:, :2] = losses(kind, X)
-    holed = np.where(missing, np.nan, X)
-    return holed, MICEImputer(random_state=0).fit_transform(holed)
 
 
 FIRST_TWO = np.array([0, 1])
@@ -437,13 +402,6 @@ def test_terms_that_are_all_the_same_have_no_standard_error():
     assert standard_errors(np.zeros(9)) == 0.0
 
 
-def make_data(n_rows=40):
-    X = np.random.RandomState(0).normal(size=(n_rows, 3)) * [1.0, 10.0, 0.1]
-    X[::3, 0] = np.nan
-    X[1::3, 1] = np.nan
-    return X
-
-
 @pytest.mark.parametrize("mask_model", ["value", "latent"])
 def test_gains_are_counted_in_nats_against_the_fraction_missing(mask_model):
     X = make_data(60)
@@ -467,272 +425,3 @@ def test_gains_are_counted_in_nats_against_the_fraction_missing(mask_model):
             fraction = missing[:, j].mean()
             gain[i, j] = np.log((1 - lost) / (1 - fraction) if mask[j] == 1 else lost / fraction)
     np.testing.assert_allclose(found[:, :2], gain, rtol=0.01, atol=0.02)
-
-
-def fail(*args, **kwargs):
-    raise AssertionError("no candidate may be trained")
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ("above", ["above", "above", None]),
-        ("below", ["below", "below", None]),
-        ("neither", [None] * 3),
-        (["below", "above", None], ["below", "above", None]),
-        (["below", "neither", None], ["below", None, None]),
-    ],
-)
-def test_nothing_is_weighed_where_all_is_told(told, expected, monkeypatch):
-    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
-    imputer = GNRImputer(**QUICK, missing_direction=told).fit(make_data())
-    assert imputer.missing_direction_.tolist() == expected
-
-
-def test_nothing_is_weighed_where_nothing_is_missing(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
-    X = np.nan_to_num(make_data())
-    imputer = GNRImputer(**QUICK).fit(X)
-    assert imputer.missing_direction_.tolist() == [None] * 3
-    np.testing.assert_array_equal(imputer.transform(X), X)
-    holes = imputer.transform(make_data())
-    assert np.isfinite(holes).all()
-
-
-@pytest.mark.parametrize("alpha", [0.0, 1e-9])
-def test_nothing_is_weighed_where_the_mask_does_not_count(monkeypatch, alpha):
-    """What is not trained must not move what is imputed."""
-    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
-    X = make_data()
-    untold = GNRImputer(**QUICK, alpha=alpha).fit(X)
-    with pytest.warns(UserWarning, match=f"'above' has no effect with alpha={alpha}"):
-        told = GNRImputer(**QUICK, alpha=alpha, missing_direction="above").fit(X)
-    assert untold.missing_direction_.tolist() == told.missing_direction_.tolist() == [None] * 3
-    np.testing.assert_array_equal(untold.transform(X), told.transform(X))
-
-
-def test_nothing_is_weighed_or_described_where_the_mask_depends_on_z(monkeypatch):
-    monkeypatch.setattr("gnr_sklearn._choices.predict_masks", fail)
-    imputer = GNRImputer(**QUICK, mask_model="latent").fit(make_data())
-    names = ("direction", "threshold", "slope", "floor", "ceiling")
-    assert all(getattr(imputer, f"missing_{name}_") is None for name in names)
-
-
-@pytest.fixture
-def weighed(monkeypatch):
-    """Candidates, and the rows they were weighed by."""
-    calls = []
-
-    def recorded(imputer, values, asked):
-        calls.append((imputer, values.copy()))
-        return gain_by_model(imputer, values, asked)
-
-    monkeypatch.setattr("gnr_sklearn._choices.gain_by_model", recorded)
-    return calls
-
-
-def above_rows(n_rows=300):
-    """Make rows of three features, of which the first two lose what is above 0.3."""
-    X = correlated_rows(n_rows, n_features=3)
-    X[:, :2][X[:, :2] > 0.3] = np.nan
-    return X
-
-
-def test_candidates_are_linear_models_of_two_kinds(weighed):
-    X = above_rows()
-    params = QUICK | {"prior": "forest", "decoder": "curved", "max_iter": 3}
-    imputer = GNRImputer(**params, missing_direction=["below", None, None], alpha=2.0).fit(X)
-    by_values, at_random = (candidate for candidate, _ in weighed)
-    assert by_values.missing_direction_.tolist() == ["below", "above", None]
-    assert at_random.mask_model == "latent"
-    for candidate, rows in weighed:
-        assert (candidate.decoder, candidate.prior, candidate.alpha_) == ("linear", None, 1.0)
-        assert candidate.n_iter_ == 3
-        np.testing.assert_array_equal(rows, X)
-    assert imputer.missing_direction_[0] == "below"
-    assert imputer.decoder == "curved"
-
-
-def test_no_values_decide_where_none_is_fitted_to(weighed):
-    """Where values predict nothing of their masks, a model in which they decide is spared."""
-    X = correlated_rows(300, n_features=3)
-    X[np.random.RandomState(0).uniform(size=300) < 0.4, 0] = np.nan
-    imputer = GNRImputer(**QUICK).fit(X)
-    assert not weighed
-    assert imputer.missing_direction_.tolist() == [None] * 3
-
-
-def test_candidates_see_a_part_of_many_rows(weighed, monkeypatch):
-    X = np.hstack([above_rows(1000), np.arange(1000)[:, np.newaxis]])
-    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_CHOICES", 400)
-    monkeypatch.setattr("gnr_sklearn._choices.STEPS_FOR_CHOICES", 2)
-    imputer = GNRImputer(**QUICK).fit(X)
-    first = weighed[0][1]
-    assert first.shape == (400, 4)
-    numbers = first[:, 3].astype(int)
-    assert (np.diff(numbers) > 0).all()
-    np.testing.assert_array_equal(first, X[numbers])
-    assert np.ptp(numbers) > 500
-    assert np.array_equal(weighed[1][1], first, equal_nan=True)
-    assert [candidate.n_iter_ for candidate, _ in weighed] == [2] * 2
-    assert imputer.n_iter_ == 5
-    again, other = clone(imputer).fit(X), clone(imputer).set_params(random_state=1).fit(X)
-    np.testing.assert_array_equal(weighed[2][1], first)
-    assert not np.array_equal(weighed[4][1], first, equal_nan=True)
-    np.testing.assert_array_equal(again.transform(X), imputer.transform(X))
-    assert not np.array_equal(other.transform(X), imputer.transform(X))
-
-
-def test_rows_in_which_a_column_has_no_value(monkeypatch):
-    """By chance, where rows are chosen of many."""
-    seen = []
-
-    def recorded(values, asked):
-        seen.append(values)
-        return can_be_told(values, asked)
-
-    monkeypatch.setattr("gnr_sklearn._choices.can_be_told", recorded)
-    X = make_data(400)
-    X[:, 2] = np.nan
-    X[7, 2], X[9, 2] = 1.0, 2.0
-    monkeypatch.setattr("gnr_sklearn._choices.ROWS_FOR_CHOICES", 20)
-    imputer = GNRImputer(**QUICK).fit(X)
-    assert seen[0].shape == (20, 2)
-    assert np.isfinite(imputer.transform(X)).all()
-    assert len(imputer.missing_direction_) == 3
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("above", ["above", "above"]),
-        ("below", ["below", "below"]),
-        ("mixed", ["above", "below"]),
-        ("at random", [None, None]),
-        ("by chance", [None, None]),
-        ("tails", [None, None]),
-    ],
-)
-def test_what_an_imputer_chooses_that_is_told_nothing(kind, expected):
-    X, _ = with_losses(kind)
-    settings = {"hidden_dims": 16, "n_importance_samples": 4, "n_imputation_samples": 40}
-    imputer = GNRImputer(**settings, prior=None, max_iter=200, random_state=0).fit(X)
-    assert imputer.missing_direction_.tolist() == [*expected, None, None, None]
-
-
-@pytest.mark.parametrize(("kind", "side"), [("above", "above"), ("by chance", None)])
-def test_a_direction_is_found_beside_categories(kind, side):
-    """Whose ones and zeros go missing together, which a mask that depends on z explains best."""
-    X = correlated_rows(500)
-    rng = np.random.RandomState(2)
-    frame = pd.DataFrame(X[:, :3]).add_prefix("x")
-    for name, column in (("kind", X[:, 3]), ("sort", X[:, 4])):
-        frame[name] = pd.Categorical(np.array(list("abcd"))[np.digitize(column, [-0.8, 0.0, 0.8])])
-        frame.loc[rng.uniform(size=len(X)) < 0.2, name] = None
-    frame[["x0", "x1"]] = frame[["x0", "x1"]].mask(losses(kind, X))
-    imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(frame)
-    assert imputer.missing_direction_.tolist() == [side, side, None, None, None]
-
-
-def test_a_feature_that_loses_values_by_chance_beside_others_that_do_not():
-    X = correlated_rows(800)
-    missing = losses("above", X)
-    missing[:, 1] = losses("by chance", X)[:, 1]
-    X[:, :2][missing] = np.nan
-    imputer = GNRImputer(prior=None, max_iter=300, random_state=0).fit(X)
-    assert imputer.missing_direction_.tolist() == ["above", None, None, None, None]
-
-
-@pytest.mark.parametrize("shape", [(40, 1), (15, 3)], ids=["one column", "few rows"])
-def test_no_model_is_fitted_where_no_mask_can_be_predicted(shape, monkeypatch):
-    monkeypatch.setattr("gnr_sklearn._choices._candidate", fail)
-    X = np.random.RandomState(0).normal(size=shape)
-    X[::4] = np.nan
-    imputer = GNRImputer(**QUICK).fit(X)
-    assert list(imputer.missing_direction_) == [None] * shape[1]
-
-
-def survey(n_rows=400, nonresponse=0.0, seed=0):
-    """Make rows of whether someone works, age, hours, pay and health; who does not, has no two."""
-    rng = np.random.RandomState(seed)
-    z = rng.normal(size=n_rows)
-    works = (z + 0.5 * rng.normal(size=n_rows) > -0.3).astype(float)
-    hours = 0.5 * z + 0.3 * rng.normal(size=n_rows) + 0.8 * works
-    pay = z + 1.2 * rng.normal(size=n_rows)
-    X = np.column_stack([works, rng.normal(size=n_rows), hours, pay, z + rng.normal(size=n_rows)])
-    holed = X.copy()
-    holed[:, 2:4][rng.uniform(size=(n_rows, 2)) < nonresponse] = np.nan
-    holed[works == 0, 2:4] = np.nan
-    return X, holed
-
-
-@pytest.mark.parametrize("nonresponse", [0.0, 0.15])
-def test_cells_that_were_not_asked_for(nonresponse):
-    _, holed = survey(nonresponse=nonresponse)
-    skipped = np.zeros(holed.shape, dtype=bool)
-    skipped[:, 2:4] = holed[:, [0]] == 0
-    np.testing.assert_array_equal(asked_cells(holed), ~skipped)
-    # Whatever the levels are called, and where some do not say.
-    holed[:, 0] = np.where(holed[:, 0] == 0, 7.0, -2.5)
-    holed[::50, 0] = np.nan
-    skipped[::50] = False
-    np.testing.assert_array_equal(asked_cells(holed), ~skipped)
-
-
-@pytest.mark.parametrize(
-    ("levels", "lost"),
-    [
-        (lambda rng: rng.randint(25, size=400), lambda column: column == 0),
-        (lambda rng: np.repeat([0, 1], [5, 395]), lambda column: column == 0),
-        (
-            lambda rng: rng.randint(2, size=400),
-            lambda column: (column == 0) & (column.cumsum() > 9),
-        ),
-        (lambda rng: np.zeros(400), lambda column: np.arange(400) < 200),
-    ],
-    ids=["many levels", "few rows", "not all of a level", "one level"],
-)
-def test_cells_of_which_it_is_open_whether_they_are_missing(levels, lost):
-    rng = np.random.RandomState(0)
-    column = levels(rng).astype(float)
-    X = np.column_stack([column, rng.normal(size=(400, 2))])
-    X[lost(column) | (rng.uniform(size=400) < 0.2), 1] = np.nan
-    assert asked_cells(X).all()
-
-
-def test_cells_that_are_skipped_are_few_of_what_is_missing():
-    rng = np.random.RandomState(0)
-    X = rng.normal(size=(400, 2))
-    X[:, 0] = np.arange(400) < 60
-    X[:, 1][(X[:, 0] == 1) | (rng.uniform(size=400) < 0.5)] = np.nan
-    assert asked_cells(X).all()
-
-
-@pytest.mark.parametrize("nonresponse", [0.0, 0.15])
-def test_questions_that_are_skipped_have_no_side(nonresponse):
-    """Where they are asked, the column that decides is constant, and no estimate rests on it."""
-    X, holed = survey(nonresponse=nonresponse)
-    imputer = GNRImputer(prior=None, max_iter=400, random_state=0).fit(holed)
-    assert imputer.missing_direction_.tolist() == [None] * 5
-    missing = np.isnan(holed[:, 2:4])
-    error = (imputer.transform(holed) - X)[:, 2:4] / X[:, 2:4].std(axis=0)
-    assert np.sqrt((error[missing] ** 2).mean()) < 1.3
-
-
-def test_questions_that_are_skipped_and_answers_that_are_withheld():
-    """What is withheld of what was asked says which side goes missing."""
-    X = correlated_rows(900)
-    skips = np.random.RandomState(3).uniform(size=900) < 0.5
-    withheld = losses("above", X)
-    table = np.column_stack([X, skips])
-    table[:, :2][withheld | skips[:, np.newaxis]] = np.nan
-    asked = asked_cells(table)
-    np.testing.assert_array_equal(asked[:, :2], np.repeat(~skips[:, np.newaxis], 2, axis=1))
-    features = np.array([0, 1])
-    whole = np.nan_to_num(np.column_stack([X, skips]))
-    predicted, sides, _ = predict_masks(table, whole, features, 0, asked)
-    alone, sides_alone, _ = predict_masks(table[~skips], whole[~skips], features, 0)
-    for gain, expected in zip(predicted, alone, strict=True):
-        assert not gain[skips].any()
-        assert gain.sum() == pytest.approx(expected.sum(), rel=0.1)
-    assert (np.sign(sides[:2]) == np.sign(sides_alone[:2])).all()
