@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from benchmarks.families import FAMILIES, draw
 from benchmarks.records import RecordFile
+from benchmarks.unseen_tables import UNSEEN, load_unseen
 from gnr_sklearn import MeanImputer, MICEImputer, MissForestImputer
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn.datasets import UCI_DATASETS, load_uci
@@ -246,9 +247,11 @@ class Cell:
 
 
 def load(dataset: str, data_dir: Path | None) -> np.ndarray:
-    """Complete data, from scikit-learn, UCI or a family of distributions."""
+    """Complete data, from scikit-learn, UCI, packages of R or a family of distributions."""
     if dataset in FAMILIES:
         return draw(dataset)
+    if dataset in UNSEEN:
+        return load_unseen(dataset)
     if dataset == GAUSSIAN:
         return np.random.default_rng(1).normal(size=(GAUSSIAN_ROWS, 4))
     if dataset == "diabetes":

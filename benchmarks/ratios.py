@@ -10,10 +10,18 @@ from scipy.stats import gmean
 
 from benchmarks.families import FAMILIES
 from benchmarks.records import Record
+from benchmarks.unseen_tables import UNSEEN
 
 PREFIX, PAPER = "GNR", "GNR of the paper"
 # What labels say of methods that know on which side of a column values go missing.
 TOLD = ("known sign", "told above")
+
+
+def kind_of(dataset: str) -> str:
+    """Say which kind of table it is; means are over one kind."""
+    if dataset in FAMILIES:
+        return "synthetic"
+    return "unseen" if dataset in UNSEEN else "UCI"
 
 
 class Ratios(NamedTuple):
@@ -74,7 +82,7 @@ def ratios(records: list[Record], label: str) -> dict[tuple[str, str], Ratios]:
     Returns
     -------
     ratios : dict
-        The kind of tables is "UCI" or "synthetic". ``n_rivals`` is the fewest on any table.
+        The kind of tables is that of :func:`kind_of`. ``n_rivals`` is the fewest on any table.
     """
     records = [r for r in records if r["metric"] == "rmse"]
     against = rivals(label, dict.fromkeys(r["method"] for r in records))
@@ -88,8 +96,7 @@ def ratios(records: list[Record], label: str) -> dict[tuple[str, str], Ratios]:
         ]
         ratio = ratio_to_best(record, others)
         if ratio is not None:
-            kind = "synthetic" if record["dataset"] in FAMILIES else "UCI"
-            group = groups.setdefault((kind, record["setting"]), {})
+            group = groups.setdefault((kind_of(record["dataset"]), record["setting"]), {})
             group[record["dataset"]] = (ratio, len(others))
     summary = {}
     for key, group in groups.items():

@@ -107,7 +107,7 @@ def render(benchmark: str, records: list[Record]) -> list[str]:
                 + (f"{seconds[0]:.1f} - {seconds[-1]:.1f} |" if seconds[-1] else "|")
             )
         lines.append("")
-    if benchmark == "field":
+    if benchmark in ("field", "unseen"):
         lines += ratios.table(records)
     elif benchmark in ("table1", "table2"):
         lines += reproduction.summary(records)
