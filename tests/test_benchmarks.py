@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import truncnorm
 from sklearn.linear_model import LinearRegression
@@ -16,13 +17,17 @@ from benchmarks import (
     centre,
     field,
     figures,
+    mixed,
     ratios,
     report,
     reproduction,
     table1,
     table3,
+    unseen,
+    unseen_tables,
 )
 from benchmarks.__main__ import narrow
+from benchmarks.families import FAMILIES
 from benchmarks.protocols import (
     AND_AT_RANDOM,
     BOTH_WAYS,
@@ -30,6 +35,7 @@ from benchmarks.protocols import (
     MEAN,
     MECHANISMS,
     MICE,
+    UCI_ORDER,
     ZERO,
     Cell,
     Fitted,
@@ -356,6 +362,46 @@ def test_field_records_moments_of_the_field_protocol_alone(tmp_path, capsys):
     assert "ratio" not in capsys.readouterr().out  # GNR was not among the methods
 
 
+def many_and_odd_columns(package, name):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(3000, 4)), columns=["a", "b", "holes", "few_holes"])
+    frame.loc[:1500, "holes"] = np.nan
+    frame.loc[::300, "few_holes"] = np.nan
+    frame["same"], frame["word"], frame["rownames"] = 1.0, "x", np.arange(3000)
+    return frame
+
+
+def test_tables_of_packages_are_complete_numbers(monkeypatch):
+    monkeypatch.setattr(unseen_tables, "read_table", many_and_odd_columns)
+    complete = load("penguins", None)
+    assert complete.shape == (unseen_tables.MOST_ROWS, 3)
+    assert not np.isnan(complete).any()
+    np.testing.assert_array_equal(complete, load("penguins", None))
+    assert ratios.kind_of("penguins") == "unseen"
+
+
+def test_unseen_tables_are_none_of_those_that_settings_rest_on_or_that_others_judge_by():
+    known = {"airfoil", "glass", "fgl", "ecoli", "seeds", "combined-cycle power plant", "ccpp"}
+    known |= {*UCI_ORDER, *FAMILIES, *mixed.TABLES, "iris", "diabetes", "wine"}
+    assert not known & unseen_tables.UNSEEN.keys()
+
+
+def test_who_is_told_above_is_run_above_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(unseen_tables, "read_table", many_and_odd_columns)
+    options = options_of(results=tmp_path, datasets=["penguins"], jobs=1)
+    cells = unseen.chosen_cells(options)
+    told = {cell.setting for cell in cells if "told" in cell.method.label}
+    assert told == {"20%", "80%", "100%"}
+    assert {c.setting for c in cells if c.method.label == "GNR"} == told | {
+        "below, 80%", "tails, 80%", "logistic, 80%", "MCAR, 50%", "MAR, 50%"
+    }  # fmt: skip
+    options.methods = ["mean", "MICE"]
+    unseen.main(options)
+    records = RecordFile("unseen", tmp_path).records
+    assert {r["method"] for r in records} == {"mean", "MICE"}
+    assert {r["metric"] for r in records} == {"rmse", *field.MOMENTS}
+
+
 def test_rivals_are_told_no_more():
     labels = ["MICE", "not-MIWAE", "not-MIWAE, known sign", "GNR of the paper", "GNR"]
     labels += ["GNR, told above", "GNR, tried out"]
@@ -467,6 +513,9 @@ def test_a_quick_run_is_a_small_part():
     named = options_of(name="table2", seeds=2, datasets=["yeast"], rates=[1.0])
     narrow(named)
     assert (named.seeds, named.datasets, named.rates) == (2, ["yeast"], [1.0])
+    unlike = options_of(name="unseen", seeds=None, datasets=None, rates=None)
+    narrow(unlike)
+    assert unlike.datasets == ["penguins"]
     other = options_of(name="mixed", seeds=None, datasets=None, rates=None)
     narrow(other)
     assert (other.seeds, other.datasets, other.rates) == (1, None, None)
