@@ -102,10 +102,10 @@ def _chosen_directions(
     at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
     # A frame where scikit-learn has been configured so.
     completed = np.asarray(at_random.transform(rows))
-    by_regressions, *of_features = predict_masks(
-        rows, completed, np.flatnonzero(is_told), seed, asked
-    )
-    signs = choose_sides(by_regressions, *of_features)
+    predicted = predict_masks(rows, completed, np.flatnonzero(is_told), seed, asked)
+    signs = choose_sides(predicted)
+    if predicted.common.explains(predicted.gain.by_value):
+        signs[:] = 0
     if signs.any():
         signs = np.where(is_open, signs, directions[in_rows])
         by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
@@ -118,7 +118,7 @@ def _chosen_directions(
         bound_gain = np.inf
         if not np.isnan(rows[:, is_closed]).any():
             bound_gain = by_values.score(rows) - at_random.score(rows)
-        signs *= decide_themselves(by_regressions, by_models, bound_gain)
+        signs *= decide_themselves(predicted.gain, by_models, bound_gain)
     chosen = np.zeros(len(directions))
     chosen[in_rows] = signs
     return np.where(np.isnan(directions), chosen, directions)
