@@ -63,6 +63,7 @@ NEGLIGIBLE_SHARE = 0.1
 PENALTIES = np.logspace(-1, 4, 8)
 MAX_INPUTS = 50
 MAX_FEATURES = 50
+MAX_OTHER_MASKS = 8
 FOLDS = 5
 MIN_OF_EACH = 10
 QUANTILES = 200
@@ -249,9 +250,9 @@ def predict_masks(
     compared with one on all of the other cells, and their masks. Each row is predicted by
     regressions that were fitted to others.
 
-    A second rival of the estimate is a regression, on the same other cells, of how much else the
-    row lacks: of the sum of the other features' masks, each divided by its standard deviation. It
-    has seen nothing of this mask, and is still as good a predictor of it where all have one cause.
+    A second rival of the estimate is what predicts other masks: the sum of their regressions, each
+    mask in units of its standard deviation, on all features but its own and this one. It has seen
+    nothing of this mask, and is still as good a predictor of it where all have one cause.
 
     Parameters
     ----------
@@ -288,8 +289,7 @@ def predict_masks(
         rows = asked[:, j]
         lost, seen = missing[rows, j], ~missing[rows, j]
         others = np.arange(values.shape[1]) != j
-        other_scores, other_masks = scores[rows][:, others], missing[rows][:, others & incomplete]
-        inputs = np.hstack([other_scores, other_masks])
+        inputs = np.hstack([scores[rows][:, others], missing[rows][:, others & incomplete]])
         target = _normal_scores(values[rows][seen][:, [j]])[:, 0]
         strength = np.fmax(_correlations(inputs, lost), _correlations(inputs[seen], target))
         inputs = _standardised(_strongest(inputs, strength))
@@ -298,7 +298,8 @@ def predict_masks(
         estimate = _standardised(estimate[:, np.newaxis])
         gain.by_value[rows, j] = _log_chance(lost, estimate, folds)
         gain.by_all[rows, j] = _log_chance(lost, inputs, folds)
-        cause = _cause_of(other_masks, other_scores, list(folds.split(inputs, lost)))
+        splits = list(folds.split(inputs, lost))
+        cause = _cause_of_others(missing[rows], scores[rows], j, splits)
         common.by_cause[rows, j] = _log_chance(lost, cause, folds)
         common.by_both[rows, j] = _log_chance(lost, np.hstack([cause, estimate]), folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
@@ -348,18 +349,25 @@ def _estimate(inputs: FloatArray, target: FloatArray, seen: BoolArray, seed: int
     return estimate
 
 
-def _cause_of(
-    masks: BoolArray, scores: FloatArray, folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+def _cause_of_others(
+    missing: BoolArray,
+    scores: FloatArray,
+    feature: int,
+    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
 ) -> FloatArray:
-    """Predict the sum of some masks by what is known of a row, each row by other rows."""
-    varying = masks[:, masks.any(axis=0) & ~masks.all(axis=0)]
-    if not varying.shape[1]:
-        return np.zeros((len(masks), 1))
-    total = _standardised(varying.astype(np.float64)).sum(axis=1)
-    inputs = _standardised(_strongest(scores, _correlations(scores, total)))
-    return _standardised(
-        cross_val_predict(RidgeCV(PENALTIES), inputs, total, cv=folds)[:, np.newaxis]
-    )
+    """Predict the masks of other features by the rest of a row, each row by others, and add up."""
+    total = np.zeros(len(missing))
+    others = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+    others = others[others != feature]
+    for k in others[:: -(-len(others) // MAX_OTHER_MASKS) or 1]:
+        # What stands in for its missing values tells which these are.
+        inputs = np.delete(scores, [feature, k], axis=1)
+        if not inputs.shape[1]:
+            continue
+        mask = _standardised(missing[:, [k]].astype(np.float64))[:, 0]
+        inputs = _standardised(_strongest(inputs, _correlations(inputs, mask)))
+        total += cross_val_predict(RidgeCV(PENALTIES), inputs, mask, cv=folds)
+    return _standardised(total[:, np.newaxis])
 
 
 def _log_chance(lost: BoolArray, inputs: FloatArray, folds: StratifiedKFold) -> FloatArray:

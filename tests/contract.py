@@ -148,6 +148,7 @@ def choose_side(monkeypatch, choice):
     """Have GNR, told nothing, take values to be lost from above (1), from below (-1) or neither."""
     monkeypatch.setattr(
         "gnr_sklearn._choices.choose_sides",
-        lambda predicted, sides, of_threshold: np.full(len(sides), float(choice)),
+        lambda predicted: np.full(len(predicted.sides), float(choice)),
     )
+    monkeypatch.setattr("gnr_sklearn._mechanism.CommonCause.explains", lambda *by_value: False)
     monkeypatch.setattr("gnr_sklearn._choices.decide_themselves", lambda *predicted: True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import trapezoid
-from scipy.special import entr, log_expit, log_ndtr, logsumexp, ndtr, ndtri
+from scipy.special import entr, expit, log_expit, log_ndtr, logsumexp, ndtr, ndtri
 from scipy.stats import norm
 
 from gnr_sklearn import GNRImputer, MICEImputer
@@ -13,8 +13,11 @@ from gnr_sklearn._mechanism import (
     MAX_INPUTS,
     MIN_OF_EACH,
     MIN_STANDARD_ERRORS,
+    CommonCause,
     MaskGain,
-    _most_correlated,
+    MaskPredictions,
+    _correlations,
+    _strongest,
     choose_sides,
     decide_themselves,
     gain_by_model,
@@ -142,15 +145,15 @@ FIRST_TWO = np.array([0, 1])
     [("above", [1, 1], 0.9), ("below", [-1, -1], 0.9), ("mixed", [1, -1], 0.65)],
 )
 def test_where_values_decide_an_estimate_predicts_the_mask_as_well_as_the_row(kind, signs, part):
-    predicted, sides, of_threshold = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
-    np.testing.assert_array_equal(np.sign(sides[:2]), signs)
-    by_value, by_all = (gain[:, :2].sum(axis=0) for gain in predicted)
+    predicted = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
+    np.testing.assert_array_equal(np.sign(predicted.sides[:2]), signs)
+    by_value, by_all = (gain[:, :2].sum(axis=0) for gain in predicted.gain)
     assert (by_value > 100).all()
     assert (by_value >= part * by_all).all()
     assert (by_value <= 1.02 * by_all).all()
-    chosen = choose_sides(predicted, sides, of_threshold)
-    np.testing.assert_array_equal(chosen[:2], signs)
-    assert decide_themselves(predicted, predicted, 1.0)
+    np.testing.assert_array_equal(choose_sides(predicted)[:2], signs)
+    assert decide_themselves(predicted.gain, predicted.gain, 1.0)
+    assert not predicted.common.explains(predicted.gain.by_value)
 
 
 @pytest.mark.parametrize("kind", ["at random", "by chance", "tails"])
@@ -164,7 +167,7 @@ def test_where_they_do_not_it_does_not(kind):
 def test_one_other_feature_says_the_same_as_the_estimate_that_is_made_of_it():
     X = correlated_rows(n_features=2)
     X[losses("above", X)[:, 0], 0] = np.nan
-    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
+    predicted, _, sides, _ = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
     by_value, by_all = (gain.sum() for gain in predicted)
     assert by_value > 50
     assert by_value == pytest.approx(by_all, rel=0.01)
@@ -190,7 +193,7 @@ def test_what_is_predicted_of_the_mask_is_its_likelihood_against_the_fraction_mi
 def test_features_that_say_too_little_are_passed_over(n_missing):
     X = correlated_rows(200)
     X[np.argsort(-X[:, 0])[:n_missing], 0] = np.nan
-    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
+    predicted, _, sides, _ = predict_masks(X, np.nan_to_num(X), np.array([0, 1]), seed=0)
     looked_at = n_missing in (MIN_OF_EACH, 200 - MIN_OF_EACH)
     for gain in predicted:
         assert gain[:, 0].any() == looked_at
@@ -204,12 +207,11 @@ def test_a_feature_whose_observed_values_are_the_same_is_passed_over():
     X[:, 0] = np.where(X[:, 0] > 0.1, np.nan, 1.0)
     X[X[:, 1] > 0.5, 1] = np.nan
     completed = MICEImputer().fit_transform(X)
-    predicted, sides, of_threshold = predict_masks(X, completed, np.array([0, 1]), seed=0)
-    assert not predicted.by_value[:, 0].any()
-    assert not predicted.by_all[:, 0].any()
-    assert sides[0] == 0 < sides[1]
-    assert of_threshold[0] == 0 < of_threshold[1]
-    np.testing.assert_array_equal(choose_sides(predicted, sides, of_threshold), np.ones(3))
+    predicted = predict_masks(X, completed, np.array([0, 1]), seed=0)
+    assert not any(of_cells[:, 0].any() for of_cells in (*predicted.gain, *predicted.common))
+    assert predicted.sides[0] == 0 < predicted.sides[1]
+    assert predicted.of_threshold[0] == 0 < predicted.of_threshold[1]
+    np.testing.assert_array_equal(choose_sides(predicted), np.ones(3))
 
 
 @pytest.mark.filterwarnings("error")
@@ -219,26 +221,27 @@ def test_features_that_hardly_vary_give_no_warning():
     X[:, 2] = 1.0 + 1e-12 * X[:, 2]
     X[::3, 0] = np.nan
     X[::4, 2] = np.nan
-    predicted, sides, *_ = predict_masks(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
-    assert all(np.isfinite(gain).all() for gain in predicted)
-    assert np.isfinite(sides).all()
+    predicted = predict_masks(X, np.nan_to_num(X), np.array([0, 2]), seed=0)
+    assert all(np.isfinite(part).all() for part in (*predicted.gain, *predicted.common))
+    assert np.isfinite(predicted.sides).all()
 
 
 def test_a_single_feature_tells_nothing():
     X = correlated_rows(200, n_features=1)
     X[X > 0] = np.nan
-    predicted, *of_features = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
-    assert not np.any(of_features)
-    assert not choose_sides(predicted, *of_features).any()
+    predicted = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
+    assert not predicted.sides.any()
+    assert not predicted.of_threshold.any()
+    assert not choose_sides(predicted).any()
 
 
 def test_wide_tables_are_looked_at_in_part():
     X = correlated_rows(300, n_features=2 * MAX_FEATURES)
     missing = np.quantile(X, 0.7, axis=0) < X
     holed = np.where(missing, np.nan, X)
-    predicted, sides, *_ = predict_masks(holed, X, np.arange(X.shape[1]), seed=0)
+    predicted, _, sides, _ = predict_masks(holed, X, np.arange(X.shape[1]), seed=0)
     assert (sides > 0).sum() == np.any(predicted.by_all, axis=0).sum() == MAX_FEATURES
-    again, other = (predict_masks(holed, X, np.arange(X.shape[1]), seed)[1] for seed in (0, 1))
+    again, other = (predict_masks(holed, X, np.arange(X.shape[1]), seed).sides for seed in (0, 1))
     np.testing.assert_array_equal(again, sides)
     assert (np.flatnonzero(other) != np.flatnonzero(sides)).any()
 
@@ -250,23 +253,88 @@ def test_of_many_inputs_those_that_matter_are_kept():
     X = X[:, rng.permutation(X.shape[1])]
     strong = np.flatnonzero(np.corrcoef(X, rowvar=False).sum(axis=0) > 1.3)[:2]
     inputs, lost = np.delete(X, strong[0], axis=1), X[:, strong[0]] > 0.5
-    kept = _most_correlated(inputs, lost, ~lost, X[~lost, strong[0]])
+    kept = _strongest(inputs, _correlations(inputs, lost))
     assert kept.shape == (1000, MAX_INPUTS)
     assert (kept == X[:, [strong[1]]]).all(axis=0).any()
     constant = np.zeros((1000, MAX_INPUTS))
-    of_constants = _most_correlated(np.hstack([constant, inputs]), lost, ~lost, X[~lost, strong[0]])
-    assert of_constants.std(axis=0).min() > 0
+    inputs = np.hstack([constant, inputs])
+    assert _strongest(inputs, _correlations(inputs, lost)).std(axis=0).min() > 0
+    few = inputs[:, :MAX_INPUTS]
+    np.testing.assert_array_equal(_strongest(few, _correlations(few, lost)), few)
 
 
 def test_outliers_do_not_rule():
     """Of the values, and of what they are predicted by."""
     holed, completed = with_losses("above")
     plain, *_ = predict_masks(holed, completed, FIRST_TWO, seed=0)
-    stretched, sides, *_ = predict_masks(
+    stretched, _, sides, _ = predict_masks(
         np.exp(4 * holed), np.exp(4 * completed), FIRST_TWO, seed=0
     )
     np.testing.assert_allclose(stretched.by_value, plain.by_value, atol=0.1)
     assert (sides[:2] > 0).all()
+
+
+def with_a_common_cause(slope, n_rows=1500, n_features=6):
+    """Lose values of the first half of some correlated columns by the mean of the second."""
+    X = correlated_rows(n_rows, n_features)
+    half = n_features // 2
+    cause = X[:, half:].mean(axis=1)
+    chance = expit(slope * cause[:, np.newaxis] / cause.std())
+    missing = np.zeros(X.shape, dtype=bool)
+    missing[:, :half] = np.random.RandomState(2).uniform(size=(n_rows, half)) < chance
+    return np.where(missing, np.nan, X), X, np.arange(half)
+
+
+@pytest.mark.parametrize("slope", [1.0, -2.0])
+def test_a_cause_of_several_masks_is_told_from_values_of_which_it_is_a_proxy(slope):
+    """As correlated as these columns are, the estimates alone pass for what decides."""
+    predicted = predict_masks(*with_a_common_cause(slope), seed=0)
+    by_value, by_cause = predicted.gain.by_value.sum(), predicted.common.by_cause.sum()
+    assert predicted.gain.share > 0.65
+    assert by_cause > by_value > 50
+    assert predicted.common.explains(predicted.gain.by_value)
+    # What depends on the cause alone is predicted no better by both.
+    assert predicted.common.by_both.sum() == pytest.approx(by_cause, abs=10)
+
+
+def test_values_that_decide_say_more_than_what_other_masks_depend_on():
+    # Each column has a partner, so that the estimates of two values are not alike.
+    pairs = np.random.RandomState(5).normal(size=(1500, 3))
+    X = correlated_rows(1500, n_features=6) + np.hstack([pairs, pairs])
+    missing = np.zeros(X.shape, dtype=bool)
+    missing[:, :2] = losses("above", X)
+    predicted = predict_masks(np.where(missing, np.nan, X), X, FIRST_TWO, seed=0)
+    assert predicted.common.by_both.sum() > predicted.common.by_cause.sum() + 50
+    assert not predicted.common.explains(predicted.gain.by_value)
+
+
+def test_a_mask_that_is_the_only_one_has_no_common_cause():
+    X = correlated_rows(n_features=3)
+    X[losses("above", X)[:, 0], 0] = np.nan
+    predicted = predict_masks(X, np.nan_to_num(X), np.array([0]), seed=0)
+    assert abs(predicted.common.by_cause.sum()) < 1
+    np.testing.assert_allclose(
+        predicted.common.by_both.sum(), predicted.gain.by_value.sum(), rtol=1e-3
+    )
+    assert not predicted.common.explains(predicted.gain.by_value)
+
+
+@pytest.mark.parametrize(
+    ("value_adds", "n_errors", "cause_adds", "answer"),
+    [
+        (5, 1.9, 6, True),
+        (5, 1.9, 4, False),
+        (5, 2.1, 60, False),
+        (-5, 3.0, 1, True),
+        (0, 1.0, 0, False),
+    ],
+)
+def test_a_cause_has_to_add_more_than_values_that_add_little(
+    value_adds, n_errors, cause_adds, answer
+):
+    by_both = gains([100.0])
+    common = CommonCause(by_both - gains([value_adds], n_errors), by_both)
+    assert common.explains(by_both - gains([cause_adds])) is answer
 
 
 def gains(sums, n_errors=10.0, n_rows=100):
@@ -274,6 +342,12 @@ def gains(sums, n_errors=10.0, n_rows=100):
     noise = np.resize([1.0, -1.0], n_rows)[:, np.newaxis]
     sums = np.asarray(sums, dtype=float)
     return sums / n_rows + noise * np.abs(sums) / n_errors / np.sqrt(n_rows)
+
+
+def predictions(by_value, by_all, sides, of_threshold):
+    gain, nothing = MaskGain(by_value, by_all), np.zeros_like(by_value)
+    parts = (np.asarray(part, dtype=float) for part in (sides, of_threshold))
+    return MaskPredictions(gain, CommonCause(nothing, nothing), *parts)
 
 
 @pytest.mark.parametrize(
@@ -294,16 +368,15 @@ def gains(sums, n_errors=10.0, n_rows=100):
     ],
 )
 def test_sides_of_features(by_value, by_all, sides, signs):
-    predicted = MaskGain(gains(by_value), gains(by_all))
     no_matter = np.zeros(len(sides))
-    np.testing.assert_array_equal(choose_sides(predicted, np.array(sides), no_matter), signs)
+    predicted = predictions(gains(by_value), gains(by_all), sides, no_matter)
+    np.testing.assert_array_equal(choose_sides(predicted), signs)
 
 
 def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
     for n_errors, sign in ((MIN_STANDARD_ERRORS - 0.01, 1), (MIN_STANDARD_ERRORS + 0.01, -1)):
         by_value = np.hstack([gains([300.0]), gains([30.0], n_errors)])
-        predicted = MaskGain(by_value, gains([300.0, 30.0]))
-        signs = choose_sides(predicted, np.array([0.2, -0.2]), np.zeros(2))
+        signs = choose_sides(predictions(by_value, gains([300.0, 30.0]), [0.2, -0.2], [0, 0]))
         np.testing.assert_array_equal(signs, [1, sign])
 
 
@@ -329,8 +402,7 @@ def test_a_feature_has_a_side_of_its_own_by_three_standard_errors():
 )
 def test_features_of_which_nothing_is_predicted_have_no_side(by_value, by_all, of_threshold, signs):
     by_value = np.hstack([gains(by_value[:1]), gains(by_value[1:], n_errors=1.0)])
-    predicted = MaskGain(by_value, gains(by_all))
-    chosen = choose_sides(predicted, np.array([0.2, 0.1]), np.array(of_threshold, dtype=float))
+    chosen = choose_sides(predictions(by_value, gains(by_all), [0.2, 0.1], of_threshold))
     np.testing.assert_array_equal(chosen, signs)
 
 

@@ -86,9 +86,10 @@ def test_questions_that_are_skipped_and_answers_that_are_withheld():
     np.testing.assert_array_equal(asked[:, :2], np.repeat(~skips[:, np.newaxis], 2, axis=1))
     features = np.array([0, 1])
     whole = np.nan_to_num(np.column_stack([X, skips]))
-    predicted, sides, _ = predict_masks(table, whole, features, 0, asked)
-    alone, sides_alone, _ = predict_masks(table[~skips], whole[~skips], features, 0)
-    for gain, expected in zip(predicted, alone, strict=True):
+    predicted = predict_masks(table, whole, features, 0, asked)
+    alone = predict_masks(table[~skips], whole[~skips], features, 0)
+    for gain, expected in zip(predicted.gain, alone.gain, strict=True):
         assert not gain[skips].any()
         assert gain.sum() == pytest.approx(expected.sum(), rel=0.1)
-    assert (np.sign(sides[:2]) == np.sign(sides_alone[:2])).all()
+    assert not any(of_cells[skips].any() for of_cells in predicted.common)
+    assert (np.sign(predicted.sides[:2]) == np.sign(alone.sides[:2])).all()
