@@ -280,7 +280,7 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             )
         self._discrete = self._discrete_features()
         self.indicator_ = self._fit_indicator((~table.observed).any(axis=0))
-        if self.indicator_ is not None and table.is_frame and self._other_names is None:
+        if self.indicator_ is not None and self._other_names is None:
             marks = set(self.indicator_.get_feature_names_out(self._names))
             if marks & set(self._names):
                 raise ValueError(

@@ -104,8 +104,6 @@ def _chosen_directions(
     completed = np.asarray(at_random.transform(rows))
     predicted = predict_masks(rows, completed, np.flatnonzero(is_told), seed, asked)
     signs = choose_sides(predicted)
-    if predicted.common.explains(predicted.gain.by_value):
-        signs[:] = 0
     if signs.any():
         signs = np.where(is_open, signs, directions[in_rows])
         by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
@@ -118,7 +116,8 @@ def _chosen_directions(
         bound_gain = np.inf
         if not np.isnan(rows[:, is_closed]).any():
             bound_gain = by_values.score(rows) - at_random.score(rows)
-        signs *= decide_themselves(predicted.gain, by_models, bound_gain)
+        has_common_cause = predicted.common.explains(predicted.gain.by_value)
+        signs *= decide_themselves(predicted.gain, by_models, bound_gain, has_common_cause)
     chosen = np.zeros(len(directions))
     chosen[in_rows] = signs
     return np.where(np.isnan(directions), chosen, directions)
@@ -202,7 +201,7 @@ def choose_share(
     seed : int
         Seed of which rows are looked at.
     """
-    if imputer.mask_model == "latent":
+    if not hasattr(imputer._module, "process"):
         # There it takes z to say which values are missing: no mask can be left out.
         return LARGEST_SHARE
     rows = some_rows(len(values), ROWS_FOR_SHARE, seed)

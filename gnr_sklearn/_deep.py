@@ -288,6 +288,13 @@ class DeepImputer(BoundedImputer):
             return None
         theirs = {id(callback): callback for callback in map(_callback_of, self.callbacks or [])}
         net = copy.deepcopy(self.net_, theirs)
+        # Some of the user's were copied all the same, for in a pickle they forget their training.
+        named = {name: own for name, own in self.net_.callbacks_ if id(own) in theirs}
+        net.callbacks[:] = [
+            own if id(_callback_of(own)) in theirs else copied
+            for copied, own in zip(net.callbacks, self.net_.callbacks, strict=True)
+        ]
+        net.callbacks_[:] = [(name, named.get(name, copied)) for name, copied in net.callbacks_]
         # That of a fit before; now no rows are held out.
         for callbacks in (net.callbacks, net.callbacks_):
             callbacks[:] = [

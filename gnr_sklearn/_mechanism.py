@@ -441,7 +441,9 @@ def choose_sides(predicted: MaskPredictions) -> FloatArray:
     return np.where(is_clear, np.sign(sides), np.where(says_nothing, 0.0, table))
 
 
-def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain: float) -> bool:
+def decide_themselves(
+    by_regressions: MaskGain, by_models: MaskGain, bound_gain: float, has_common_cause: bool
+) -> bool:
     r"""Tell whether values decide themselves whether they are seen, or masks have other causes.
 
     Where values are lost by themselves, two things show: those that are seen have another
@@ -452,7 +454,8 @@ def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain:
     counts, measured in two ways, by regressions and by models: what is predicted of the masks by
     the values has to be, on average, three standard errors from nothing, and 0.65 of what is
     predicted by all that is known. Of two models the one that is wrong may make less of the masks
-    than the other: a ratio above 1 counts as what it is.
+    than the other: a ratio above 1 counts as what it is. Where regressions find a cause that masks
+    have in common, values decide only if models speak against it, by a ratio of 1 or more.
 
     Parameters
     ----------
@@ -462,7 +465,11 @@ def decide_themselves(by_regressions: MaskGain, by_models: MaskGain, bound_gain:
     bound_gain : float
         By how much the bound of the first of these models is the higher one; infinity where they
         cannot be compared.
+    has_common_cause : bool
+        By :meth:`CommonCause.explains`.
     """
+    if has_common_cause and by_models.ratio < 1.0:
+        return False
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
     share = (by_regressions.share + by_models.ratio) / 2
     return bound_gain > 0 and certainty > MIN_STANDARD_ERRORS and share >= MIN_SHARE

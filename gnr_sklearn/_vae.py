@@ -374,7 +374,8 @@ class VAEImputer(SamplingImputer):
         self._check_shared(values, side)
         n_rows, n_held_out = len(values), 0
         if self.early_stopping and n_rows >= MIN_ROWS_TO_HOLD_OUT:
-            n_held_out = min(round(self.validation_fraction * n_rows), n_rows - 1, MAX_HELD_OUT)
+            n_held_out = max(1, round(self.validation_fraction * n_rows))
+            n_held_out = min(n_held_out, n_rows - 1, MAX_HELD_OUT)
         self._find_constants(values)
         net = self._new_net(values, side, seeds, n_held_out)
         self._train(net, self._rows(values, side))
@@ -390,12 +391,12 @@ class VAEImputer(SamplingImputer):
 
     def _fit_part(self, values: FloatArray, side_info: ArrayLike | None = None) -> None:
         net = self._net_to_go_on()
-        # Later rows may have other values.
-        self._constants = {}
         if net is None:
+            self._find_constants(values)
             side = check_side_info(side_info, len(values))
             self._side_names = column_names(side_info)
         else:
+            self._forget_constants(values)
             side = self._auxiliary.check(side_info, len(values))
         self._check_shared(values, side)
         if net is None:

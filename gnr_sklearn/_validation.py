@@ -57,6 +57,7 @@ __all__ = [
     "replace_cells",
     "seed_random_states",
     "side_info_for",
+    "varies",
     "without_marker",
     "gaps_as_nan",
 ]
@@ -523,10 +524,16 @@ def fitted_scaler(X: FloatArray) -> StandardScaler:
     """
     scaler = StandardScaler().set_output(transform="default").fit(X)
     mean, std = observed_mean_and_std(X)
-    varies = (scaler.scale_ == 1) & (std > VARIES * np.spacing(np.abs(mean)))
-    scaler.mean_ = np.where(varies, mean, scaler.mean_)
-    scaler.scale_ = np.where(varies, std, scaler.scale_)
+    is_long = (scaler.scale_ == 1) & varies(X)
+    scaler.mean_ = np.where(is_long, mean, scaler.mean_)
+    scaler.scale_ = np.where(is_long, std, scaler.scale_)
     return scaler
+
+
+def varies(X: FloatArray) -> BoolArray:
+    """Tell which features differ by more than what their values are rounded by; NaN is missing."""
+    mean, std = observed_mean_and_std(X)
+    return std > VARIES * np.spacing(np.abs(mean))
 
 
 def gives_back(completed: FloatArray, values: FloatArray, scale: FloatArray | None = None) -> bool:

@@ -133,12 +133,15 @@ class GNRImputer(VAEImputer):
     those of categories, are not asked about, because the two bounds then cannot be compared. Else
     values are taken to be missing at random, a = 0. Whether values decide is told of the table as a
     whole; a feature has a side of its own where that is clear, and else that of the table, but none
-    where nothing predicts its mask, though much would if its values were lost as others are. Where
-    all columns are much the same or correlated alike, or there are but two, the causes cannot be
-    told apart, and values are mostly taken to decide: say what you know. Where a feature with few
-    levels has one of them and all values of another feature are missing, these were not asked for,
-    as where a survey skips questions: if that is most of what is missing of a feature, the rest of
-    it tells. All of this is told from 3000 rows at most.
+    where nothing predicts its mask, though much would if its values were lost as others are. Masks
+    may have one cause, such as a patient's age. Then what predicts the masks of other features
+    predicts a mask better than the estimate does, which adds nothing to it; values are missing at
+    random, unless the model in which they decide predicts more than the other one. Where all
+    columns are much the same or correlated alike, or there are but two, the causes cannot be told
+    apart, and values are mostly taken to decide: say what you know. Where a feature with few levels
+    has one of them and all values of another feature are missing, these were not asked for, as
+    where a survey skips questions: if that is most of what is missing of a feature, the rest of it
+    tells. All of this is told from 3000 rows at most.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
@@ -350,8 +353,6 @@ class GNRImputer(VAEImputer):
         if is_checked and hasattr(self.prior, "_parameter_constraints"):
             # Else they are found to be wrong after training, when it is fitted.
             self.prior._validate_params()
-        self.prior_: Any = None
-        self.prior_share_: float | None = None
         self._reservoir: Reservoir | None = None
         if self.mask_model == "latent":
             self._warn_of_unused_direction('mask_model="latent"')

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
@@ -249,9 +249,9 @@ class Logistic(Mechanism):
     """Missing not at random by degrees: the odds of going missing rise with a value.
 
     ``P(x_ij missing) = sigmoid(a_j + slope * s_ij)``, with the intercept a_j such that the average
-    over the rows is p. s_ij is the z-score (0 where NaN) of x_ij itself or, where ``depends_on`` is
-    "next", of row i's value in the next chosen column, which loses values too: what decides is
-    then seen in part, and where it is not, the value itself may be.
+    over the rows where x_ij is not NaN is p. s_ij is the z-score (0 where NaN) of x_ij itself or,
+    where ``depends_on`` is "next", of row i's value in the next chosen column, which loses values
+    too: what decides is then seen in part, and where it is not, the value itself may be.
 
     Parameters
     ----------
@@ -315,7 +315,9 @@ class Logistic(Mechanism):
                 )
             deciding = np.roll(columns, -1)
         probability = np.zeros(X.shape)
-        probability[:, columns] = _logistic(self.slope * _standardise(X[:, deciding]), self.p)
+        probability[:, columns] = _logistic(
+            self.slope * _standardise(X[:, deciding]), self.p, ~np.isnan(X[:, columns])
+        )
         return probability
 
 
@@ -323,9 +325,9 @@ class Logistic(Mechanism):
 class MAR(Mechanism):
     """Missing at random: what goes missing depends only on columns that stay as they are.
 
-    ``P(x_ij missing) = sigmoid(a + slope * s_i)``, with s_i the mean over the columns that are not
-    chosen of row i's z-scores (0 where such a cell is NaN), itself standardised over the rows, and
-    the intercept a such that the average over the rows is p.
+    ``P(x_ij missing) = sigmoid(a_j + slope * s_i)``, with s_i the mean over the columns that are
+    not chosen of row i's z-scores (0 where such a cell is NaN), itself standardised over the rows,
+    and the intercepts such that each column's average is p over the rows where it is not NaN.
 
     Parameters
     ----------
@@ -382,7 +384,9 @@ class MAR(Mechanism):
                 f"on their mean, got {self.features!r}, which leaves {kept.tolist()}."
             )
         probability = np.zeros(X.shape)
-        probability[:, columns] = _logistic(self.slope * _standardise(score), self.p)
+        probability[:, columns] = _logistic(
+            self.slope * _standardise(score), self.p, ~np.isnan(X[:, columns])
+        )
         return probability
 
 
@@ -510,11 +514,13 @@ def _over_observed(statistic: Callable[[FloatArray], np.floating], X: FloatArray
     return np.array([statistic(column) if column.size else np.nan for column in observed])
 
 
-def _logistic(effect: FloatArray, p: float) -> FloatArray:
-    """Give sigmoid(a_j + effect_ij), with a_j such that the average of each column is p."""
+def _logistic(effect: FloatArray, p: float, observed: BoolArray) -> FloatArray:
+    """Give sigmoid(a_j + effect_ij), with a_j such that the observed cells' average is p."""
+    effect = np.broadcast_to(effect, observed.shape)
     intercepts = np.full(effect.shape[1], logit(p))
     if 0 < p < 1:
-        for j, column in enumerate(effect.T):
+        for j in np.flatnonzero(observed.any(axis=0)):
+            column = effect[observed[:, j], j]
             # At logit(p) -+ max|effect| every row's probability is on one side of p, so the root
             # lies between; 1 more keeps rounding from putting both ends on the same side.
             reach = np.abs(column).max() + 1.0

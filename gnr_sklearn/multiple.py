@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LinearRegression
+from sklearn.utils.multiclass import type_of_target
 
 from gnr_sklearn._base import BaseImputer
 from gnr_sklearn._coefficients import (
@@ -54,6 +55,7 @@ from gnr_sklearn._validation import (
     next_seed,
     number_that_marks,
     read_table,
+    refuse_dates,
     seed_random_states,
     side_info_for,
 )
@@ -314,7 +316,7 @@ def fit_pooled(
     of_frame = read_columns(X)
     values = check_matrix(X, "X") if of_frame is None else of_frame[1]
     has_levels = of_frame is not None and of_frame[0].has_levels
-    targets = _check_targets(y, len(values))
+    targets = _check_targets(y, len(values), estimator)
     rng = as_generator(random_state)
 
     table: Any = X
@@ -489,17 +491,27 @@ def _check_same_columns(first: Any, fitted: Any, columns: NDArray[Any]) -> None:
         )
 
 
-def _check_targets(y: ArrayLike, n_rows: int) -> NDArray[Any]:
+def _check_targets(y: ArrayLike, n_rows: int, estimator: Any) -> NDArray[Any]:
+    refuse_dates(np.asarray(y), "y")
     targets = gaps_as_nan(np.asarray(y))
-    if targets.ndim not in (1, 2) or len(targets) != n_rows:
+    if targets.ndim not in (1, 2) or len(targets) != n_rows or not targets.size:
         raise ValueError(
             f"y must have one row for each of the {n_rows} rows of X, in one or two dimensions, "
             f"got shape {targets.shape}."
         )
+    if targets.dtype.kind == "c":
+        raise TypeError("y must hold real numbers or classes, got complex numbers.")
     if targets.dtype.kind == "O":
         missing = any(value is None or value != value for value in targets.ravel())
     else:
         missing = targets.dtype.kind == "f" and not np.isfinite(targets).all()
     if missing or np.ma.is_masked(y):
         raise ValueError("y must be finite and have no missing values.")
+    if is_classifier(estimator):
+        # Each of so many classes would be a column for the imputer.
+        kind = type_of_target(targets)
+        if kind.startswith(("continuous", "unknown")):
+            raise ValueError(f"y must hold classes for {estimator!r}, got {kind} values.")
+        if any(len(np.unique(target)) < 2 for target in targets.reshape(n_rows, -1).T):
+            raise ValueError(f"y must hold two classes or more for {estimator!r}, got one.")
     return targets

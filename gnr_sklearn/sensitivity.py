@@ -370,8 +370,8 @@ def sensitivity(
     standard deviation of the observed cells: delta adjustment, [1]_ section 3.8 and [2]_, which the
     user should let range over what experts hold possible. The mean of the column moves by
     :math:`\delta s_j` times the fraction missing. The imputed values of other features do not
-    respond, and bounds of the imputer do not hold for what is moved: codes of levels and counts
-    become numbers between or beyond them.
+    respond, and bounds of the imputer do not hold for what is moved, here or by strengths: codes of
+    levels and counts become numbers between or beyond them.
 
     **Strengths.** If the odds of going missing are :math:`\propto \exp(\gamma x_{ij} / s_j)` given
     what is observed, missing values are distributed as :math:`p(x) \exp(\gamma x / s_j)` where

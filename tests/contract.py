@@ -150,5 +150,4 @@ def choose_side(monkeypatch, choice):
         "gnr_sklearn._choices.choose_sides",
         lambda predicted: np.full(len(predicted.sides), float(choice)),
     )
-    monkeypatch.setattr("gnr_sklearn._mechanism.CommonCause.explains", lambda *by_value: False)
     monkeypatch.setattr("gnr_sklearn._choices.decide_themselves", lambda *predicted: True)

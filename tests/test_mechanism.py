@@ -152,7 +152,7 @@ def test_where_values_decide_an_estimate_predicts_the_mask_as_well_as_the_row(ki
     assert (by_value >= part * by_all).all()
     assert (by_value <= 1.02 * by_all).all()
     np.testing.assert_array_equal(choose_sides(predicted)[:2], signs)
-    assert decide_themselves(predicted.gain, predicted.gain, 1.0)
+    assert decide_themselves(predicted.gain, predicted.gain, 1.0, False)
     assert not predicted.common.explains(predicted.gain.by_value)
 
 
@@ -160,7 +160,7 @@ def test_where_values_decide_an_estimate_predicts_the_mask_as_well_as_the_row(ki
 def test_where_they_do_not_it_does_not(kind):
     predicted, *_ = predict_masks(*with_losses(kind), FIRST_TWO, seed=0)
     assert predicted.standard_errors < MIN_STANDARD_ERRORS or predicted.share < 0.3
-    assert not decide_themselves(predicted, predicted, 1.0)
+    assert not decide_themselves(predicted, predicted, 1.0, False)
     assert predicted.by_all.sum() > 100 or kind != "at random"
 
 
@@ -453,9 +453,19 @@ def test_ratios_of_what_is_predicted(by_value, by_all, ratio):
 )
 def test_both_ways_to_measure_count(parts, answer):
     by_regressions, by_models = (MaskGain(gains([p * 100]), gains([100])) for p in parts)
-    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
+    assert decide_themselves(by_regressions, by_models, 1e-6, False) is answer
     # What depends on z alone says more of the data.
-    assert not decide_themselves(by_regressions, by_models, -1e-6)
+    assert not decide_themselves(by_regressions, by_models, -1e-6, False)
+
+
+@pytest.mark.parametrize(("ratio", "answer"), [(0.99, False), (1.01, True)])
+def test_of_a_common_cause_models_may_know_better(ratio, answer):
+    by_regressions, by_models = (
+        MaskGain(gains([100]), gains([100])),
+        MaskGain(gains([100 * ratio]), gains([100])),
+    )
+    assert decide_themselves(by_regressions, by_models, 1.0, True) is answer
+    assert decide_themselves(by_regressions, by_models, 1.0, False)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +475,7 @@ def test_both_ways_to_measure_count(parts, answer):
 def test_both_together_take_three_standard_errors(n_errors, answer):
     by_regressions, by_models = (MaskGain(gains([30], each), gains([30])) for each in n_errors)
     assert by_regressions.standard_errors == pytest.approx(n_errors[0])
-    assert decide_themselves(by_regressions, by_models, 1e-6) is answer
+    assert decide_themselves(by_regressions, by_models, 1e-6, False) is answer
 
 
 def test_terms_that_are_all_the_same_have_no_standard_error():

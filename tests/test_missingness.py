@@ -508,3 +508,14 @@ def test_bad_arguments(arguments: dict, error: type[Exception], message: str) ->
 def test_sparse_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^X must be a dense numeric"):
         ampute(sparse.csr_array(np.eye(3)), MCAR())
+
+
+@pytest.mark.parametrize("already_missing", [0.5, 0.8])
+@pytest.mark.parametrize("mechanism", [Logistic(0.1, "all", 3.0), MAR(0.3, [0], -5.0)])
+def test_the_average_probability_is_that_of_cells_which_are_there(mechanism, already_missing):
+    X = ampute(np.random.default_rng(0).normal(size=(5000, 2)), MCAR(already_missing), 1)
+    probability = mechanism.missing_probability(X)
+    chosen = np.flatnonzero(probability.any(axis=0))
+    assert chosen.size
+    for j in chosen:
+        assert probability[~np.isnan(X[:, j]), j].mean() == pytest.approx(mechanism.p)

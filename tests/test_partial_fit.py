@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import BayesianRidge
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from gnr_sklearn import (
     GAINImputer,
@@ -346,3 +346,31 @@ def test_wrong_input(imputer, params, table, words):
     with pytest.raises(ValueError, match=words):
         imputer.set_params(**params).partial_fit(table)
     assert_array_equal(imputer.set_params(checkpoint=None).transform(X), expected)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_callbacks_of_the_user_stay_the_same_objects(is_named):
+    """Those of skorch too, also by the name of the imputer's own early stopping."""
+    stopping, schedule = (
+        EarlyStopping("train_loss", patience=1000),
+        LRScheduler("StepLR", step_size=5),
+    )
+    callbacks = [stopping, schedule]
+    if is_named:
+        callbacks = [("early_stopping", stopping), ("schedule", schedule)]
+    imputer = MIWAEImputer(callbacks=callbacks, max_iter=20, hidden_dims=4, random_state=0)
+    X = make_data()
+    for _ in range(3):
+        imputer.partial_fit(X)
+        used = [callback for _, callback in imputer.net_.callbacks_]
+        assert sum(callback is stopping for callback in used) == 1
+        assert sum(callback is schedule for callback in used) == 1
+        assert sum(isinstance(callback, EarlyStopping) for callback in used) == 1
+
+
+def test_a_mask_model_that_is_set_after_fit_has_no_effect_on_the_net_there_is():
+    X = make_data()
+    imputer = GNRImputer(mask_model="latent", max_iter=20, hidden_dims=4, random_state=0).fit(X)
+    imputer.set_params(mask_model="value").partial_fit(X)
+    assert not hasattr(imputer.net_.module_, "process")
+    assert_fills(imputer.transform(X), X)

@@ -556,3 +556,23 @@ def test_another_marker_shows_the_same(X, draw, attribute, as_frame):
         shown.append(getattr(draw(imputer, table), attribute))
     for of_nan, of_number in zip(*shown, strict=True):
         assert_array_equal(of_nan, of_number)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "strength"}, "kind must be None or of a scenario"),
+        ({"kind": "delta", "deltas": None, "strengths": [1.0]}, "kind must be None or of"),
+        ({"quantity": "median"}, "quantity must be None or one of"),
+        ({"quantity": "estimate"}, "quantity must not be .estimate. where result has none"),
+        ({"threshold": 1.0}, "threshold must be None for a quantity other than"),
+        ({"threshold": "a", "estimate": np.mean}, "threshold must be a number"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_anything_is_fitted(arguments, message, monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("fitted")
+
+    monkeypatch.setattr("gnr_sklearn.plotting._sensitivity.sensitivity", fail)
+    with pytest.raises((ValueError, TypeError), match=message):
+        SensitivityDisplay.from_estimator(MeanImputer(), [[0.0, 1.0]], **arguments)

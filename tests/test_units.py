@@ -395,3 +395,40 @@ def test_draws_that_regressions_move_stay_on_the_scale_of_ratings():
     draws = GNRImputer(**net).fit(ratings).sample(ratings, 5, random_state=0)
     assert draws.min() >= 1.0
     assert draws.max() <= 5.0
+
+
+@pytest.mark.parametrize("imputer", [MIWAEImputer, NotMIWAEImputer, GNRImputer])
+def test_a_column_that_is_constant_but_for_rounding_is_imputed_by_its_value(imputer):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(200, 3))
+    X[:, 2] = np.where(rng.uniform(size=200) < 0.5, 0.3, 0.1 + 0.2)
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    fitted = imputer(**SMALL_NET).fit(X)
+    for _ in range(2):
+        assert_allclose(fitted.transform(X)[:, 2], 0.3, rtol=1e-15)
+        assert_allclose(fitted.sample(X, n_draws=2)[:, :, 2], 0.3, rtol=1e-15)
+        # More of the same rows do not contradict it.
+        fitted.partial_fit(X)
+    varying = X + rng.normal(size=X.shape)
+    fitted.partial_fit(varying)
+    gaps = np.isnan(X[:, 2])
+    assert fitted.sample(X, n_draws=2)[:, gaps, 2].std() > 0.01
+
+
+def test_a_chance_that_is_the_same_for_all_values_is_not_shared():
+    """Neither what it starts from, nor what it learns."""
+    process = ValueProcess([0.2, 0.4, 0.9], [1, 0, 1], shared=True)
+    u = torch.linspace(-3, 3, 7)[:, None].expand(-1, 3)
+    missing = torch.sigmoid(-process(u))
+    assert_allclose(missing[:, 1].detach(), 0.4, rtol=1e-5)
+    assert (missing[:, 0].diff() >= 0).all()
+    assert missing[-1, 0] - missing[0, 0] > 0.5
+    missing[:, 1].sum().backward()
+    assert process.threshold.grad.item() == 0
+    assert process.shared_ceiling.grad.item() == 0
+    assert_array_equal(process.flat_log_odds.grad != 0, [False, True, False])
+    generator = torch.Generator().manual_seed(0)
+    process = MissingProcess("self_masking_known", 3, (4,), generator, [1, 0, 1], shared=True)
+    process(u)[:, 1].sum().backward()
+    assert process.threshold.grad.item() == 0
+    assert_array_equal(process.flat_log_odds.grad != 0, [False, True, False])

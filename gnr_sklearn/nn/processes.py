@@ -30,6 +30,9 @@ MAX_CEILING = 0.96
 # How far out the threshold of a feature of few levels starts, in standard deviations.
 BEYOND_LEVELS = 1.0
 
+# Logarithm of the height of a step that is none.
+NO_RISE = -60.0
+
 
 class MissingProcess(nn.Module):
     r"""Log-odds of being observed for each feature, given the complete row.
@@ -57,7 +60,8 @@ class MissingProcess(nn.Module):
         Signs of the slopes, for "self_masking_known" only; None for 1 everywhere. 0 is for features
         whose values say nothing of their being missing, of any self-masking kind.
     shared : bool, default=False
-        Whether self-masking features have one slope, but for its sign, and one threshold.
+        Whether self-masking features have one slope, but for its sign, and one threshold. Those of
+        direction 0 have log-odds of their own.
     n_inputs : int or None, default=None
         Size of what the other kinds see; None for the number of features.
     """
@@ -95,6 +99,9 @@ class MissingProcess(nn.Module):
         signs = torch.tensor(direction or [1] * n_features, dtype=torch.float32, device="cpu")
         # Whether the chance of some features is the same for all values.
         self.has_flat = bool((signs == 0).any())
+        # What others share is where a value is large, and tells nothing of these.
+        own = torch.zeros(n_features, dtype=torch.float32, device="cpu")
+        self.flat_log_odds = nn.Parameter(own) if shared and self.has_flat else None
         self.direction: Tensor
         self.register_buffer("direction", signs)
 
@@ -108,7 +115,8 @@ class MissingProcess(nn.Module):
         log_odds = -slope * (x - self.threshold)
         if not self.has_flat:
             return log_odds
-        return torch.where(self.direction == 0, self.threshold, log_odds)
+        flat = self.threshold if self.flat_log_odds is None else self.flat_log_odds
+        return torch.where(self.direction == 0, flat, log_odds)
 
 
 class ProbitStep(NamedTuple):
@@ -212,7 +220,7 @@ class ValueProcess(nn.Module):
         that share one.
     shared : bool, default=False
         Whether all features, which are then measured in the same units, have one process but for
-        the sign of the slope.
+        the sign of the slope. Those of direction 0 have a chance of their own.
 
     Notes
     -----
@@ -243,8 +251,12 @@ class ValueProcess(nn.Module):
         fraction = torch.tensor(missing_fraction, dtype=torch.float32, device="cpu")
         signs = torch.tensor(direction, dtype=torch.float32, device="cpu")
         is_flat = signs == 0
+        self.flat_log_odds: nn.Parameter | None = None
         if shared:
-            fraction, is_flat = fraction.mean().view(1), is_flat.all().view(1)
+            # What features share says nothing of one whose values do not matter.
+            self.flat_log_odds = nn.Parameter(torch.logit(fraction.clamp(1e-3, MAX_CEILING)))
+            directed = fraction[~is_flat] if not is_flat.all() else fraction
+            fraction, is_flat = directed.mean().view(1), is_flat.all().view(1)
         ceiling = (BEYOND * fraction).clamp(1e-3, MAX_CEILING)
         in_it = fraction > 0
         in_common = torch.logit(ceiling[in_it] if in_it.any() else ceiling).mean().view(1)
@@ -258,7 +270,7 @@ class ValueProcess(nn.Module):
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
         if has_few_levels is not None:
             few_levels = torch.tensor(has_few_levels, dtype=torch.bool, device="cpu")
-            threshold = threshold + BEYOND_LEVELS * (few_levels & ~is_flat)
+            threshold = torch.where(few_levels & ~is_flat, threshold + BEYOND_LEVELS, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
@@ -289,7 +301,17 @@ class ValueProcess(nn.Module):
             log_ceiling + F.logsigmoid(-self.floor_share),
             torch.sigmoid(-odds),
         )
-        return ProbitStep(*(part.expand_as(self.direction) for part in parts))
+        step = ProbitStep(*(part.expand_as(self.direction) for part in parts))
+        if self.flat_log_odds is None:
+            return step
+        odds, nothing = self.flat_log_odds, torch.zeros_like(self.flat_log_odds)
+        constant = (
+            nothing, nothing, F.logsigmoid(odds), nothing + NO_RISE, torch.sigmoid(-odds),
+        )  # fmt: skip
+        is_flat = self.direction == 0
+        return ProbitStep(
+            *(torch.where(is_flat, *pair) for pair in zip(constant, step, strict=True))
+        )
 
     def forward(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
         """Return the log-odds of being observed; see :meth:`ProbitStep.log_odds`."""

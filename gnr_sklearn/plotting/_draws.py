@@ -149,7 +149,7 @@ class DrawSpreadDisplay:
         _, spread = observed_mean_and_std(values[:, shown])
         # Of a feature that does not vary, draws in its own units.
         spread[spread == 0] = 1.0
-        of_draws = tables[:, :, shown].std(axis=0) / spread
+        of_draws = tables[:, :, shown].std(axis=0, ddof=1) / spread
         return cls(
             [of_draws[missing[:, j], k] for k, j in enumerate(shown)], [names[j] for j in shown]
         )

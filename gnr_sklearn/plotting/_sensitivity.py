@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -155,13 +155,10 @@ class SensitivityDisplay:
         from matplotlib.lines import Line2D
 
         _check_result(self.result)
-        kind, quantity = _choose_kind(self.result, kind), _choose_quantity(self.result, quantity)
-        if threshold is not None:
-            threshold = check_number(threshold, "threshold")
-            if quantity != "estimate":
-                raise ValueError(
-                    f'threshold must be None for a quantity other than "estimate", got {threshold}.'
-                )
+        there = {scenario.kind for scenario in self.result.scenarios}
+        has_estimate = self.result.estimates is not None
+        kind, quantity = _choose_kind(there, kind), _choose_quantity(has_estimate, quantity)
+        threshold = _check_threshold(threshold, quantity)
         curves = _curves_of(self.result, kind, quantity)
         given = normalize_kwargs(line_kwargs or {}, Line2D)
         ax = new_axes(ax)
@@ -246,6 +243,9 @@ class SensitivityDisplay:
         """
         # Before what may take minutes.
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        asked = {"delta": deltas, "strength": strengths, "direction": directions}
+        _choose_kind({name for name, values in asked.items() if values is not None}, kind)
+        _check_threshold(threshold, _choose_quantity(estimate is not None, quantity))
         result = sensitivity(
             imputer,
             X,
@@ -447,26 +447,35 @@ def direction_label(direction: Any) -> str:
     return "not told" if direction is None else str(direction)
 
 
-def _choose_kind(result: SensitivityResult, kind: Kind | None) -> Kind:
-    there = {scenario.kind for scenario in result.scenarios}
+def _choose_kind(there: Collection[str], kind: Kind | None) -> Kind:
     kinds = [each for each in X_LABELS if each in there]
     if kind is None:
-        return kinds[0]
+        return next(iter(kinds), "delta")
     if kind not in kinds:
         raise ValueError(f"kind must be None or of a scenario in result, {kinds}, got {kind!r}.")
     return kind
 
 
-def _choose_quantity(result: SensitivityResult, quantity: Quantity | None) -> Quantity:
+def _choose_quantity(has_estimate: bool, quantity: Quantity | None) -> Quantity:
     if quantity is None:
-        return "mean" if result.estimates is None else "estimate"
+        return "estimate" if has_estimate else "mean"
     if quantity not in Y_LABELS:
         raise ValueError(f"quantity must be None or one of {list(Y_LABELS)}, got {quantity!r}.")
-    if quantity == "estimate" and result.estimates is None:
+    if quantity == "estimate" and not has_estimate:
         raise ValueError(
             'quantity must not be "estimate" where result has none: pass estimate to sensitivity.'
         )
     return quantity
+
+
+def _check_threshold(threshold: float | None, quantity: Quantity) -> float | None:
+    if threshold is None:
+        return None
+    if quantity != "estimate":
+        raise ValueError(
+            f'threshold must be None for a quantity other than "estimate", got {threshold!r}.'
+        )
+    return check_number(threshold, "threshold")
 
 
 def _check_result(result: Any) -> None:

@@ -263,3 +263,38 @@ def test_targets_that_are_missing(y):
     X = make_regression(60)[0]
     with pytest.raises(ValueError, match="y must be finite and have no missing values"):
         fit_pooled(LogisticRegression(), NormalImputer(), X, y, 2)
+
+
+class Untouched:
+    """An imputer that must not be fitted."""
+
+    def __init__(self):
+        self.missing_values = np.nan
+
+    def get_params(self, deep=True):
+        return {}
+
+    def fit(self, *args, **kwargs):
+        raise AssertionError("fitted")
+
+    sample = fit
+
+
+@pytest.mark.parametrize(
+    ("y", "estimator", "message"),
+    [
+        (np.linspace(0, 1, 20) + 0.01, LogisticRegression(), "y must hold classes"),
+        (np.ones(20), LogisticRegression(), "y must hold two classes or more"),
+        (np.arange(20) + 1j, LinearRegression(), "y must hold real numbers or classes"),
+        (np.empty((20, 0)), LinearRegression(), "y must have one row for each of the 20 rows"),
+        (np.arange(20).astype("M8[D]"), LinearRegression(), "y must hold numbers, not dates"),
+    ],
+)
+@pytest.mark.parametrize("impute_with_y", [True, False])
+def test_what_cannot_be_explained_is_refused_before_anything_is_imputed(
+    y, estimator, message, impute_with_y
+):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    X[::4, 0] = np.nan
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit_pooled(estimator, Untouched(), X, y, impute_with_y=impute_with_y)
