@@ -46,11 +46,11 @@ __all__ = [
 # of few rows than regressions do, so that the errors, too, are averaged over both.
 MIN_STANDARD_ERRORS = 3.0
 MIN_SHARE = 0.65
-# Where one cause is behind the masks of several features, the values add less than this to what the
-# cause predicts. On 23 tables of development, each with its first half of columns missing at random
-# in 20 or 50% of the cells, they add up to 2.2 standard errors, and mostly less than one; where
-# values decide, more than 2 in all but some cells of 20%, in which the cause adds nothing either.
-MIN_OWN_STANDARD_ERRORS = 2.0
+# By how many standard errors something adds to what another thing predicts of masks. Where one
+# cause is behind those of several features, values mostly add less than one to it, and it adds
+# three or more to the values (23 tables of which the first half of the columns are missing at
+# random); where values decide, they add more, but for some cells in which the cause adds nothing.
+MIN_TO_ADD = 2.0
 # What a ratio counts as at most, also where all else predicts nothing.
 MAX_RATIO = 2.0
 # A feature has a side of its own where it says so this clearly, and none where it says less than a
@@ -141,8 +141,9 @@ class CommonCause(NamedTuple):
             Of a :class:`MaskGain`.
         """
         value_adds, cause_adds = self.by_both - self.by_cause, self.by_both - by_value
-        is_proxy = standard_errors(value_adds.sum(axis=1)) < MIN_OWN_STANDARD_ERRORS
-        return bool(is_proxy and cause_adds.sum() > value_adds.sum())
+        is_proxy = standard_errors(value_adds.sum(axis=1)) < MIN_TO_ADD
+        is_cause = standard_errors(cause_adds.sum(axis=1)) >= MIN_TO_ADD
+        return is_proxy and is_cause and cause_adds.sum() > value_adds.sum()
 
 
 class MaskPredictions(NamedTuple):

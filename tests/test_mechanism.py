@@ -320,21 +320,21 @@ def test_a_mask_that_is_the_only_one_has_no_common_cause():
 
 
 @pytest.mark.parametrize(
-    ("value_adds", "n_errors", "cause_adds", "answer"),
+    ("value_adds", "cause_adds", "answer"),
     [
-        (5, 1.9, 6, True),
-        (5, 1.9, 4, False),
-        (5, 2.1, 60, False),
-        (-5, 3.0, 1, True),
-        (0, 1.0, 0, False),
+        ((5, 1.9), (6, 2.1), True),
+        ((5, 1.9), (6, 1.9), False),
+        ((5, 1.9), (4, 2.1), False),
+        ((5, 2.1), (60, 9.0), False),
+        ((-5, 3.0), (1, 2.1), True),
+        ((0, 1.0), (0, 1.0), False),
     ],
 )
-def test_a_cause_has_to_add_more_than_values_that_add_little(
-    value_adds, n_errors, cause_adds, answer
-):
+def test_a_cause_has_to_add_what_values_do_not(value_adds, cause_adds, answer):
+    """Sums, and how many standard errors they are."""
     by_both = gains([100.0])
-    common = CommonCause(by_both - gains([value_adds], n_errors), by_both)
-    assert common.explains(by_both - gains([cause_adds])) is answer
+    common = CommonCause(by_both - gains([value_adds[0]], value_adds[1]), by_both)
+    assert common.explains(by_both - gains([cause_adds[0]], cause_adds[1])) is answer
 
 
 def gains(sums, n_errors=10.0, n_rows=100):
