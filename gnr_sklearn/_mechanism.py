@@ -143,7 +143,7 @@ class CommonCause(NamedTuple):
         value_adds, cause_adds = self.by_both - self.by_cause, self.by_both - by_value
         is_proxy = standard_errors(value_adds.sum(axis=1)) < MIN_TO_ADD
         is_cause = standard_errors(cause_adds.sum(axis=1)) >= MIN_TO_ADD
-        return is_proxy and is_cause and cause_adds.sum() > value_adds.sum()
+        return is_proxy and is_cause and bool(cause_adds.sum() > value_adds.sum())
 
 
 class MaskPredictions(NamedTuple):
