@@ -353,6 +353,9 @@ class GNRImputer(VAEImputer):
         if is_checked and hasattr(self.prior, "_parameter_constraints"):
             # Else they are found to be wrong after training, when it is fitted.
             self.prior._validate_params()
+        # Asked for by callbacks that impute in training.
+        self.prior_: Any = None
+        self.prior_share_: float | None = None
         self._reservoir: Reservoir | None = None
         if self.mask_model == "latent":
             self._warn_of_unused_direction('mask_model="latent"')

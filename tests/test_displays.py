@@ -139,7 +139,7 @@ def test_spread_of_draws_is_in_parts_of_what_is_observed(X):
     shown = np.flatnonzero(missing.any(axis=0))
     assert display.feature_names == [f"x{j}" for j in shown]
     for spread, j in zip(display.spreads, shown, strict=True):
-        expected = draws[:, missing[:, j], j].std(axis=0) / scale[j]
+        expected = draws[:, missing[:, j], j].std(axis=0, ddof=1) / scale[j]
         np.testing.assert_allclose(spread, expected)
         assert abs(spread.mean() - 0.5) < 0.03
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == display.feature_names

@@ -530,7 +530,8 @@ def test_draws_of_a_feature_that_does_not_vary_are_in_its_units():
     # The sd of three times 0.1 is not quite 0.
     assert np.std(X[:3, 0]) > 0
     of_constant, other = DrawSpreadDisplay.from_predictions(X, draws).spreads
-    assert_allclose([of_constant, other], [[0.05], [0.05 / np.std([1.0, 2.0, 3.0])]])
+    spread = np.std([0.1, 0.2], ddof=1)
+    assert_allclose([of_constant, other], [[spread], [spread / np.std([1.0, 2.0, 3.0])]])
     with pytest.raises(ValueError, match=r"shape \(2, 4, 2\) with 4 values that are NaN or infin"):
         DrawSpreadDisplay.from_predictions(X, [X, X])
 

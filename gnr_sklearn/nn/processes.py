@@ -254,7 +254,8 @@ class ValueProcess(nn.Module):
         self.flat_log_odds: nn.Parameter | None = None
         if shared:
             # What features share says nothing of one whose values do not matter.
-            self.flat_log_odds = nn.Parameter(torch.logit(fraction.clamp(1e-3, MAX_CEILING)))
+            if is_flat.any():
+                self.flat_log_odds = nn.Parameter(torch.logit(fraction.clamp(1e-3, MAX_CEILING)))
             directed = fraction[~is_flat] if not is_flat.all() else fraction
             fraction, is_flat = directed.mean().view(1), is_flat.all().view(1)
         ceiling = (BEYOND * fraction).clamp(1e-3, MAX_CEILING)

@@ -36,7 +36,8 @@ class DrawSpreadDisplay:
     Parameters
     ----------
     spreads : sequence of ndarray
-        For each feature with missing values, the standard deviation over draws of each of them.
+        For each feature with missing values, the standard deviation of the draws of each of them
+        (divided by one less than their number).
     feature_names : sequence of str
         Names of these features.
 
@@ -53,8 +54,8 @@ class DrawSpreadDisplay:
     >>> from gnr_sklearn.plotting import DrawSpreadDisplay
     >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
     >>> draws = np.stack([np.nan_to_num(X, nan=4.0), np.nan_to_num(X, nan=2.0)])
-    >>> DrawSpreadDisplay.from_predictions(X, draws).spreads[0]
-    array([0.5])
+    >>> DrawSpreadDisplay.from_predictions(X, draws).spreads[0].round(3)
+    array([0.707])
     """
 
     def __init__(self, spreads: Sequence[FloatArray], feature_names: Sequence[str]) -> None:
