@@ -261,7 +261,7 @@ class SamplingImputer(RepresentingImputer):
         return self._sample_sizes(self._rows_of(X, side_info)[1])
 
     def encode(self, X: ArrayLike, side_info: ArrayLike | None = None) -> FloatArray:
-        """Mean of the variational posterior q(z | x_obs).
+        """Mean of the variational posterior q(z | x_obs), or q(z | x_obs, m).
 
         Parameters
         ----------

@@ -157,7 +157,7 @@ class GNRImputer(VAEImputer):
     observed values are out of bag. The latent variable extrapolates, where trees cannot; trees
     find what a smooth function of z does not. They are fitted to 10,000 rows at most, and have 500
     leaves at most; of tables of more than 20 columns both are fewer, in proportion, down to 2000
-    and 100.
+    and 100. The imputer, and a pickle of it, keeps these rows, for `partial_fit` to go on from.
 
     Where trees find nothing beside z, as where few factors make all values, they do harm. So three
     features at most are looked at, of 350 observed values or more, and 2000 rows: their forests'

@@ -1,4 +1,4 @@
-"""What is private in scikit-learn and used here: means of checking parameters."""
+"""What is private in scikit-learn and skorch and used here."""
 
 import inspect
 from numbers import Real
@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn.ensemble import RandomForestRegressor
+from skorch import NeuralNet
+from torch import nn
 
 from gnr_sklearn._sklearn import Interval, fit_context
 from tests.toy_imputers import ToyImputer
@@ -85,3 +88,20 @@ def test_fit_context_returns_what_fit_returns_and_lets_errors_through():
 def test_validation_can_be_switched_off_for_all_of_scikit_learn():
     with sklearn.config_context(skip_parameter_validation=True):
         ToyImputer(mode="c").fit([[1.0]])
+
+
+def test_what_a_net_is_made_of_has_these_names_in_skorch():
+    net = NeuralNet(nn.Linear, nn.MSELoss, module__in_features=2, module__out_features=1)
+    net.initialize()
+    assert (net._modules, net._criteria, net._optimizers) == (
+        ["module"], ["criterion"], ["optimizer"]
+    )  # fmt: skip
+    for method in ("_set_training", "_zero_grad_optimizer", "_check_device", "get_params_for"):
+        assert callable(getattr(net, method))
+
+
+def test_what_estimators_say_of_their_parameters_has_these_names():
+    assert "max_leaf_nodes" in RandomForestRegressor._parameter_constraints
+    RandomForestRegressor()._validate_params()
+    with pytest.raises(ValueError, match="'n_estimators' parameter"):
+        RandomForestRegressor(n_estimators=0)._validate_params()
