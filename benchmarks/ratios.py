@@ -17,6 +17,11 @@ PREFIX, PAPER = "GNR", "GNR of the paper"
 TOLD = ("known sign", "told above")
 
 
+def is_told(label: str) -> bool:
+    """Tell whether a method knows on which side values go missing."""
+    return any(word in label for word in TOLD)
+
+
 def kind_of(dataset: str) -> str:
     """Say which kind of table it is; means are over one kind."""
     if dataset in FAMILIES:
@@ -46,13 +51,13 @@ def rivals(label: str, labels: Iterable[str]) -> list[str]:
     The paper's model does. Who is told nothing has rivals that are told nothing; who is told the
     side has all.
     """
-    told = any(word in label for word in TOLD)
+    told = is_told(label)
     return [
         other
         for other in labels
         if other != label
         and (not other.startswith(PREFIX) or other == PAPER)
-        and (told or not any(word in other for word in TOLD))
+        and (told or not is_told(other))
     ]
 
 

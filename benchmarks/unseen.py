@@ -29,7 +29,7 @@ def chosen_cells(options: argparse.Namespace) -> list[Cell]:
         for cell in cells_of(METHODS, options, 1, LABELS)
         if cell.protocol == "field"
         and (options.rates or cell.rate in RATES.get(cell.mechanism, (cell.rate,)))
-        and (cell.mechanism == ABOVE or not any(word in cell.method.label for word in ratios.TOLD))
+        and (cell.mechanism == ABOVE or not ratios.is_told(cell.method.label))
     ]
 
 

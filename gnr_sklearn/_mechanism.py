@@ -67,6 +67,7 @@ MAX_OTHER_MASKS = 8
 FOLDS = 5
 MIN_OF_EACH = 10
 QUANTILES = 200
+EVERY_ROW = slice(None)
 MIN_PROBABILITY = 1e-3
 
 # What one removed cell may count for as much as, in cells that go missing half of the time.
@@ -290,17 +291,16 @@ def predict_masks(
         rows = asked[:, j]
         lost, seen = missing[rows, j], ~missing[rows, j]
         others = np.arange(values.shape[1]) != j
-        inputs = np.hstack([scores[rows][:, others], missing[rows][:, others & incomplete]])
+        masks, row_scores = missing[rows], scores[rows]
+        inputs = np.hstack([row_scores[:, others], masks[:, others & incomplete]])
         target = _normal_scores(values[rows][seen][:, [j]])[:, 0]
-        strength = np.fmax(_correlations(inputs, lost), _correlations(inputs[seen], target))
-        inputs = _standardised(_strongest(inputs, strength))
+        inputs = _standardised(_strongest(inputs, (EVERY_ROW, lost), (seen, target)))
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
         estimate = _estimate(inputs, target, seen, rng.randint(2**31 - 1))
         estimate = _standardised(estimate[:, np.newaxis])
         gain.by_value[rows, j] = _log_chance(lost, estimate, folds)
         gain.by_all[rows, j] = _log_chance(lost, inputs, folds)
-        splits = list(folds.split(inputs, lost))
-        cause = _cause_of_others(missing[rows], scores[rows], j, splits)
+        cause = _cause_of_others(masks, row_scores, j, list(folds.split(inputs, lost)))
         common.by_cause[rows, j] = _log_chance(lost, cause, folds)
         common.by_both[rows, j] = _log_chance(lost, np.hstack([cause, estimate]), folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
@@ -366,7 +366,7 @@ def _cause_of_others(
         if not inputs.shape[1]:
             continue
         mask = _standardised(missing[:, [k]].astype(np.float64))[:, 0]
-        inputs = _standardised(_strongest(inputs, _correlations(inputs, mask)))
+        inputs = _standardised(_strongest(inputs, (EVERY_ROW, mask)))
         total += cross_val_predict(RidgeCV(PENALTIES), inputs, mask, cv=folds)
     return _standardised(total[:, np.newaxis])
 
@@ -379,14 +379,14 @@ def _log_chance(lost: BoolArray, inputs: FloatArray, folds: StratifiedKFold) -> 
     return np.where(lost, np.log(chance), np.log1p(-chance))
 
 
-def _correlations(inputs: FloatArray, target: ArrayLike) -> FloatArray:
-    """Return absolute correlations, 0 for what is constant."""
+def _strongest(inputs: FloatArray, *targets: tuple[BoolArray | slice, ArrayLike]) -> FloatArray:
+    """Keep the inputs that tell most of any target, each of some rows, in their order."""
+    if inputs.shape[1] <= MAX_INPUTS:
+        return inputs
+    # What is constant has no correlation.
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(np.abs(r_regression(inputs, target)))
-
-
-def _strongest(inputs: FloatArray, strength: FloatArray) -> FloatArray:
-    """Keep the inputs that tell most, in their order."""
+        told = [np.abs(r_regression(inputs[rows], target)) for rows, target in targets]
+    strength = np.nan_to_num(np.fmax.reduce(told))
     return inputs[:, np.sort(np.argsort(-strength, kind="stable")[:MAX_INPUTS])]
 
 

@@ -16,7 +16,13 @@ from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._units import SHARED_SCALINGS, Scaling, Units, fit_units
-from gnr_sklearn._validation import check_feature_info, feature_limits, fitted_scaler, varies
+from gnr_sklearn._validation import (
+    check_feature_info,
+    feature_limits,
+    fitted_scaler,
+    observed_mean_and_std,
+    varies,
+)
 from gnr_sklearn.nn.categories import DiscreteFeature
 
 __all__ = ["LIKELIHOOD_OF_COLUMNS", "RepresentingImputer"]
@@ -81,18 +87,20 @@ class RepresentingImputer(MixedImputer, DeepImputer):
     def _find_constants(self, values: FloatArray) -> None:
         """Find features of one observed value, which have no unit and nothing to learn."""
         least = np.nanmin(values, axis=0)
-        found = np.flatnonzero(~varies(values) & ~self._discrete.is_discrete)
+        found = np.flatnonzero(
+            ~varies(*observed_mean_and_std(values)) & ~self._discrete.is_discrete
+        )
         is_own_unit = self.scaling == "observed"
         self._constants = {int(j): float(least[j]) for j in found} if is_own_unit else {}
 
     def _forget_constants(self, values: FloatArray) -> None:
         """Forget those that more rows contradict."""
-        with_known = {
-            j: np.append(values[:, j], value)[:, np.newaxis] for j, value in self._constants.items()
-        }
-        self._constants = {
-            j: self._constants[j] for j, column in with_known.items() if not varies(column)[0]
-        }
+        if not self._constants:
+            return
+        together = np.vstack([values[:, list(self._constants)], list(self._constants.values())])
+        changes = varies(*observed_mean_and_std(together))
+        known = zip(self._constants.items(), changes, strict=True)
+        self._constants = {j: value for (j, value), is_new in known if not is_new}
 
     def _fit_units(self, values: FloatArray) -> None:
         """Learn the units of the observed values; the user's bounds are known."""

@@ -524,15 +524,14 @@ def fitted_scaler(X: FloatArray) -> StandardScaler:
     """
     scaler = StandardScaler().set_output(transform="default").fit(X)
     mean, std = observed_mean_and_std(X)
-    is_long = (scaler.scale_ == 1) & varies(X)
+    is_long = (scaler.scale_ == 1) & varies(mean, std)
     scaler.mean_ = np.where(is_long, mean, scaler.mean_)
     scaler.scale_ = np.where(is_long, std, scaler.scale_)
     return scaler
 
 
-def varies(X: FloatArray) -> BoolArray:
-    """Tell which features differ by more than what their values are rounded by; NaN is missing."""
-    mean, std = observed_mean_and_std(X)
+def varies(mean: FloatArray, std: FloatArray) -> BoolArray:
+    """Tell which features differ by more than what their values are rounded by."""
     return std > VARIES * np.spacing(np.abs(mean))
 
 

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Literal, TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from gnr_sklearn._types import BoolArray, FloatArray
+from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DataFrameLike,
     Features,
@@ -314,11 +314,7 @@ class Logistic(Mechanism):
                     f"{self.features!r}, one of the {X.shape[1]} column(s) of X."
                 )
             deciding = np.roll(columns, -1)
-        probability = np.zeros(X.shape)
-        probability[:, columns] = _logistic(
-            self.slope * _standardise(X[:, deciding]), self.p, ~np.isnan(X[:, columns])
-        )
-        return probability
+        return _logistic(X, columns, self.slope * _standardise(X[:, deciding]), self.p)
 
 
 @dataclass(frozen=True)
@@ -383,11 +379,7 @@ class MAR(Mechanism):
                 "features must leave columns of X whose z-scores do not cancel, for MAR to depend "
                 f"on their mean, got {self.features!r}, which leaves {kept.tolist()}."
             )
-        probability = np.zeros(X.shape)
-        probability[:, columns] = _logistic(
-            self.slope * _standardise(score), self.p, ~np.isnan(X[:, columns])
-        )
-        return probability
+        return _logistic(X, columns, self.slope * _standardise(score), self.p)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -514,8 +506,12 @@ def _over_observed(statistic: Callable[[FloatArray], np.floating], X: FloatArray
     return np.array([statistic(column) if column.size else np.nan for column in observed])
 
 
-def _logistic(effect: FloatArray, p: float, observed: BoolArray) -> FloatArray:
-    """Give sigmoid(a_j + effect_ij), with a_j such that the observed cells' average is p."""
+def _logistic(X: FloatArray, columns: NDArray[np.intp], effect: FloatArray, p: float) -> FloatArray:
+    """Give sigmoid(a_j + effect_ij) in some columns, 0 in others.
+
+    Each a_j is such that the average over the observed cells of its column is p.
+    """
+    observed = ~np.isnan(X[:, columns])
     effect = np.broadcast_to(effect, observed.shape)
     intercepts = np.full(effect.shape[1], logit(p))
     if 0 < p < 1:
@@ -529,7 +525,9 @@ def _logistic(effect: FloatArray, p: float, observed: BoolArray) -> FloatArray:
                 intercepts[j] - reach,
                 intercepts[j] + reach,
             )
-    return expit(intercepts + effect)
+    probability = np.zeros(X.shape)
+    probability[:, columns] = expit(intercepts + effect)
+    return probability
 
 
 def check_mechanism(mechanism: object, name: str) -> None:

@@ -492,8 +492,9 @@ def _check_same_columns(first: Any, fitted: Any, columns: NDArray[Any]) -> None:
 
 
 def _check_targets(y: ArrayLike, n_rows: int, estimator: Any) -> NDArray[Any]:
-    refuse_dates(np.asarray(y), "y")
-    targets = gaps_as_nan(np.asarray(y))
+    array = np.asarray(y)
+    refuse_dates(array, "y")
+    targets = gaps_as_nan(array)
     if targets.ndim not in (1, 2) or len(targets) != n_rows or not targets.size:
         raise ValueError(
             f"y must have one row for each of the {n_rows} rows of X, in one or two dimensions, "

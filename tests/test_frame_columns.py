@@ -307,3 +307,12 @@ def test_of_many_categories_an_error_names_some():
     ) as error:
         imputer.transform(frame.assign(a="new"))
     assert "P020" not in str(error.value)
+
+
+@pytest.mark.parametrize("output", ["pandas", "default"])
+def test_indicators_have_no_name_that_is_taken(output):
+    """In frames of floats as well, which are matrices."""
+    frame = pd.DataFrame({"a": [1.0, np.nan, 2.0], "missingindicator_a": [1.0, 2.0, 3.0]})
+    imputer = MeanImputer(add_indicator=True).set_output(transform=output)
+    with pytest.raises(ValueError, match="X must not have columns with the names of those that"):
+        imputer.fit(frame)

@@ -341,3 +341,15 @@ def test_features_that_are_part_of_u_are_normal():
     message = r"^likelihood must be 'gaussian' where features are part of u\.$"
     with pytest.raises(ValueError, match=message):
         MIWAE(N_FEATURES, 2, likelihood="student_t", auxiliary_features=[0])
+
+
+def test_weights_do_not_depend_on_the_default_type_of_torch():
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = ValueGNR(
+            2, 1, missing_fraction=[0.3, 0.4], missing_direction=[1, 1],
+            has_few_levels=[True, False],
+        )  # fmt: skip
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {part.dtype for part in model.process.parameters()} == {torch.float32}

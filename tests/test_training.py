@@ -214,3 +214,9 @@ def test_what_takes_results_is_in_no_inference_mode():
     for _ in chunks:
         assert not torch.is_inference_mode_enabled()
     assert modes == [True] * 3
+
+
+def test_a_small_part_to_hold_out_is_one_row():
+    X = np.random.RandomState(0).normal(size=(40, 3))
+    imputer = MIWAEImputer(max_iter=20, early_stopping=True, validation_fraction=0.01).fit(X)
+    assert "valid_loss" in imputer.history_[-1]
