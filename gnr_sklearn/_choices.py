@@ -238,7 +238,7 @@ def _candidate(imputer: GNRImputer, seed: int, **settings: Any) -> GNRImputer:
     plain = {
         "early_stopping": False, "max_iter": min(imputer.max_iter, STEPS_FOR_CHOICES),
         "callbacks": None, "checkpoint": None, "verbose": 0, "missing_values": np.nan,
-        "add_indicator": False, "keep_empty_features": False, "likelihood": "auto",
+        "add_indicator": False, "keep_empty_features": False, "likelihood": "gaussian",
         "min_value": lowest, "max_value": highest, "random_state": seed, "net_params": net_params,
     }  # fmt: skip
     # Not by clone, which copies callbacks and all that they refer to, such as this imputer.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnr_sklearn._base import MixedImputer
-from gnr_sklearn._columns import KINDS, ColumnKind, distributions_of_columns
+from gnr_sklearn._columns import DISCRETE, KINDS, ColumnKind, distributions_of_columns
 from gnr_sklearn._curves import CURVED, Curves
 from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
@@ -102,10 +103,15 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         known = zip(self._constants.items(), changes, strict=True)
         self._constants = {j: value for (j, value), is_new in known if not is_new}
 
-    def _fit_units(self, values: FloatArray) -> None:
-        """Learn the units of the observed values; the user's bounds are known."""
+    def _fit_units(
+        self, values: FloatArray, chosen: Mapping[int, tuple[str, float]] = MappingProxyType({})
+    ) -> None:
+        """Learn the units of the observed values; the user's bounds are known.
+
+        Curves of modelled features that nobody has asked for are given with their floors.
+        """
         self._check_distributions()
-        curves = self._fit_curves(values)
+        curves = self._fit_curves(values, chosen)
         self._units = fit_units(values, self.scaling, self._lowest, self._highest, curves)
         self._feature_info = self._check_feature_info()
 
@@ -148,20 +154,35 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         kept = np.flatnonzero(~self._is_empty_feature).tolist()
         return {kept.index(j): name for j, name in given.items() if name in CURVED and j in kept}
 
+    def _likelihood_of_features(self) -> NDArray[Any]:
+        """Return the name of the distribution of each feature of X, None for those left out."""
+        names = np.full(self.n_features_in_, None, dtype=object)
+        modelled = np.flatnonzero(~self._is_empty_feature)
+        names[modelled] = "gaussian"
+        for place, column in enumerate(self._columns.columns if self._columns is not None else ()):
+            if column.kind in DISCRETE:
+                names[place] = next(name for name, kind in KINDS.items() if kind == column.kind)
+        for place, name in (self._units.curves.kinds if self._units.curves else {}).items():
+            names[modelled[place]] = name
+        return names
+
     def _rounded_features(self) -> BoolArray:
         is_rounded = super()._rounded_features()
         given = distributions_of_columns(self.likelihood, self._names)
         is_rounded[[place for place, name in given.items() if name == "count"]] = True
         return is_rounded
 
-    def _fit_curves(self, values: FloatArray) -> Curves | None:
-        kinds = self._curved_features()
+    def _fit_curves(
+        self, values: FloatArray, chosen: Mapping[int, tuple[str, float]]
+    ) -> Curves | None:
+        kinds = {feature: kind for feature, (kind, _) in chosen.items()} | self._curved_features()
+        floors = {feature: floor for feature, (_, floor) in chosen.items()}
         if not kinds:
             return None
         # The ends of a curve are the user's, and no whole numbers within them.
         lowest, highest = feature_limits(self.min_value, self.max_value, self._names)
         modelled = ~self._is_empty_feature
-        curves = Curves(kinds, lowest[modelled], highest[modelled])
+        curves = Curves(kinds, lowest[modelled], highest[modelled], floors)
         self._check_curves(curves, values)
         return curves
 
@@ -222,8 +243,6 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         """Put in place what can be no other number: constants, codes and counts."""
         for feature, value in self._constants.items():
             values[..., feature] = np.clip(value, self._lowest[feature], self._highest[feature])
-        curves = self._units.curves
-        for feature, kind in (curves.kinds if curves is not None else {}).items():
-            if kind == "count":
-                values[..., feature] = np.round(values[..., feature])
+        rounded = self._units.curves.rounded if self._units.curves is not None else []
+        values[..., rounded] = np.round(values[..., rounded])
         return self._discrete.snap(values)

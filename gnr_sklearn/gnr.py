@@ -17,10 +17,13 @@ from torch import nn
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._choices import LARGEST_SHARE, choose_alpha, choose_directions, choose_share
+from gnr_sklearn._columns import distributions_of_columns
+from gnr_sklearn._curves import curve_of_skewed
 from gnr_sklearn._deep import MAX_VALUE
+from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
 from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS, MissingDirection
 from gnr_sklearn.nn.models import GNR, ValueGNR
@@ -123,6 +126,15 @@ class GNRImputer(VAEImputer):
     of full height could only explain few missing values by starting late or being flat. The slope
     is learned, but for features of which a quarter of the observed values or more are the same;
     there it is three over the standard deviation of what is observed.
+
+    **Skewed numbers.** Where small values are lost, the long tail to the right of incomes, counts
+    or concentrations is seen whole, and :math:`\log u_j`, or :math:`\log (1 + u_j)`, is what is
+    normal given z if observed values are more skewed than the upper half of a normal distribution,
+    whose skewness is :math:`\sqrt 2 (4 - \pi) / (\pi - 2)^{3/2} \approx 1`, are all positive, or
+    whole from 0 on, and have logarithms that are less skewed. So is what is never missing then. A
+    normal distribution that is as wide as such a tail has small values that nobody has, far below
+    0. Of large values that are lost the tail cannot be known, and of values missing at random
+    logarithms tell no more: these stay as they are.
 
     **A direction that is not known** is chosen by what predicts the mask. Where a value decides
     itself whether it is seen, the other values of its row tell of its mask only what they tell of
@@ -231,6 +243,7 @@ class GNRImputer(VAEImputer):
         **VAEImputer._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mask_model": [StrOptions({"value", "latent"})],
+        "likelihood": [StrOptions({"auto", "gaussian"}), dict],
         "missing_direction": [StrOptions(set(DIRECTIONS)), "array-like", dict, None],
         "prior": [
             StrOptions({"forest", "low_sparsity"}),
@@ -240,7 +253,7 @@ class GNRImputer(VAEImputer):
         ],
     }
 
-    _parameter_docs: ClassVar[str] = """
+    _parameter_docs: ClassVar[str] = f"""
         alpha : float or "auto", default=1.0
             Weight of the mask term in the objective and in the importance weights (eq.
             18). At 1 the objective bounds a likelihood; at 0 the mask is ignored and its model is
@@ -248,13 +261,21 @@ class GNRImputer(VAEImputer):
             values make the model explain the mask first. "auto" chooses among 0.01, 1 and 100 with
             ``mask_model="latent"``, as the paper does, and else among 0.01, 0.1 and 1, by how well
             it imputes observed values that are removed by the fitted process (see Notes).
-        mask_model : {"value", "latent"}, default="value"
+        mask_model : {{"value", "latent"}}, default="value"
             What the mask depends on: each value itself, or the latent variable, which a mask
             decoder sees beside the data decoder as in the paper. With "value" the encoder "zero"
             sees the mask too.
-        missing_direction : {"above", "below", "neither"}, None, sequence or dict, default=None
+        likelihood : {{"auto", "gaussian"}} or dict, default="auto"
+{LIKELIHOOD_OF_COLUMNS}
+            With ``mask_model="value"`` and ``scaling="observed"``, "auto" also chooses the
+            logarithm, or that of 1 + x without rounding, for numbers whose small values go missing,
+            as given or as chosen, if all observed ones are positive, or whole and not negative, and
+            have a skewness of more than 1, and logarithms that are less skewed; beside them, also
+            for numbers without missing values. "gaussian" says that numbers are not transformed.
+            `likelihood_` holds what was chosen.
+        missing_direction : {{"above", "below", "neither"}}, None, sequence or dict, default=None
             Which values go missing: large ("above") or small ("below"), for all features, one
-            entry each, or a dict by names or places of features, as in ``{"income": "above"}``.
+            entry each, or a dict by names or places of features, as in ``{{"income": "above"}}``.
             "neither" says that a feature's values have nothing to do with its being missing; None,
             and a feature that the dict leaves out, is left to be chosen from the data (see Notes).
             Used with ``mask_model="value"`` only; entries for features without missing values, or
@@ -274,7 +295,7 @@ class GNRImputer(VAEImputer):
             independently of other rows. Because a completed row contains the observed values
             themselves, little can be learned about how far to trust the imputer: imputed values
             stay close to the prior's.
-        decoder : {"mlp", "linear", "curved"}, default="curved"
+        decoder : {{"mlp", "linear", "curved"}}, default="curved"
             Whether the decoders have hidden layers, are affine in z, or affine plus a network with
             one hidden layer, of the first of the widths, whose output has a penalty: affine where
             there are no data, and curved where data ask for it. The mask decoder of
@@ -282,6 +303,8 @@ class GNRImputer(VAEImputer):
         """
 
     _attribute_docs: ClassVar[str] = """
+        likelihood_ : ndarray of shape (`n_features_in_`,), dtype object
+            The distribution of each feature, as given or as chosen; None for those left out.
         prior_ : estimator, ChainedRegressions or None
             The fitted imputer of `prior`, or the regressions.
         prior_share_ : float or None
@@ -363,6 +386,26 @@ class GNRImputer(VAEImputer):
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
             self._directions = choose_directions(self, values, seed)
+            self._fit_units(values, self._chosen_curves(values))
+        self.likelihood_ = self._likelihood_of_features()
+
+    def _chosen_curves(self, values: FloatArray) -> dict[int, tuple[str, float]]:
+        """Return curves of skewed features whose small values are lost, and of what is beside them.
+
+        A power of one is linear in another by their logarithms.
+        """
+        if self.likelihood == "gaussian" or self.scaling != "observed":
+            return {}
+        said = distributions_of_columns(self.likelihood, self._names)
+        is_open = ~np.isin(np.flatnonzero(~self._is_empty_feature), list(said))
+        is_open &= ~self._discrete.is_discrete
+
+        def curves_of(features: BoolArray) -> dict[int, tuple[str, float]]:
+            found = {int(j): curve_of_skewed(values[:, j]) for j in np.flatnonzero(features)}
+            return {feature: curve for feature, curve in found.items() if curve is not None}
+
+        curves = curves_of(is_open & (self._directions < 0))
+        return curves | curves_of(is_open & ~np.isnan(values).any(axis=0)) if curves else {}
 
     def _after_training(self, values: FloatArray, side: FloatArray, seed: int) -> None:
         self._describe_process()
