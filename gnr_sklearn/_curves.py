@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from scipy.stats import skew
 
 from gnr_sklearn._types import FloatArray
 
-__all__ = ["CURVED", "Curves", "curve_of_skewed"]
+__all__ = ["CURVED", "Curves", "OwnCurve", "curve_of_skewed"]
 
 # Distributions of values that are normal on a curve.
 CURVED = ("log_normal", "bounded", "count")
@@ -29,6 +29,13 @@ MIN_DIFFERENT_VALUES = 11
 # Where nobody has said that values are positive, later ones may not be: these are taken to be this
 # part of the smallest that was seen.
 PART_OF_SMALLEST = 0.1
+
+
+class OwnCurve(NamedTuple):
+    """A curve that nobody has asked for: its name, and what lower values are taken to be."""
+
+    kind: str
+    floor: float
 
 
 class Curves:
@@ -157,7 +164,7 @@ class Curves:
                 )
 
 
-def curve_of_skewed(column: FloatArray) -> tuple[str, float] | None:
+def curve_of_skewed(column: FloatArray) -> OwnCurve | None:
     """Return the curve on which values are closer to normal, if they are far from it as they are.
 
     A tail to the right that is longer than that of half a normal distribution takes a large
@@ -170,21 +177,20 @@ def curve_of_skewed(column: FloatArray) -> tuple[str, float] | None:
 
     Returns
     -------
-    curve : tuple of str and float or None
-        "log_normal" for positive numbers, "count" for whole numbers from 0 on, and a floor.
+    curve : OwnCurve or None
+        "log_normal" for positive numbers, "count" for whole numbers from 0 on.
     """
     values = column[~np.isnan(column)]
     if len(values) < MIN_VALUES or len(np.unique(values)) < MIN_DIFFERENT_VALUES:
         return None
     least = float(values.min())
     if least > 0:
-        kind, floor = "log_normal", PART_OF_SMALLEST * least or least
+        curve, bent = OwnCurve("log_normal", PART_OF_SMALLEST * least or least), np.log(values)
     elif least == 0 and not (values % 1).any():
-        kind, floor = "count", 0.0
+        curve, bent = OwnCurve("count", 0.0), np.log1p(values)
     else:
         return None
-    bent = np.log(values) if kind == "log_normal" else np.log1p(values)
     # Third powers of large numbers are infinite, and of small ones 0.
     skewness = skew(values / values.max())
     is_better = skewness > MAX_SKEWNESS_OF_NORMAL and abs(skew(bent)) < skewness
-    return (kind, floor) if is_better else None
+    return curve if is_better else None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnr_sklearn._base import MixedImputer
 from gnr_sklearn._columns import DISCRETE, KINDS, ColumnKind, distributions_of_columns
-from gnr_sklearn._curves import CURVED, Curves
+from gnr_sklearn._curves import CURVED, Curves, OwnCurve
 from gnr_sklearn._deep import DeepImputer
 from gnr_sklearn._sklearn import StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -104,14 +104,14 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         self._constants = {j: value for (j, value), is_new in known if not is_new}
 
     def _fit_units(
-        self, values: FloatArray, chosen: Mapping[int, tuple[str, float]] = MappingProxyType({})
+        self, values: FloatArray, own_curves: Mapping[int, OwnCurve] = MappingProxyType({})
     ) -> None:
         """Learn the units of the observed values; the user's bounds are known.
 
-        Curves of modelled features that nobody has asked for are given with their floors.
+        Curves of modelled features that nobody has asked for are given.
         """
         self._check_distributions()
-        curves = self._fit_curves(values, chosen)
+        curves = self._fit_curves(values, own_curves)
         self._units = fit_units(values, self.scaling, self._lowest, self._highest, curves)
         self._feature_info = self._check_feature_info()
 
@@ -172,11 +172,9 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         is_rounded[[place for place, name in given.items() if name == "count"]] = True
         return is_rounded
 
-    def _fit_curves(
-        self, values: FloatArray, chosen: Mapping[int, tuple[str, float]]
-    ) -> Curves | None:
-        kinds = {feature: kind for feature, (kind, _) in chosen.items()} | self._curved_features()
-        floors = {feature: floor for feature, (_, floor) in chosen.items()}
+    def _fit_curves(self, values: FloatArray, own_curves: Mapping[int, OwnCurve]) -> Curves | None:
+        kinds = self._curved_features() | {j: curve.kind for j, curve in own_curves.items()}
+        floors = {feature: curve.floor for feature, curve in own_curves.items()}
         if not kinds:
             return None
         # The ends of a curve are the user's, and no whole numbers within them.

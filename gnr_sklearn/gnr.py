@@ -18,7 +18,7 @@ from torch import nn
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._choices import LARGEST_SHARE, choose_alpha, choose_directions, choose_share
 from gnr_sklearn._columns import distributions_of_columns
-from gnr_sklearn._curves import curve_of_skewed
+from gnr_sklearn._curves import OwnCurve, curve_of_skewed
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
 from gnr_sklearn._reservoir import Reservoir, some_rows
@@ -271,8 +271,8 @@ class GNRImputer(VAEImputer):
             logarithm, or that of 1 + x without rounding, for numbers whose small values go missing,
             as given or as chosen, if all observed ones are positive, or whole and not negative, and
             have a skewness of more than 1, and logarithms that are less skewed; beside them, also
-            for numbers without missing values. "gaussian" says that numbers are not transformed.
-            `likelihood_` holds what was chosen.
+            for numbers without missing values; but not where `min_value` is a number below 0.
+            "gaussian" says that numbers are not transformed. `likelihood_` holds what was chosen.
         missing_direction : {{"above", "below", "neither"}}, None, sequence or dict, default=None
             Which values go missing: large ("above") or small ("below"), for all features, one
             entry each, or a dict by names or places of features, as in ``{{"income": "above"}}``.
@@ -386,10 +386,11 @@ class GNRImputer(VAEImputer):
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
             self._directions = choose_directions(self, values, seed)
-            self._fit_units(values, self._chosen_curves(values))
+            if own_curves := self._own_curves(values):
+                self._fit_units(values, own_curves)
         self.likelihood_ = self._likelihood_of_features()
 
-    def _chosen_curves(self, values: FloatArray) -> dict[int, tuple[str, float]]:
+    def _own_curves(self, values: FloatArray) -> dict[int, OwnCurve]:
         """Return curves of skewed features whose small values are lost, and of what is beside them.
 
         A power of one is linear in another by their logarithms.
@@ -398,9 +399,10 @@ class GNRImputer(VAEImputer):
             return {}
         said = distributions_of_columns(self.likelihood, self._names)
         is_open = ~np.isin(np.flatnonzero(~self._is_empty_feature), list(said))
-        is_open &= ~self._discrete.is_discrete
+        # With a bound below 0 a user says that there are negative numbers.
+        is_open &= ~self._discrete.is_discrete & ~((-np.inf < self._lowest) & (self._lowest < 0))
 
-        def curves_of(features: BoolArray) -> dict[int, tuple[str, float]]:
+        def curves_of(features: BoolArray) -> dict[int, OwnCurve]:
             found = {int(j): curve_of_skewed(values[:, j]) for j in np.flatnonzero(features)}
             return {feature: curve for feature, curve in found.items() if curve is not None}
 

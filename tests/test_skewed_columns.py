@@ -84,6 +84,8 @@ def test_small_incomes_are_imputed_as_such():
     assert by_log.min() > 0 > by_value.min()
     errors = [np.sqrt(np.mean((by - full[lost, 0]) ** 2)) for by in (by_log, by_value)]
     assert errors[0] < 0.5 * errors[1]
+    bounded = GNRImputer(**BELOW | {"max_iter": 2}, min_value=0.0).fit(X)
+    assert bounded.likelihood_.tolist() == ["log_normal", "gaussian"]
     # As if the user had said so, up to the floor.
     told = GNRImputer(**BELOW, likelihood={0: "log_normal", 1: "gaussian"}).fit(X)
     assert_array_equal(told.transform(X)[lost, 0], by_log)
@@ -103,6 +105,7 @@ def test_the_side_may_be_chosen():
         {"missing_direction": "above"},
         {"missing_direction": "neither"},
         {"missing_direction": "below", "likelihood": {"income": "gaussian"}},
+        {"missing_direction": "below", "min_value": -10.0},
         {"missing_direction": "below", "scaling": None},
         {"missing_direction": "below", "scaling": "shared"},
         {"missing_direction": "below", "alpha": 0.0},
