@@ -51,6 +51,7 @@ METHODS = (
     Method("GNR, told above", GNRImputer, TOLD_ABOVE),
 )
 # Run where they are named.
+TOLD_BOTH = Method("GNR, told both", GNRImputer, {"missing_direction": "both"})
 ABLATED = tuple(
     Method(f"GNR, told above, {what}", GNRImputer, TOLD_ABOVE | params)
     for what, params in ABLATIONS.items()
@@ -60,7 +61,7 @@ ABLATED = tuple(
 def main(options: argparse.Namespace) -> None:
     """Run the chosen cells, but those on record, and print how GNR stands to its rivals."""
     labels = [method.label for method in METHODS]
-    cells = cells_of((*METHODS, *ABLATED), options, 5, labels)
+    cells = cells_of((*METHODS, *ABLATED, TOLD_BOTH), options, 5, labels)
     records = RecordFile("field", options.results)
     run_cells(
         [cell for cell in cells if cell.protocol == "field"],

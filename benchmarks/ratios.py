@@ -14,7 +14,7 @@ from benchmarks.unseen_tables import UNSEEN
 
 PREFIX, PAPER = "GNR", "GNR of the paper"
 # What labels say of methods that know on which side of a column values go missing.
-TOLD = ("known sign", "told above")
+TOLD = ("known sign", "told above", "told both")
 
 
 def is_told(label: str) -> bool:

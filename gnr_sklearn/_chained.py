@@ -22,7 +22,7 @@ from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import seed_random_states
-from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
+from gnr_sklearn.nn.likelihoods import SELECTED, Gaussian, Selected, selected
 from gnr_sklearn.nn.processes import ValueProcess
 
 __all__ = ["ChainedRegressions", "default_forest"]
@@ -178,7 +178,7 @@ class ChainedRegressions:
 
     def impute(
         self, completed: FloatArray, observed: BoolArray
-    ) -> tuple[FloatArray, dict[int, SelectedGaussian | Gaussian]]:
+    ) -> tuple[FloatArray, dict[int, Selected | Gaussian]]:
         """Complete rows anew, from values that something else has completed them with.
 
         Parameters
@@ -190,11 +190,11 @@ class ChainedRegressions:
         -------
         completed : ndarray of shape (n_samples, n_wide)
             Expectations in place of what is missing.
-        lost : dict of int to SelectedGaussian or Gaussian
+        lost : dict of int to Selected or Gaussian
             The distributions of the missing values, (n_missing, 1), of features that are numbers.
         """
         completed = completed.copy()
-        lost: dict[int, SelectedGaussian | Gaussian] = {}
+        lost: dict[int, Selected | Gaussian] = {}
         for regressions in self.rounds_:
             for regression in regressions:
                 feature = regression.feature
@@ -309,7 +309,7 @@ class ChainedRegressions:
             error = (seen - mean[is_seen]) / scale
             negative = 0.5 * error.square().sum() + len(seen) * scale.log()
             lost = self._lost(feature, mean[~is_seen], scale)
-            if isinstance(lost, SelectedGaussian):
+            if isinstance(lost, SELECTED):
                 negative = negative - lost.log_missing.sum()
             (gradient,) = torch.autograd.grad(negative, theta)
             return negative.item(), gradient.numpy()
@@ -367,7 +367,7 @@ class ChainedRegressions:
 
     def _lost_values(
         self, regression: CalibratedRegression, prediction: FloatArray
-    ) -> tuple[FloatArray, SelectedGaussian | Gaussian | None]:
+    ) -> tuple[FloatArray, Selected | Gaussian | None]:
         """Return the expectations of missing values, with their distributions, (n_missing, 1).
 
         Of levels, the probabilities, (n_missing, n_levels), and None.
@@ -385,15 +385,15 @@ class ChainedRegressions:
         chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE / n_levels)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
-            lost = SelectedGaussian(levels, torch.zeros_like(levels), *self._lost_by(feature))
+            lost = selected(levels, torch.zeros_like(levels), *self._lost_by(feature))
             chances = chances * lost.log_missing.exp().numpy()
         return chances / chances.sum(axis=1, keepdims=True)
 
-    def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> SelectedGaussian | Gaussian:
+    def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> Selected | Gaussian:
         """Return the distributions of missing values of N(mean, scale^2)."""
         if self._process is None:
             return Gaussian(mean, scale)
-        return SelectedGaussian(mean, scale, *self._lost_by(feature))
+        return selected(mean, scale, *self._lost_by(feature))
 
     def _lost_by(self, feature: int) -> Tensor:
         """Return the parameters of the process of a feature."""

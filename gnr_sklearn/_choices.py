@@ -60,8 +60,9 @@ OBSERVED_FOR_SHARE = 350
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
-    """Return 1, -1 or 0 for each modelled feature, choosing what the user leaves open."""
-    given = feature_directions(imputer.missing_direction, imputer._names, unknown=np.nan)
+    """Return 1, -1, 0 or 2 for each modelled feature, choosing what the user leaves open."""
+    allowed = imputer._allowed_directions
+    given = feature_directions(imputer.missing_direction, imputer._names, np.nan, allowed)
     directions = given[~imputer._is_empty_feature]
     # A feature without missing values tells nothing of how they would be lost.
     directions[~np.isnan(values).any(axis=0)] = 0
@@ -85,7 +86,7 @@ def _chosen_directions(
     owner: NDArray[np.intp],
     seed: int,
 ) -> FloatArray:
-    """Return 1, -1 or 0 for each column of a table of numbers, where it is NaN so far."""
+    """Return 1, -1, 0 or 2 for each column of a table of numbers, where it is NaN so far."""
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
     in_rows = ~np.isnan(rows).all(axis=0)

@@ -20,7 +20,7 @@ from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import observed_mean_and_std
 from gnr_sklearn.nn.adaptive import WeightedSamples
 from gnr_sklearn.nn.bounds import normalized_weights
-from gnr_sklearn.nn.likelihoods import Gaussian, SelectedGaussian
+from gnr_sklearn.nn.likelihoods import SELECTED, Gaussian
 from gnr_sklearn.nn.rows import MaskedRows
 
 if TYPE_CHECKING:
@@ -502,7 +502,7 @@ def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:
     """
     x_given_z, logits = samples.x_given_z, samples.mask_logits
     x, mask = rows.x, rows.mask
-    if isinstance(x_given_z, SelectedGaussian):
+    if isinstance(x_given_z, SELECTED):
         before = Gaussian(x_given_z.mean_of_all, x_given_z.scale)
         log_missing = x_given_z.log_missing
         # That a known value is observed does not depend on z.

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from gnr_sklearn._types import FloatArray
-from gnr_sklearn.nn.likelihoods import Continuous, SelectedGaussian, StudentT
+from gnr_sklearn.nn.likelihoods import SELECTED, Continuous, StudentT
 
 __all__ = ["normal_points", "points_of"]
 
@@ -36,7 +36,7 @@ def points_of(distribution: Continuous) -> Iterator[tuple[FloatArray, FloatArray
 
     Parameters
     ----------
-    distribution : Gaussian, SelectedGaussian or StudentT
+    distribution : Gaussian, SelectedGaussian, TwiceSelectedGaussian or StudentT
 
     Yields
     ------
@@ -47,17 +47,18 @@ def points_of(distribution: Continuous) -> Iterator[tuple[FloatArray, FloatArray
     if isinstance(distribution, StudentT):
         for place, share in zip(PLACES, SHARES, strict=True):
             yield mean + scale * stdtrit(others[0], place), share
-    elif isinstance(distribution, SelectedGaussian):
-        slope, *_ = others
-        inverse, argument = (part.double().cpu().numpy() for part in distribution.argument)
+    elif isinstance(distribution, SELECTED):
         by_chance = distribution.share_by_chance.double().cpu().numpy()
         for point, weight in zip(POINTS, WEIGHTS, strict=True):
             yield mean + scale * point, by_chance * weight
         # As values are drawn: a truncated normal number, and one that is independent of it.
-        for truncated, share in _points_above(-argument):
-            center = mean + slope * scale**2 * inverse * truncated
-            for point, weight in zip(FEW_POINTS, FEW_WEIGHTS, strict=True):
-                yield center + scale * inverse * point, (1.0 - by_chance) * share * weight
+        for step in distribution.steps:
+            slope, inverse, argument, of_step = (part.double().cpu().numpy() for part in step)
+            for truncated, share in _points_above(-argument):
+                center = mean + slope * scale**2 * inverse * truncated
+                for point, weight in zip(FEW_POINTS, FEW_WEIGHTS, strict=True):
+                    share_of_all = (1.0 - by_chance) * of_step * share * weight
+                    yield center + scale * inverse * point, share_of_all
     else:
         for point, weight in zip(POINTS, WEIGHTS, strict=True):
             yield mean + scale * point, weight

@@ -187,13 +187,14 @@ def check_numbers(values: Any, name: str) -> list[float]:
     return [check_number(value, name) for value in values]
 
 
-def check_directions(directions: Any, n_features: int) -> list[Any]:
+def check_directions(directions: Any, n_features: int, imputer: Any) -> list[Any]:
     """Give directions as words, None and tuples of these."""
+    allowed = (*getattr(imputer, "_allowed_directions", DIRECTIONS), None)
     if directions is None:
         return []
     refusal = (
-        'directions must be None or a sequence of "above", "below", "neither", None or sequences '
-        f"of these with one for each of the {n_features} features, got {directions!r}."
+        f"directions must be None or a sequence of {', '.join(map(repr, allowed))} or sequences of "
+        f"these with one for each of the {n_features} features, got {directions!r}."
     )
     if isinstance(directions, str) or not isinstance(directions, Iterable):
         raise TypeError(refusal)
@@ -202,7 +203,7 @@ def check_directions(directions: Any, n_features: int) -> list[Any]:
         nested = not isinstance(direction, str) and isinstance(direction, Iterable)
         words = tuple(direction) if nested else (direction,)
         if len(words) != (n_features if nested else 1) or any(
-            word not in (*DIRECTIONS, None) for word in words
+            word not in allowed for word in words
         ):
             raise ValueError(refusal)
         checked.append(words if nested else direction)

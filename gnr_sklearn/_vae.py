@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
@@ -25,6 +25,7 @@ from gnr_sklearn._sklearn import Interval, StrOptions, fit_context
 from gnr_sklearn._types import FloatArray
 from gnr_sklearn._validation import (
     DIRECTION_NAMES,
+    DIRECTIONS,
     check_side_info,
     column_names,
     feature_directions,
@@ -119,6 +120,9 @@ class VAEImputer(SamplingImputer):
     loading_penalty: float = 1000.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     data_parallel: bool = False
+
+    # What may be said of which values go missing, and what that becomes.
+    _allowed_directions: ClassVar[Mapping[str, float]] = DIRECTIONS
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **SamplingImputer._parameter_constraints,
@@ -473,7 +477,7 @@ class VAEImputer(SamplingImputer):
     def _warn_of_unused_direction(self, setting: str) -> None:
         """Warn where a user says which values go missing, and the model cannot know."""
         direction = getattr(self, "missing_direction", None)
-        feature_directions(direction, self._names, unknown=0.0)
+        feature_directions(direction, self._names, 0.0, self._allowed_directions)
         if direction is not None and self._warns:
             warnings.warn(
                 f"missing_direction={direction!r} has no effect with {setting}.",

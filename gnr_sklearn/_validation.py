@@ -20,6 +20,7 @@ from gnr_sklearn._types import BoolArray, FloatArray
 
 __all__ = [
     "DIRECTIONS",
+    "DIRECTIONS_AND_BOTH",
     "DIRECTION_NAMES",
     "DataFrameLike",
     "Features",
@@ -426,24 +427,29 @@ def feature_limits(
 
 
 DIRECTIONS = {"above": 1.0, "below": -1.0, "neither": 0.0}
-DIRECTION_NAMES = {sign: name for name, sign in DIRECTIONS.items()}
+# Of models that know of two ends.
+DIRECTIONS_AND_BOTH = DIRECTIONS | {"both": 2.0}
+DIRECTION_NAMES = {sign: name for name, sign in DIRECTIONS_AND_BOTH.items()}
 
 
 def feature_directions(
     missing_direction: MissingDirection,
     names: list[Any],
     unknown: float,
+    directions: Mapping[str, float] = DIRECTIONS,
 ) -> FloatArray:
     """Turn ``missing_direction`` into 1 for "above", -1 for "below" and 0 for "neither".
 
     Parameters
     ----------
-    missing_direction : {"above", "below", "neither"}, None, or sequence or dict of them
+    missing_direction : str, None, or sequence or dict of them
         As the user gave it.
     names : list
         Names of the features, or their places.
     unknown : float
         What becomes of None, and of features that a dict does not name.
+    directions : mapping of str to float
+        Those that are allowed, and what becomes of them.
 
     Raises
     ------
@@ -453,7 +459,7 @@ def feature_directions(
     n_features = len(names)
     of_each = _of_each_feature(missing_direction, names, "missing_direction", None)
     given = np.asarray(of_each, dtype=object)
-    allowed: dict[Any, float] = {**DIRECTIONS, None: unknown}
+    allowed: dict[Any, float] = {**directions, None: unknown}
     if (
         given.shape not in {(), (n_features,)}
         or not all(direction is None or isinstance(direction, str) for direction in given.ravel())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -25,7 +26,7 @@ from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS, MissingDirection
+from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection, feature_directions
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -122,10 +123,13 @@ class GNRImputer(VAEImputer):
         E[u_j \mid z, m_j = 0] = \mu_j + \frac{a_j s_j^2}{r_j} \,
         \frac{(c_j - f_j) \, \phi(t_j)}{f_j + (c_j - f_j) \, \Phi(t_j)} .
 
-    The ceiling c says which part of the values beyond the threshold :math:`-b / a` is lost: a step
-    of full height could only explain few missing values by starting late or being flat. The slope
-    is learned, but for features of which a quarter of the observed values or more are the same;
-    there it is three over the standard deviation of what is observed.
+    With ``missing_direction="both"`` a second step of the same height and slope, but down, adds
+    :math:`(c_j - f_j) \, \Phi(b_j' - a_j u_j)` to the chance, and terms of its own to numerator and
+    denominator of the last fraction. The ceiling c says which part of the values beyond the
+    threshold :math:`-b / a` is lost: a step of full height could only explain few missing values by
+    starting late or being flat. The slope is learned, but for features of which a quarter of the
+    observed values or more are the same; there it is three over the standard deviation of what is
+    observed.
 
     **Skewed numbers.** Where small values are lost, the long tail to the right of incomes, counts
     or concentrations is seen whole, and :math:`\log u_j`, or :math:`\log (1 + u_j)`, is what is
@@ -244,7 +248,7 @@ class GNRImputer(VAEImputer):
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mask_model": [StrOptions({"value", "latent"})],
         "likelihood": [StrOptions({"auto", "gaussian"}), dict],
-        "missing_direction": [StrOptions(set(DIRECTIONS)), "array-like", dict, None],
+        "missing_direction": [StrOptions(set(DIRECTIONS_AND_BOTH)), "array-like", dict, None],
         "prior": [
             StrOptions({"forest", "low_sparsity"}),
             HasMethods(["fit", "predict", "get_params"]),
@@ -252,6 +256,8 @@ class GNRImputer(VAEImputer):
             None,
         ],
     }
+
+    _allowed_directions: ClassVar[Mapping[str, float]] = DIRECTIONS_AND_BOTH
 
     _parameter_docs: ClassVar[str] = f"""
         alpha : float or "auto", default=1.0
@@ -273,11 +279,14 @@ class GNRImputer(VAEImputer):
             have a skewness of more than 1, and logarithms that are less skewed; beside them, also
             for numbers without missing values; but not where `min_value` is a number below 0.
             "gaussian" says that numbers are not transformed. `likelihood_` holds what was chosen.
-        missing_direction : {{"above", "below", "neither"}}, None, sequence or dict, default=None
-            Which values go missing: large ("above") or small ("below"), for all features, one
-            entry each, or a dict by names or places of features, as in ``{{"income": "above"}}``.
-            "neither" says that a feature's values have nothing to do with its being missing; None,
-            and a feature that the dict leaves out, is left to be chosen from the data (see Notes).
+        missing_direction : {{"above", "below", "both", "neither"}}, None, sequence or dict, \
+default=None
+            Which values go missing: large ("above"), small ("below"), or large and small ones
+            ("both"), for all features, one entry each, or a dict by names or places of features, as
+            in ``{{"income": "both"}}``. "neither" says that a feature's values have nothing to do
+            with its being missing; None, and a feature that the dict leaves out, is left to be
+            chosen among "above", "below" and "neither" from the data (see Notes). "both" goes with
+            features that do not share a process (`scaling`).
             Used with ``mask_model="value"`` only; entries for features without missing values, or
             whose categories have no order, are ignored. What is imputed may lie beyond all values
             seen: if a number cannot be negative, say so by `min_value` or `likelihood`.
@@ -310,16 +319,20 @@ class GNRImputer(VAEImputer):
         prior_share_ : float or None
             The share of the regressions in what is imputed of numbers, from 0 to 1/2; None without.
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
-            "above", "below", or None where values are taken to be missing at random: as given, or
-            as chosen. None without ``mask_model="value"``, like the four attributes below.
+            "above", "below", "both", or None where values are taken to be missing at random: as
+            given, or as chosen. None without ``mask_model="value"``, like the five attributes
+            below.
         missing_threshold_ : ndarray of shape (`n_features_in_`,)
-            Where the step of P(missing | value) is, in units of the data; NaN for features without
-            observed values or direction.
+            Where the step of P(missing | value) is, the upper one of "both", in units of the data;
+            NaN for features without observed values or direction.
+        missing_lower_threshold_ : ndarray of shape (`n_features_in_`,)
+            Where the lower step of "both" is; NaN for other features.
         missing_slope_ : ndarray of shape (`n_features_in_`,)
             The slope a of the step, in one over units of the data: 1 / a is the standard deviation
             of the normal distribution whose distribution function the step is.
         missing_floor_ : ndarray of shape (`n_features_in_`,)
-            P(missing) of values far from the threshold on the side where they are kept.
+            P(missing) of values far from the threshold on the side where they are kept; of "both",
+            between the two.
         missing_ceiling_ : ndarray of shape (`n_features_in_`,)
             P(missing) of values far from the threshold on the side where they are lost.
         """
@@ -385,10 +398,21 @@ class GNRImputer(VAEImputer):
         else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
+            self._check_ends()
             self._directions = choose_directions(self, values, seed)
             if own_curves := self._own_curves(values):
                 self._fit_units(values, own_curves)
         self.likelihood_ = self._likelihood_of_features()
+
+    def _check_ends(self) -> None:
+        """Refuse two ends where features have one process."""
+        allowed = self._allowed_directions
+        given = feature_directions(self.missing_direction, self._names, np.nan, allowed)
+        if self._shares_scale and (given == allowed["both"]).any():
+            raise ValueError(
+                "missing_direction must not be 'both' for features that share a process, with "
+                f"scaling={self.scaling!r}, got {self.missing_direction!r}."
+            )
 
     def _own_curves(self, values: FloatArray) -> dict[int, OwnCurve]:
         """Return curves of skewed features whose small values are lost, and of what is beside them.
@@ -448,21 +472,26 @@ class GNRImputer(VAEImputer):
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""
-        for name in ("direction", "threshold", "slope", "floor", "ceiling"):
+        for name in ("direction", "threshold", "lower_threshold", "slope", "floor", "ceiling"):
             setattr(self, f"missing_{name}_", None)
         if not hasattr(self._module, "process"):
             return
         with torch.no_grad():
-            slope, intercept, log_floor, log_rise = (
+            slope, intercept, log_floor, log_rise, *lower = (
                 part.double().cpu().numpy() for part in self._module.process.step().of_what_is_lost
             )
         floor, ceiling = np.exp(log_floor), np.exp(np.logaddexp(log_floor, log_rise))
         is_step = slope != 0
         constant = floor + np.exp(log_rise) * ndtr(intercept)
         with np.errstate(divide="ignore", invalid="ignore"):
-            threshold = self._units.inverse_transform(np.where(is_step, -intercept / slope, np.nan))
+            steps, lower_steps = np.where(is_step, -intercept / slope, np.nan), np.nan * slope
+            if lower:
+                is_both = self._directions == self._allowed_directions["both"]
+                lower_steps = np.where(is_both, -lower[1] / lower[0], np.nan)
+        threshold = self._units.inverse_transform(steps)
         in_data_units = {
             "missing_threshold_": threshold,
+            "missing_lower_threshold_": self._units.inverse_transform(lower_steps),
             "missing_slope_": np.where(
                 is_step, slope * np.exp(self._units.log_derivative(threshold)), 0
             ),

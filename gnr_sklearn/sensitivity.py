@@ -322,10 +322,10 @@ def sensitivity(
         by that standard deviation, beyond what the imputer supposes itself. Positive ones say that
         missing values are larger than imputed. None for no such scenario.
     directions : sequence of directions or None, default=None
-        Values for the imputer's ``missing_direction``: "above", "below", "neither", which stands
-        for missing at random, or None. Each is one for all features or a sequence with one per
-        feature of X, and no dict. An imputer is fitted for each that is not its own already. None
-        for no such scenario.
+        Values for the imputer's ``missing_direction``: "above", "below", "both" if it knows of
+        that, "neither", which stands for missing at random, or None. Each is one for all features
+        or a sequence with one per feature of X, and no dict. An imputer is fitted for each that is
+        not its own already. None for no such scenario.
     features : {"all", "first_half"}, sequence of int or of str or None, default=None
         The columns, by number or name, whose imputed values `deltas` and `strengths` move; None is
         all that are not categories without an order (``likelihood="categorical"``). Those without
@@ -434,7 +434,7 @@ def sensitivity(
     """
     values = check_matrix(X, "X")
     shifts, gammas = check_numbers(deltas, "deltas"), check_numbers(strengths, "strengths")
-    told = check_directions(directions, values.shape[1])
+    told = check_directions(directions, values.shape[1], imputer)
     if not (shifts or gammas or told):
         raise ValueError(
             "deltas, strengths or directions must hold a scenario, got none in all three."

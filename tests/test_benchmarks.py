@@ -386,12 +386,13 @@ def test_unseen_tables_are_none_of_those_that_settings_rest_on_or_that_others_ju
     assert not known & unseen_tables.UNSEEN.keys()
 
 
-def test_who_is_told_above_is_run_above_alone(tmp_path, monkeypatch, capsys):
+def test_who_is_told_something_is_run_where_it_is_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(unseen_tables, "read_table", many_and_odd_columns)
     options = options_of(results=tmp_path, datasets=["penguins"], jobs=1)
     cells = unseen.chosen_cells(options)
-    told = {cell.setting for cell in cells if "told" in cell.method.label}
-    assert told == {"20%", "80%", "100%"}
+    told = {(cell.method.label, cell.setting) for cell in cells if "told" in cell.method.label}
+    above = {("GNR, told above", rate) for rate in ("20%", "80%", "100%")}
+    assert told == above | {("GNR, told both", "tails, 80%")}
     assert {c.setting for c in cells if c.method.label == "GNR"} == told | {
         "below, 80%", "tails, 80%", "logistic, 80%", "MCAR, 50%", "MAR, 50%"
     }  # fmt: skip

@@ -23,10 +23,10 @@ from gnr_sklearn.nn.bounds import (
 )
 from gnr_sklearn.nn.categories import CategoryLayout
 from gnr_sklearn.nn.likelihoods import (
+    SELECTED,
     Continuous,
     Likelihood,
     Mixed,
-    SelectedGaussian,
     standard_normal_log_density,
 )
 from gnr_sklearn.nn.models import LatentVariableModel, Terms
@@ -102,7 +102,7 @@ class WeightedSamples(NamedTuple):
     ----------
     log_w : Tensor of shape (K, B)
         Log importance weights.
-    x_given_z : Gaussian, SelectedGaussian, StudentT or Mixed
+    x_given_z : Gaussian, SelectedGaussian, TwiceSelectedGaussian, StudentT or Mixed
         The distribution p(x | z), whose tensors are (K, B, ...).
     mask_logits : Tensor of shape (K, B, d) or None
         Log-odds of P(m = 1 | z), m = 1 meaning observed.
@@ -327,7 +327,7 @@ def _standard_outputs(terms: Terms, rows: MaskedRows, alpha: float) -> list[Tens
         information = log_probs.exp().mean(0) * rows.mask[..., layout.discrete].unsqueeze(-1)
         outputs.append((log_probs * information.sqrt()).flatten(-2))
     assert not isinstance(numbers, Mixed)
-    mean = numbers.mean_of_all if isinstance(numbers, SelectedGaussian) else numbers.mean
+    mean = numbers.mean_of_all if isinstance(numbers, SELECTED) else numbers.mean
     outputs += _of_numbers(mean, numbers.scale, in_numbers)
     if terms.u_given_z is not None:
         assert rows.u is not None

@@ -17,9 +17,13 @@ __all__ = [
     "Gaussian",
     "Likelihood",
     "Mixed",
+    "SELECTED",
+    "Selected",
     "SelectedGaussian",
     "StudentT",
+    "TwiceSelectedGaussian",
     "bernoulli_log_density",
+    "selected",
     "standard_normal_log_density",
 ]
 
@@ -129,8 +133,13 @@ class SelectedGaussian(NamedTuple):
     @property
     def argument(self) -> tuple[Tensor, Tensor]:
         """Return 1 / r and t = (a mu + b) / r, with r the root of 1 + a^2 s^2."""
-        inverse = torch.rsqrt(1.0 + (self.slope * self.scale).square())
-        return inverse, (self.slope * self.mean_of_all + self.intercept) * inverse
+        return _argument(self.mean_of_all, self.scale, self.slope, self.intercept)
+
+    @property
+    def steps(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Return a, 1 / r, t, and the share of what is not lost by chance, of each step."""
+        inverse, t = self.argument
+        return [(self.slope, inverse, t, torch.ones_like(t))]
 
     @property
     def log_missing(self) -> Tensor:
@@ -162,18 +171,123 @@ class SelectedGaussian(NamedTuple):
         # A value is lost by chance alone, in the share of the floor, or because a u + b plus
         # standard normal noise is positive. Of that sum, over its standard deviation r, the part
         # above 0 is drawn by its quantiles, and the value given the sum is normal.
-        inverse, t = self.argument
-        by_chance, quantile = (
-            torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device)
-            for _ in range(2)
+        return _draw_lost(self, self.slope, *self.argument, generator)
+
+
+class TwiceSelectedGaussian(NamedTuple):
+    r"""Distributions of values that have gone missing by themselves at both ends.
+
+    Of normally distributed values, those that are lost by the chance
+
+    .. math::
+
+        P(m = 0 \mid u) = f + (c - f) \, (\Phi(a u + b) + \Phi(a' u + b')) ,
+        \qquad u \sim N(\mu, s^2) .
+
+    Attributes
+    ----------
+    mean_of_all, scale, slope, intercept, log_floor, log_rise
+        As of :class:`SelectedGaussian`.
+    lower_slope, lower_intercept : Tensor, broadcast against `mean_of_all`
+        a' and b' of the step at the other end.
+    """
+
+    mean_of_all: Tensor
+    scale: Tensor
+    slope: Tensor
+    intercept: Tensor
+    log_floor: Tensor
+    log_rise: Tensor
+    lower_slope: Tensor
+    lower_intercept: Tensor
+
+    @property
+    def _arguments(self) -> list[tuple[Tensor, Tensor]]:
+        ends = (self.slope, self.intercept), (self.lower_slope, self.lower_intercept)
+        return [_argument(self.mean_of_all, self.scale, *end) for end in ends]
+
+    @property
+    def steps(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Return a, 1 / r, t, and the share of what is not lost by chance, of each step."""
+        (inverse, t), (lower_inverse, lower_t) = self._arguments
+        of_upper = torch.sigmoid(log_ndtr(t) - log_ndtr(lower_t))
+        return [
+            (self.slope, inverse, t, of_upper),
+            (self.lower_slope, lower_inverse, lower_t, 1.0 - of_upper),
+        ]
+
+    @property
+    def log_missing(self) -> Tensor:
+        """Log-probability that a value is lost."""
+        upper, lower = (log_ndtr(t) for _, t in self._arguments)
+        return torch.logaddexp(self.log_floor, self.log_rise + torch.logaddexp(upper, lower))
+
+    @property
+    def share_by_chance(self) -> Tensor:
+        """The part of what is lost that the floor makes of it."""
+        return (self.log_floor - self.log_missing).exp()
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of what is lost: each end draws it to its side, by its part."""
+        rise = self.log_rise.exp()
+        total, tilt = self.log_floor.exp(), torch.zeros_like(self.mean_of_all)
+        far = torch.zeros_like(self.mean_of_all)
+        for slope, inverse, t, of_step in self.steps:
+            pull = slope * self.scale.square() * inverse
+            total = torch.addcmul(total, 0.5 * rise, torch.erfc(t * -math.sqrt(0.5)))
+            tilt = tilt + pull * (rise * math.exp(-_HALF_LOG_TWO_PI) * (t.square() * -0.5).exp())
+            far = far + of_step * pull * -t
+        least = torch.finfo(total.dtype).tiny
+        # As of one step: in the tail where both round to 0, it is -t.
+        return self.mean_of_all + torch.where(total >= least, tilt / total.clamp(min=least), far)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw from the distributions."""
+        upper, lower = self.steps
+        shape, like = upper[2].shape, upper[2]
+        which = torch.rand(shape, generator=generator, dtype=like.dtype, device=like.device)
+        is_upper = which < upper[3]
+        slope, inverse, t = (
+            torch.where(is_upper, *of_both) for of_both in zip(upper[:3], lower[:3], strict=True)
         )
-        sum_above = -_quantile_below(t, quantile)
-        noise = _normal_like(self.mean_of_all, generator)
-        tilted = self.mean_of_all + self.scale * inverse * (
-            self.slope * self.scale * sum_above + noise
-        )
-        plain = self.mean_of_all + self.scale * noise
-        return torch.where(by_chance < self.share_by_chance, plain, tilted)
+        return _draw_lost(self, slope, inverse, t, generator)
+
+
+Selected = SelectedGaussian | TwiceSelectedGaussian
+SELECTED = (SelectedGaussian, TwiceSelectedGaussian)
+
+
+def selected(mean: Tensor, scale: Tensor, *process: Tensor) -> Selected:
+    """Return the distributions of what goes missing of N(mean, scale^2).
+
+    Of the process are given a, b, and the logarithms of f and c - f, and for one with a step at
+    either end a' and b' too.
+    """
+    if len(process) == len(SelectedGaussian._fields) - 2:
+        return SelectedGaussian(mean, scale, *process)
+    return TwiceSelectedGaussian(mean, scale, *process)
+
+
+def _argument(
+    mean: Tensor, scale: Tensor, slope: Tensor, intercept: Tensor
+) -> tuple[Tensor, Tensor]:
+    inverse = torch.rsqrt(1.0 + (slope * scale).square())
+    return inverse, (slope * mean + intercept) * inverse
+
+
+def _draw_lost(
+    lost: Selected, slope: Tensor, inverse: Tensor, t: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Draw what one step loses, or the floor."""
+    by_chance, quantile = (
+        torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device) for _ in range(2)
+    )
+    sum_above = -_quantile_below(t, quantile)
+    noise = _normal_like(lost.mean_of_all, generator)
+    tilted = lost.mean_of_all + lost.scale * inverse * (slope * lost.scale * sum_above + noise)
+    plain = lost.mean_of_all + lost.scale * noise
+    return torch.where(by_chance < lost.share_by_chance, plain, tilted)
 
 
 def _quantile_below(limit: Tensor, quantile: Tensor) -> Tensor:
@@ -188,7 +302,7 @@ def _quantile_below(limit: Tensor, quantile: Tensor) -> Tensor:
     return below.to(quantile.dtype)
 
 
-Continuous = Gaussian | SelectedGaussian | StudentT
+Continuous = Gaussian | Selected | StudentT
 
 
 class Mixed(NamedTuple):
@@ -196,7 +310,7 @@ class Mixed(NamedTuple):
 
     Attributes
     ----------
-    numbers : Gaussian, SelectedGaussian or StudentT
+    numbers : Gaussian, SelectedGaussian, TwiceSelectedGaussian or StudentT
         The distributions of the continuous features.
     log_probs : Tensor of shape (..., J, C)
         Log-probabilities of the levels of the others.
@@ -211,7 +325,7 @@ class Mixed(NamedTuple):
     def log_density(self, x: Tensor, mask: Tensor) -> Tensor:
         """Log-density of x, summed over the features where mask is 1; arguments broadcast."""
         layout, c = self.layout, self.layout.continuous
-        assert not isinstance(self.numbers, SelectedGaussian)
+        assert not isinstance(self.numbers, SELECTED)
         of_numbers = self.numbers.log_density(x[..., c], mask[..., c])
         of_levels = (self.log_probs * layout.one_hot(x)).sum(-1)
         return of_numbers + (of_levels * mask[..., layout.discrete]).sum(-1)

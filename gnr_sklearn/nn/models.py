@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from gnr_sklearn.nn.categories import CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.likelihoods import (
+    SELECTED,
     Gaussian,
     Likelihood,
     Mixed,
-    SelectedGaussian,
+    Selected,
     bernoulli_log_density,
     standard_normal_log_density,
 )
@@ -49,7 +50,7 @@ class Terms(NamedTuple):
     log_pz, log_qz : Tensor of shape (K, B)
         Log-densities under the prior and under the proposal of all that was sampled with z and
         does not cancel.
-    x_given_z : Gaussian, SelectedGaussian, StudentT or Mixed
+    x_given_z : Gaussian, SelectedGaussian, TwiceSelectedGaussian, StudentT or Mixed
         The distribution of a missing value, p(x | u, z) or p(x | u, z, m = 0), whose mean is
         (K, B, d), or wide where some features are levels.
     mask_logits : Tensor of shape (K, B, d) or None
@@ -439,9 +440,7 @@ class ValueGNR(LatentVariableModel):
         )
 
     @staticmethod
-    def _lose(
-        before: Likelihood, mask: Tensor, step: ProbitStep
-    ) -> tuple[SelectedGaussian, Tensor]:
+    def _lose(before: Likelihood, mask: Tensor, step: ProbitStep) -> tuple[Selected, Tensor]:
         """Return distributions of what goes missing, and the log-probability of what did."""
         assert isinstance(before, Gaussian)
         mean, scale = before
@@ -472,7 +471,7 @@ class ValueGNR(LatentVariableModel):
 
     @staticmethod
     def _mask_logits(x: Tensor, mask: Tensor, x_given_z: Likelihood, step: ProbitStep) -> Tensor:
-        assert isinstance(x_given_z, SelectedGaussian)
+        assert isinstance(x_given_z, SELECTED)
         mean, variance = x_given_z.mean_of_all, x_given_z.scale.square()
         missing = 1.0 - mask
         return step.log_odds(mask * x + missing * mean, missing * variance)

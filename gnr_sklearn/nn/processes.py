@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnr_sklearn.nn.likelihoods import SelectedGaussian
+from gnr_sklearn.nn.likelihoods import Selected, selected
 from gnr_sklearn.nn.networks import multilayer_perceptron
 
 __all__ = ["MissingProcess", "ProbitStep", "ValueProcess"]
@@ -32,6 +32,12 @@ BEYOND_LEVELS = 1.0
 
 # Logarithm of the height of a step that is none.
 NO_RISE = -60.0
+
+# The intercept of a step that no value comes close to.
+NO_STEP = -40.0
+
+# The direction of features that lose values at both ends.
+BOTH = 2.0
 
 
 class MissingProcess(nn.Module):
@@ -122,6 +128,9 @@ class MissingProcess(nn.Module):
 class ProbitStep(NamedTuple):
     r"""Chances of values to be missing, :math:`f + (c - f) \, \Phi(a u + b)`.
 
+    Or, where some features lose values at both ends,
+    :math:`f + (c - f) \, (\Phi(a u + b) + \Phi(a' u + b'))`, of which no more than one counts.
+
     Attributes
     ----------
     slope, intercept : Tensor of shape (d,)
@@ -130,6 +139,8 @@ class ProbitStep(NamedTuple):
         Logarithms of f and of c - f.
     seen_beyond : Tensor of shape (d,)
         1 - c, the chance to be seen of values far beyond the threshold.
+    lower_slope, lower_intercept : Tensor of shape (d,) or None, default=None
+        a' and b'; None where no feature loses values at both ends.
     """
 
     slope: Tensor
@@ -137,6 +148,8 @@ class ProbitStep(NamedTuple):
     log_floor: Tensor
     log_rise: Tensor
     seen_beyond: Tensor
+    lower_slope: Tensor | None = None
+    lower_intercept: Tensor | None = None
 
     def log_odds(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
         """Return the log-odds of being observed, (..., d), of normally distributed values.
@@ -173,22 +186,31 @@ class ProbitStep(NamedTuple):
         # The normal distribution function of t is half of erfc(-t / sqrt(2)). All else that can be
         # is done on parameters, of which there are far fewer than of samples.
         step = torch.erfc(torch.addcmul(intercept, slope, mean))
+        if self.lower_slope is not None and self.lower_intercept is not None:
+            argument = (self.lower_slope * mean + self.lower_intercept) * -math.sqrt(0.5)
+            if variance is not None:
+                argument = argument * torch.rsqrt(1.0 + self.lower_slope.square() * variance)
+            lower = torch.erfc(argument)
+            step = step + lower if sign < 0 else (step - lower).clamp(min=0.0)
         least = torch.finfo(mean.dtype).tiny
         rise = 0.5 * self.log_rise.exp()
         return torch.addcmul(constant.clamp(min=least), rise, step).log()
 
     def of(self, features: Tensor) -> ProbitStep:
         """Return the step of some of the features."""
-        return ProbitStep(*(part[features] for part in self))
+        return ProbitStep(*(part[features] for part in self if part is not None))
 
-    def select(self, mean: Tensor, scale: Tensor) -> SelectedGaussian:
+    def select(self, mean: Tensor, scale: Tensor) -> Selected:
         """Return the distributions of what goes missing of N(mean, scale^2)."""
-        return SelectedGaussian(mean, scale, *self.of_what_is_lost)
+        return selected(mean, scale, *self.of_what_is_lost)
 
     @property
-    def of_what_is_lost(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return a, b, and the logarithms of f and c - f, which say what goes missing."""
-        return self.slope, self.intercept, self.log_floor, self.log_rise
+    def of_what_is_lost(self) -> tuple[Tensor, ...]:
+        """Return a, b, and the logarithms of f and c - f, and a' and b' if there are such."""
+        of_one = self.slope, self.intercept, self.log_floor, self.log_rise
+        if self.lower_slope is None or self.lower_intercept is None:
+            return of_one
+        return *of_one, self.lower_slope, self.lower_intercept
 
 
 class ValueProcess(nn.Module):
@@ -205,14 +227,15 @@ class ValueProcess(nn.Module):
     fraction of the values far beyond the threshold :math:`-b_j / a_j` goes missing, the floor
     what fraction of those far on its other side. For :math:`u_j \sim N(\mu_j, s_j^2)`, with
     :math:`r_j = (1 + a_j^2 s_j^2)^{1/2}`, the chance is :math:`f_j + (c_j - f_j) \,
-    \Phi((a_j \mu_j + b_j) / r_j)`.
+    \Phi((a_j \mu_j + b_j) / r_j)`. Features that lose values at both ends have a step at either,
+    up and down, of the same slope.
 
     Parameters
     ----------
     missing_fraction : sequence of float
         Fraction of the values of each feature that are missing, which the process starts from.
-    direction : sequence of {-1, 0, 1}
-        Signs of the slopes.
+    direction : sequence of {-1, 0, 1, 2}
+        Signs of the slopes; 2 for a step at both ends, which nothing may have in common.
     is_tied : sequence of bool or None, default=None
         Features whose slope is held at 3; None for none.
     has_few_levels : sequence of bool or None, default=None
@@ -267,11 +290,21 @@ class ValueProcess(nn.Module):
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
         threshold = -torch.special.ndtri(beyond)
+        self.log_half_width: nn.Parameter | None = None
+        is_both = signs == BOTH
+        if is_both.any():
+            # Between the steps, which start where the same part of the values is beyond them.
+            half_width = -torch.special.ndtri(0.5 * beyond)
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
         if has_few_levels is not None:
             few_levels = torch.tensor(has_few_levels, dtype=torch.bool, device="cpu")
             threshold = torch.where(few_levels & ~is_flat, threshold + BEYOND_LEVELS, threshold)
+            if is_both.any():
+                half_width = torch.where(few_levels, half_width + BEYOND_LEVELS, half_width)
+        if is_both.any():
+            self.log_half_width = nn.Parameter(half_width.log())
+            threshold = torch.where(is_both, 0.0, threshold)
         self.threshold = nn.Parameter(threshold)
         self.log_slope = nn.Parameter(torch.full_like(fraction, math.log(STEEP_SLOPE)))
         self.direction: Tensor
@@ -295,12 +328,24 @@ class ValueProcess(nn.Module):
         steepness = torch.where(self.is_tied, STEEP_SLOPE, self.log_slope.exp())
         odds = self.shared_ceiling + self.ceiling_deviation
         log_ceiling = F.logsigmoid(odds)
+        slope = self.direction * steepness
+        threshold: Tensor = self.threshold
+        lower: tuple[Tensor, ...] = ()
+        if self.log_half_width is not None:
+            is_both, half_width = self.direction == BOTH, self.log_half_width.exp()
+            lower = (
+                torch.where(is_both, -steepness, 0.0),
+                torch.where(is_both, steepness * (threshold - half_width), NO_STEP),
+            )
+            slope = torch.where(is_both, steepness, slope)
+            threshold = torch.where(is_both, threshold + half_width, threshold)
         parts = (
-            self.direction * steepness,
-            -steepness * self.threshold,
+            slope,
+            -steepness * threshold,
             log_ceiling + F.logsigmoid(self.floor_share),
             log_ceiling + F.logsigmoid(-self.floor_share),
             torch.sigmoid(-odds),
+            *lower,
         )
         step = ProbitStep(*(part.expand_as(self.direction) for part in parts))
         if self.flat_log_odds is None:
@@ -311,7 +356,7 @@ class ValueProcess(nn.Module):
         )  # fmt: skip
         is_flat = self.direction == 0
         return ProbitStep(
-            *(torch.where(is_flat, *pair) for pair in zip(constant, step, strict=True))
+            *(torch.where(is_flat, *pair) for pair in zip(constant, parts, strict=True))
         )
 
     def forward(self, mean: Tensor, variance: Tensor | None = None) -> Tensor:
