@@ -14,12 +14,13 @@ from gnr_sklearn._mechanism import (
     choose_sides,
     decide_themselves,
     gain_by_model,
+    lose_both_ends,
     mask_odds,
     predict_masks,
     removal_error,
 )
 from gnr_sklearn._reservoir import some_rows
-from gnr_sklearn._types import FloatArray
+from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import DIRECTION_NAMES, feature_directions
 
 if TYPE_CHECKING:
@@ -104,21 +105,29 @@ def _chosen_directions(
     # A frame where scikit-learn has been configured so.
     completed = np.asarray(at_random.transform(rows))
     predicted = predict_masks(rows, completed, np.flatnonzero(is_told), seed, asked)
-    signs = choose_sides(predicted)
-    if signs.any():
+    # The ones and zeros of a category go missing together, and other columns that are not
+    # asked about may: that a mask depends on z explains, and no side could.
+    is_closed = ~is_open & (directions[in_rows] == 0)
+    bounds_compare = not np.isnan(rows[:, is_closed]).any()
+
+    def against_chance(signs: FloatArray, looked_at: BoolArray) -> tuple[MaskGain, float]:
+        """Compare a model in which values decide: what it makes of masks, and its bound."""
         signs = np.where(is_open, signs, directions[in_rows])
         by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
-        by_models = MaskGain(
-            *(gain_by_model(each, rows, asked)[:, is_open] for each in (by_values, at_random))
-        )
-        # The ones and zeros of a category go missing together, and other columns that are not
-        # asked about may: that a mask depends on z explains, and no side could.
-        is_closed = ~is_open & (directions[in_rows] == 0)
-        bound_gain = np.inf
-        if not np.isnan(rows[:, is_closed]).any():
-            bound_gain = by_values.score(rows) - at_random.score(rows)
+        gains = (gain_by_model(each, rows, asked)[:, looked_at] for each in (by_values, at_random))
+        bound_gain = by_values.score(rows) - at_random.score(rows) if bounds_compare else np.inf
+        return MaskGain(*gains), bound_gain
+
+    signs = choose_sides(predicted)
+    if signs.any():
         has_common_cause = predicted.common.explains(predicted.gain.by_value)
+        by_models, bound_gain = against_chance(signs, is_open)
         signs *= decide_themselves(predicted.gain, by_models, bound_gain, has_common_cause)
+    # Of two levels, either is at an end.
+    may_lose = is_told & [len(np.unique(column[~np.isnan(column)])) > 2 for column in rows.T]
+    if not signs.any() and may_lose.any() and not imputer._shares_scale:
+        both = imputer._allowed_directions["both"] * may_lose
+        signs[may_lose] = both[may_lose] * lose_both_ends(*against_chance(both, may_lose))
     chosen = np.zeros(len(directions))
     chosen[in_rows] = signs
     return np.where(np.isnan(directions), chosen, directions)

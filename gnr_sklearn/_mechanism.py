@@ -35,6 +35,7 @@ __all__ = [
     "predict_masks",
     "gain_by_model",
     "gain_of_threshold",
+    "lose_both_ends",
     "mask_odds",
     "removal_error",
 ]
@@ -474,6 +475,28 @@ def decide_themselves(
     certainty = (by_regressions.standard_errors + by_models.standard_errors) / 2
     share = (by_regressions.share + by_models.ratio) / 2
     return bound_gain > 0 and certainty > MIN_STANDARD_ERRORS and share >= MIN_SHARE
+
+
+def lose_both_ends(by_models: MaskGain, bound_gain: float) -> BoolArray:
+    """Tell which features lose values at both ends, where values are not lost on a side.
+
+    A regression says little of it, for the estimates of large and of small values are both far from
+    the middle. So it is the model that has to predict more of the masks than the one in which they
+    depend on z alone, by two standard errors, and more than chance does, and to reach the higher
+    bound. Features of whose mask it predicts nothing are no part of it.
+
+    Parameters
+    ----------
+    by_models : MaskGain
+        By a model in which features lose values at both ends, and one in which the mask depends on
+        z alone.
+    bound_gain : float
+        By how much the bound of the first of these models is the higher one; infinity where they
+        cannot be compared.
+    """
+    is_more = standard_errors((by_models.by_value - by_models.by_all).sum(axis=1)) > MIN_TO_ADD
+    is_sure = by_models.standard_errors > MIN_STANDARD_ERRORS
+    return (by_models.by_value.sum(axis=0) > 0) & (is_more and is_sure and bound_gain > 0)
 
 
 def log_mask_given_others(samples: WeightedSamples, rows: MaskedRows) -> Tensor:

@@ -264,3 +264,40 @@ def test_who_does_not_know_of_both_ends():
     with pytest.raises(ValueError, match="missing_direction must be 'above', 'below', 'neither', "
                                          "'both', None, a sequence of 2"):  # fmt: skip
         GNRImputer(missing_direction={0: "up"}).fit(X)
+
+
+def lose(full, kind, seed=0):
+    """Remove most of what lies outside of both quartiles, or as many values in another way."""
+    rng = np.random.default_rng(seed)
+    low, high = np.quantile(full, [0.25, 0.75], axis=0)
+    outside = (full < low) | (full > high)
+    if kind == "by another column":
+        outside[:] = outside[:, [-1]]
+    if kind == "above":
+        outside = full > np.median(full, axis=0)
+    lost = (0.9 * outside if kind != "by chance" else 0.45) > rng.uniform(size=full.shape)
+    lost[:, -1] = False
+    return np.where(lost, np.nan, full)
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction"),
+    [("both", "both"), ("by chance", None), ("by another column", None), ("above", "above")],
+)
+def test_both_ends_may_be_chosen(kind, direction):
+    rng = np.random.default_rng(1)
+    factors = rng.normal(size=(600, 2))
+    full = factors @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(600, 5))
+    imputer = GNRImputer(random_state=0, prior=None, max_iter=750).fit(lose(full, kind))
+    assert imputer.missing_direction_.tolist() == [*4 * [direction], None]
+
+
+def test_two_levels_have_no_two_ends():
+    """Nor has what users say to be lost in another way."""
+    rng = np.random.default_rng(1)
+    factors = rng.normal(size=(600, 2))
+    full = factors @ rng.normal(size=(2, 5)) + 0.4 * rng.normal(size=(600, 5))
+    X = lose(full, "both")
+    X[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, X[:, 1] > 0)
+    imputer = GNRImputer(random_state=0, prior=None, max_iter=750, missing_direction={2: "neither"})
+    assert imputer.fit(X).missing_direction_.tolist() == ["both", None, None, "both", None]
