@@ -12,9 +12,11 @@ from scipy.stats import kstest, norm
 
 from gnr_sklearn import GNRImputer, NotMIWAEImputer
 from gnr_sklearn._quadrature import points_of
+from gnr_sklearn._validation import DIRECTIONS_AND_BOTH
 from gnr_sklearn.nn.likelihoods import SelectedGaussian, TwiceSelectedGaussian, selected
 from gnr_sklearn.nn.processes import BOTH, ValueProcess
 from gnr_sklearn.persistence import dump, load
+from gnr_sklearn.plotting._sensitivity import ARROWS, direction_label
 from gnr_sklearn.sensitivity import sensitivity
 from tests.contract import TINY_NET
 
@@ -301,3 +303,8 @@ def test_two_levels_have_no_two_ends():
     X[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, X[:, 1] > 0)
     imputer = GNRImputer(random_state=0, prior=None, max_iter=750, missing_direction={2: "neither"})
     assert imputer.fit(X).missing_direction_.tolist() == ["both", None, None, "both", None]
+
+
+def test_each_direction_has_an_arrow():
+    assert direction_label(("above", "both", None)) == "↑↕-"
+    assert ARROWS.keys() >= DIRECTIONS_AND_BOTH.keys()

@@ -37,7 +37,7 @@ Y_LABELS: dict[Quantity, str] = {
 
 TOGETHER = "all together"
 
-ARROWS = {"above": "↑", "below": "↓", "neither": "·", None: "-"}
+ARROWS = {"above": "↑", "below": "↓", "both": "↕", "neither": "·", None: "-"}
 
 # Colours repeat after ten lines, and so do the kinds of line after as many tens.
 N_COLOURS = 10
