@@ -164,7 +164,7 @@ def make_ends(n_rows=3000, seed=0):
     return X, full, np.isnan(X[:, 0])
 
 
-NET = {"random_state": 0, "prior": None, "decoder": "linear", "max_iter": 1500}
+NET = {"random_state": 0, "prior": None, "decoder": "linear", "hidden_dims": 32, "max_iter": 1000}
 
 
 def exact_expectations(full, lost):
@@ -201,7 +201,9 @@ def test_the_model_finds_its_own_kind():
 
 def test_forests_know_of_both_ends():
     X, full, lost = make_ends(800)
-    imputed = GNRImputer(**NET | {"prior": "forest"}, missing_direction="both").fit_transform(X)
+    imputed = GNRImputer(
+        **NET | {"prior": "forest", "max_iter": 500}, missing_direction="both"
+    ).fit_transform(X)
     exact = exact_expectations(full, lost)
     assert np.sqrt(np.mean((imputed[lost, 0] - exact) ** 2)) < 0.25 * full[:, 0].std()
 
@@ -268,6 +270,9 @@ def test_who_does_not_know_of_both_ends():
         GNRImputer(missing_direction={0: "up"}).fit(X)
 
 
+TO_CHOOSE = TINY_NET | {"max_iter": 250, "hidden_dims": 16, "n_imputation_samples": 40}
+
+
 def lose(full, kind, seed=0):
     """Remove most of what lies outside of both quartiles, or as many values in another way."""
     rng = np.random.default_rng(seed)
@@ -290,7 +295,7 @@ def test_both_ends_may_be_chosen(kind, direction):
     rng = np.random.default_rng(1)
     factors = rng.normal(size=(600, 2))
     full = factors @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(600, 5))
-    imputer = GNRImputer(random_state=0, prior=None, max_iter=750).fit(lose(full, kind))
+    imputer = GNRImputer(**TO_CHOOSE).fit(lose(full, kind))
     assert imputer.missing_direction_.tolist() == [*4 * [direction], None]
 
 
@@ -301,7 +306,7 @@ def test_two_levels_have_no_two_ends():
     full = factors @ rng.normal(size=(2, 5)) + 0.4 * rng.normal(size=(600, 5))
     X = lose(full, "both")
     X[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, X[:, 1] > 0)
-    imputer = GNRImputer(random_state=0, prior=None, max_iter=750, missing_direction={2: "neither"})
+    imputer = GNRImputer(**TO_CHOOSE, missing_direction={2: "neither"})
     assert imputer.fit(X).missing_direction_.tolist() == ["both", None, None, "both", None]
 
 
