@@ -191,7 +191,7 @@ def test_one_process_for_all_features():
     x = torch.linspace(-2, 2, 5).unsqueeze(1)
     log_odds, expected = shared(x.expand(-1, 3)), alone(x)
     torch.testing.assert_close(log_odds[:, [0, 2]], expected.expand(-1, 2))
-    assert all(part.shape == (3,) for part in shared.step())
+    assert all(part.shape == (3,) for part in shared.step().of_what_is_lost)
     generator = torch.Generator().manual_seed(0)
     process = MissingProcess("self_masking_known", 3, (4,), generator, [1, -1, 1], shared=True)
     assert sum(p.numel() for p in process.parameters()) == 2

@@ -588,7 +588,7 @@ def test_wrong_directions(direction, monkeypatch):
     monkeypatch.setattr(DeepImputer, "_train", fail)
     imputer = GNRImputer(**QUICK, missing_direction=direction)
     message = (
-        "missing_direction must be 'above', 'below', 'neither', None, a sequence of 3|"
+        "missing_direction must be 'above', 'below', 'neither', 'both', None, a sequence of 3|"
         "'missing_direction' par"
     )
     with pytest.raises(ValueError, match=message):
