@@ -201,9 +201,7 @@ def test_the_model_finds_its_own_kind():
 
 def test_forests_know_of_both_ends():
     X, full, lost = make_ends(800)
-    imputed = GNRImputer(
-        **NET | {"prior": "forest"}, missing_direction="both"
-    ).fit_transform(X)
+    imputed = GNRImputer(**NET | {"prior": "forest"}, missing_direction="both").fit_transform(X)
     exact = exact_expectations(full, lost)
     assert np.sqrt(np.mean((imputed[lost, 0] - exact) ** 2)) < 0.15 * full[:, 0].std()
 
