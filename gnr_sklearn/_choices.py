@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +65,11 @@ def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> Flo
     """Return 1, -1, 0 or 2 for each modelled feature, choosing what the user leaves open."""
     allowed = imputer._allowed_directions
     given = feature_directions(imputer.missing_direction, imputer._names, np.nan, allowed)
+    if imputer._shares_scale and (given == allowed["both"]).any():
+        raise ValueError(
+            "missing_direction must not be 'both' for features that share a process, with "
+            f"scaling={imputer.scaling!r}, got {imputer.missing_direction!r}."
+        )
     directions = given[~imputer._is_empty_feature]
     # A feature without missing values tells nothing of how they would be lost.
     directions[~np.isnan(values).any(axis=0)] = 0
@@ -110,24 +116,30 @@ def _chosen_directions(
     is_closed = ~is_open & (directions[in_rows] == 0)
     bounds_compare = not np.isnan(rows[:, is_closed]).any()
 
+    @cache
+    def of(model: GNRImputer) -> tuple[FloatArray, float]:
+        """Return what a model makes of masks, and its bound where bounds can be compared."""
+        return gain_by_model(model, rows, asked), model.score(rows) if bounds_compare else np.nan
+
     def against_chance(signs: FloatArray, looked_at: BoolArray) -> tuple[MaskGain, float]:
         """Compare a model in which values decide: what it makes of masks, and its bound."""
         signs = np.where(is_open, signs, directions[in_rows])
         by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
-        gains = (gain_by_model(each, rows, asked)[:, looked_at] for each in (by_values, at_random))
-        bound_gain = by_values.score(rows) - at_random.score(rows) if bounds_compare else np.inf
-        return MaskGain(*gains), bound_gain
+        (by_value, bound), (by_all, bound_of_chance) = of(by_values), of(at_random)
+        gain = MaskGain(by_value[:, looked_at], by_all[:, looked_at])
+        return gain, bound - bound_of_chance if bounds_compare else np.inf
 
     signs = choose_sides(predicted)
     if signs.any():
         has_common_cause = predicted.common.explains(predicted.gain.by_value)
         by_models, bound_gain = against_chance(signs, is_open)
         signs *= decide_themselves(predicted.gain, by_models, bound_gain, has_common_cause)
-    # Of two levels, either is at an end.
-    may_lose = is_told & [len(np.unique(column[~np.isnan(column)])) > 2 for column in rows.T]
-    if not signs.any() and may_lose.any() and not imputer._shares_scale:
-        both = imputer._allowed_directions["both"] * may_lose
-        signs[may_lose] = both[may_lose] * lose_both_ends(*against_chance(both, may_lose))
+    if not signs.any() and not imputer._shares_scale:
+        # Of two levels, either is at an end.
+        may_lose = is_told & [len(np.unique(column[~np.isnan(column)])) > 2 for column in rows.T]
+        if may_lose.any():
+            both = imputer._allowed_directions["both"]
+            signs[may_lose] = both * lose_both_ends(*against_chance(both * may_lose, may_lose))
     chosen = np.zeros(len(directions))
     chosen[in_rows] = signs
     return np.where(np.isnan(directions), chosen, directions)

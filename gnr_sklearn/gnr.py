@@ -26,7 +26,7 @@ from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection, feature_directions
+from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -400,21 +400,10 @@ default=None
         else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
-            self._check_ends()
             self._directions = choose_directions(self, values, seed)
             if own_curves := self._own_curves(values):
                 self._fit_units(values, own_curves)
         self.likelihood_ = self._likelihood_of_features()
-
-    def _check_ends(self) -> None:
-        """Refuse two ends where features have one process."""
-        allowed = self._allowed_directions
-        given = feature_directions(self.missing_direction, self._names, np.nan, allowed)
-        if self._shares_scale and (given == allowed["both"]).any():
-            raise ValueError(
-                "missing_direction must not be 'both' for features that share a process, with "
-                f"scaling={self.scaling!r}, got {self.missing_direction!r}."
-            )
 
     def _own_curves(self, values: FloatArray) -> dict[int, OwnCurve]:
         """Return curves of skewed features whose small values are lost, and of what is beside them.

@@ -290,18 +290,16 @@ class ValueProcess(nn.Module):
         self.floor_share = nn.Parameter(torch.full_like(fraction, -3.5))
         beyond = (fraction / ceiling).clamp(0.02, 0.98)
         threshold = -torch.special.ndtri(beyond)
-        self.log_half_width: nn.Parameter | None = None
-        is_both = signs == BOTH
-        if is_both.any():
-            # Between the steps, which start where the same part of the values is beyond them.
-            half_width = -torch.special.ndtri(0.5 * beyond)
+        # Between two steps, which start where the same part of the values is beyond them.
+        half_width = -torch.special.ndtri(0.5 * beyond)
         # Without a slope, the intercept alone makes the chance.
         threshold = torch.where(is_flat & in_it, threshold / STEEP_SLOPE, threshold)
         if has_few_levels is not None:
             few_levels = torch.tensor(has_few_levels, dtype=torch.bool, device="cpu")
             threshold = torch.where(few_levels & ~is_flat, threshold + BEYOND_LEVELS, threshold)
-            if is_both.any():
-                half_width = torch.where(few_levels, half_width + BEYOND_LEVELS, half_width)
+            half_width = torch.where(few_levels, half_width + BEYOND_LEVELS, half_width)
+        self.log_half_width: nn.Parameter | None = None
+        is_both = signs == BOTH
         if is_both.any():
             self.log_half_width = nn.Parameter(half_width.log())
             threshold = torch.where(is_both, 0.0, threshold)
