@@ -60,8 +60,10 @@ MAX_LATENT_DIMS = 20
 # cells, and features share weights, they add up to a posterior that all of training does not mend.
 WARMUP_STEPS = 50
 
-# Adam's weight decay, twice the factor of the sum of squares, on the curved part of a decoder.
+# Adam's weight decay, twice the factor of the sum of squares, on the curved part of a decoder. With
+# fewer rows than these it grows as their inverse cube: what bends there is mostly noise.
 CURVE_DECAY = 0.006
+ROWS_FOR_CURVES = 1000
 
 # Precision of what biases of features deviate by from what is common to them, in units of the net:
 # weights deviate by less, and the user says by how much.
@@ -159,9 +161,9 @@ class VAEImputer(SamplingImputer):
             Size of the code of a row in that encoder.
         decoder : {"mlp", "linear", "curved"}, default={default}
             Whether the decoders have hidden layers, are affine in z, or affine plus a network with
-            one hidden layer, of the first of the widths, whose output has a penalty: affine where
-            there are no data, and curved where data ask for it. With a linear decoder the data
-            model is factor analysis.
+            one hidden layer, of the first of the widths, whose output has a penalty, a larger one
+            with fewer than 1000 rows: affine where there are no data, and curved where data ask for
+            it. With a linear decoder the data model is factor analysis.
         observation_scale : {"shared", "feature", "heteroscedastic"}, default={default}
             Scale of x given z, the standard deviation of a Gaussian: one number, one for each
             feature, or a network's function of z.
@@ -246,8 +248,9 @@ class VAEImputer(SamplingImputer):
 
     def _parameter_groups(self, n_rows: int) -> list[tuple[str, dict[str, float]]]:
         """Patterns of names of what the optimizer treats in another way, and how."""
+        curve_decay = CURVE_DECAY * max(1.0, ROWS_FOR_CURVES / n_rows) ** 3
         return [
-            ("*.curve.weight", {"weight_decay": CURVE_DECAY}),
+            ("*.curve.weight", {"weight_decay": curve_decay}),
             ("*.own_weight", {"weight_decay": self.loading_penalty / n_rows}),
             ("*.own_bias", {"weight_decay": BIAS_PRECISION / n_rows}),
         ]

@@ -308,9 +308,9 @@ default=None
             stay close to the prior's.
         decoder : {{"mlp", "linear", "curved"}}, default="curved"
             Whether the decoders have hidden layers, are affine in z, or affine plus a network with
-            one hidden layer, of the first of the widths, whose output has a penalty: affine where
-            there are no data, and curved where data ask for it. The mask decoder of
-            ``mask_model="latent"`` is affine with "curved".
+            one hidden layer, of the first of the widths, whose output has a penalty, a larger one
+            with fewer than 1000 rows: affine where there are no data, and curved where data ask for
+            it. The mask decoder of ``mask_model="latent"`` is affine with "curved".
         """
 
     _attribute_docs: ClassVar[str] = """
