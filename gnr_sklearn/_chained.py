@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +23,7 @@ from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import seed_random_states
 from gnr_sklearn.nn.likelihoods import SELECTED, Gaussian, Selected, selected
-from gnr_sklearn.nn.processes import ValueProcess
+from gnr_sklearn.nn.processes import LOST_FOR_SURE, ValueProcess
 
 __all__ = ["ChainedRegressions", "default_forest"]
 
@@ -118,6 +118,8 @@ class ChainedRegressions:
     most_predictors : int or None, default=None
         Columns of the wide form that a regression sees at most: those which correlate most with
         what is observed of its feature. None for all.
+    block : sequence of int, default=()
+        Features that some rows lack as a whole, which says nothing of their values.
     """
 
     def __init__(
@@ -129,12 +131,14 @@ class ChainedRegressions:
         levels: Mapping[int, FloatArray] = MappingProxyType({}),
         n_rounds: int = 3,
         most_predictors: int | None = None,
+        block: Sequence[int] = (),
     ) -> None:
         self.regressor = regressor
         self.discrete = discrete or DiscreteFeatures(0, {})
         self.levels = dict(levels)
         self.n_rounds = n_rounds
         self.most_predictors = most_predictors
+        self.block = list(block)
         self._seeds = np.random.RandomState(seed)
         self._process = None
         if process is not None:
@@ -166,11 +170,14 @@ class ChainedRegressions:
         predictors = {j: self._predictors_of(j, completed, observed[:, j]) for j in features}
         original = _originals(completed, observed, self.discrete.numbers)
         can_be_split = _can_be_split(len(completed), original)
+        in_block = self._in_block(observed)
         self.rounds_: list[list[CalibratedRegression]] = []
         for _ in range(self.n_rounds if can_be_split else 0):
             self.rounds_.append(
                 [
-                    self._fit_feature(j, predictors[j], completed, observed[:, j], original)
+                    self._fit_feature(
+                        j, predictors[j], completed, observed[:, j], in_block[:, j], original
+                    )
                     for j in features
                 ]
             )
@@ -194,6 +201,7 @@ class ChainedRegressions:
             The distributions of the missing values, (n_missing, 1), of features that are numbers.
         """
         completed = completed.copy()
+        in_block = self._in_block(observed)
         lost: dict[int, Selected | Gaussian] = {}
         for regressions in self.rounds_:
             for regression in regressions:
@@ -203,11 +211,20 @@ class ChainedRegressions:
                     columns = self.discrete.columns_of(feature)
                     seen = completed[np.ix_(rows, regression.columns)]
                     prediction = _bounded(regression.regressor.predict(seen))
-                    expectation, distribution = self._lost_values(regression, prediction)
+                    expectation, distribution = self._lost_values(
+                        regression, prediction, in_block[rows, feature]
+                    )
                     completed[np.ix_(rows, columns)] = expectation
                     if distribution is not None:
                         lost[feature] = distribution
         return completed, lost
+
+    def _in_block(self, observed: BoolArray) -> BoolArray:
+        """Tell which cells are those of a block that their row lacks."""
+        in_block = np.zeros(observed.shape, dtype=bool)
+        if self.block:
+            in_block[:, self.block] = ~observed[:, self.block].any(axis=1, keepdims=True)
+        return in_block
 
     def _predictors_of(
         self, feature: int, completed: FloatArray, observed: BoolArray
@@ -231,6 +248,7 @@ class ChainedRegressions:
         predictors: NDArray[np.intp],
         completed: FloatArray,
         observed: BoolArray,
+        in_block: BoolArray,
         original: NDArray[np.intp] | None,
     ) -> CalibratedRegression:
         """Fit the regression of a feature, and put what it imputes into the rows."""
@@ -240,9 +258,11 @@ class ChainedRegressions:
         regressor, prediction = self._out_of_sample(completed[:, predictors], target, original)
         regression = CalibratedRegression(feature, regressor, predictors)
         if is_number:
-            self._calibrate(regression, prediction, target, observed)
+            # That a row lacks a block says nothing of a regression either.
+            told = ~in_block
+            self._calibrate(regression, prediction[told], target[told], observed[told])
         missing = ~observed
-        expectation, _ = self._lost_values(regression, prediction[missing])
+        expectation, _ = self._lost_values(regression, prediction[missing], in_block[missing])
         completed[np.ix_(missing, columns)] = expectation
         return regression
 
@@ -360,40 +380,54 @@ class ChainedRegressions:
             return np.nan
         target = completed[:, column]
         _, by_regression = self._out_of_sample(without[:, predictors], target, original)
-        predictions = [by_regression, np.ascontiguousarray(without[:, column])]
-        found = self._most_likely(feature, predictions, target, is_seen, least_slope=0.0)
+        told = ~self._in_block(observed)[:, feature]
+        predictions = [by_regression[told], without[told, column]]
+        found = self._most_likely(
+            feature, predictions, target[told], is_seen[told], least_slope=0.0
+        )
         with np.errstate(invalid="ignore"):
             return float(found[1] / (found[1] + found[2]))
 
     def _lost_values(
-        self, regression: CalibratedRegression, prediction: FloatArray
+        self, regression: CalibratedRegression, prediction: FloatArray, in_block: BoolArray
     ) -> tuple[FloatArray, Selected | Gaussian | None]:
         """Return the expectations of missing values, with their distributions, (n_missing, 1).
 
         Of levels, the probabilities, (n_missing, n_levels), and None.
         """
         if regression.feature in self.discrete.levels:
-            return self._chances(regression.feature, prediction), None
+            return self._chances(regression.feature, prediction, in_block), None
         mean = torch.from_numpy(regression.offset + regression.slope * prediction[:, np.newaxis])
         scale = torch.tensor(regression.scale, dtype=torch.float64, device="cpu")
-        lost = self._lost(regression.feature, mean, scale)
+        lost = self._lost(regression.feature, mean, scale, in_block)
         return _bounded(lost.mean), lost
 
-    def _chances(self, feature: int, prediction: FloatArray) -> FloatArray:
+    def _chances(self, feature: int, prediction: FloatArray, in_block: BoolArray) -> FloatArray:
         """Return the probabilities of levels that are missing."""
         n_levels = self.discrete.levels[feature]
         chances = np.maximum(prediction.reshape(-1, n_levels), MIN_CHANCE / n_levels)
         if self._process is not None:
             levels = torch.from_numpy(self.levels[feature])
             lost = selected(levels, torch.zeros_like(levels), *self._lost_by(feature))
-            chances = chances * lost.log_missing.exp().numpy()
+            of_levels = lost.log_missing.exp().numpy()
+            chances = chances * np.where(in_block[:, np.newaxis], 1.0, of_levels)
         return chances / chances.sum(axis=1, keepdims=True)
 
-    def _lost(self, feature: int, mean: Tensor, scale: Tensor) -> Selected | Gaussian:
-        """Return the distributions of missing values of N(mean, scale^2)."""
+    def _lost(
+        self, feature: int, mean: Tensor, scale: Tensor, in_block: BoolArray | None = None
+    ) -> Selected | Gaussian:
+        """Return the distributions of missing values of N(mean, scale^2), (n_missing, 1).
+
+        Without what is in a block, of any shape.
+        """
         if self._process is None:
             return Gaussian(mean, scale)
-        return selected(mean, scale, *self._lost_by(feature))
+        parts = self._lost_by(feature)
+        if in_block is not None and in_block.any():
+            for_sure = parts.new_tensor(LOST_FOR_SURE[: len(parts)])[:, None, None]
+            cells = torch.from_numpy(in_block)[:, None]
+            return selected(mean, scale, *torch.where(cells, for_sure, parts[:, None, None]))
+        return selected(mean, scale, *parts)
 
     def _lost_by(self, feature: int) -> Tensor:
         """Return the parameters of the process of a feature."""

@@ -14,11 +14,13 @@ from gnr_sklearn._mechanism import (
     can_be_told,
     choose_sides,
     decide_themselves,
+    find_block,
     gain_by_model,
     lose_both_ends,
     mask_odds,
     predict_masks,
     removal_error,
+    rows_that_lack,
 )
 from gnr_sklearn._reservoir import some_rows
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -28,7 +30,14 @@ if TYPE_CHECKING:
     from gnr_sklearn._chained import ChainedRegressions
     from gnr_sklearn.gnr import GNRImputer
 
-__all__ = ["ALPHAS", "LARGEST_SHARE", "choose_alpha", "choose_directions", "choose_share"]
+__all__ = [
+    "ALPHAS",
+    "LARGEST_SHARE",
+    "choose_alpha",
+    "choose_block",
+    "choose_directions",
+    "choose_share",
+]
 
 # So many rows at most are looked at, so that a fit to many takes no longer.
 ROWS_FOR_CHOICES = 3000
@@ -59,6 +68,13 @@ LEAST_WEIGHT = 0.05
 ROWS_FOR_SHARE = 2000
 FEATURES_FOR_SHARE = 3
 OBSERVED_FOR_SHARE = 350
+
+
+def choose_block(imputer: GNRImputer, values: FloatArray, seed: int) -> NDArray[np.intp]:
+    """Return the modelled features that some rows lack as a whole, if there are such."""
+    if imputer._shares_scale or not imputer._looks_for_block:
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero(find_block(values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]))
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
@@ -96,9 +112,11 @@ def _chosen_directions(
     """Return 1, -1, 0 or 2 for each column of a table of numbers, where it is NaN so far."""
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
-    in_rows = ~np.isnan(rows).all(axis=0)
+    is_of_block = np.isin(owner, imputer._block)
+    lacks_block = rows_that_lack(is_of_block, rows)
+    in_rows = ~np.isnan(rows[~lacks_block]).all(axis=0)
     rows, is_open_in_rows = rows[:, in_rows], is_open[in_rows]
-    asked = asked_cells(rows)
+    asked = asked_cells(rows) & ~(lacks_block[:, np.newaxis] & is_of_block[in_rows])
     is_told = is_open_in_rows & can_be_told(rows, asked)
     if not is_told.any():
         return np.where(is_open, 0, directions)
@@ -106,6 +124,8 @@ def _chosen_directions(
     directions = directions.copy()
     directions[np.flatnonzero(in_rows)[is_open_in_rows & ~is_told & ~asked.all(axis=0)]] = 0
     is_open = np.isnan(directions)[in_rows]
+    # One event that makes many masks would look like their dependence on z.
+    rows, asked = rows[~lacks_block], asked[~lacks_block]
     info = _info_of(imputer, owner[in_rows])
     at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
     # A frame where scikit-learn has been configured so.
@@ -151,7 +171,7 @@ def _side_candidate(
     """Make a linear model of values that are lost on given sides, or as z says."""
     # With fewer dimensions z may be as narrow as an estimate of one value is.
     latent_dim = min(max(imputer.latent_dim_, MIN_LATENT_DIM), max(len(signs) - 1, 1))
-    return _candidate(
+    candidate = _candidate(
         imputer,
         seed,
         alpha=1.0,
@@ -162,6 +182,9 @@ def _side_candidate(
         mask_model=mask_model,
         missing_direction=[DIRECTION_NAMES[sign] for sign in signs],
     )
+    # Its rows lack none, and bounds of models compare where they are of the same cells.
+    candidate._looks_for_block = False
+    return candidate
 
 
 def choose_alpha(imputer: GNRImputer, values: FloatArray, side: FloatArray, seed: int) -> float:

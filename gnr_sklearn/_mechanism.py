@@ -32,12 +32,14 @@ __all__ = [
     "can_be_told",
     "choose_sides",
     "decide_themselves",
+    "find_block",
     "predict_masks",
     "gain_by_model",
     "gain_of_threshold",
     "lose_both_ends",
     "mask_odds",
     "removal_error",
+    "rows_that_lack",
 ]
 
 # By how much a value has to predict the mask: in standard errors of the sum over rows, and as a
@@ -80,6 +82,14 @@ MIN_ODDS = 1e-3
 FEW_LEVELS = 20
 CHANCE_OF_LEVEL = 1e-6
 MOSTLY_SKIPPED = 0.5
+
+# So many features are a block that rows lack at once, if it has enough of these rows, but no more
+# than half of all, and few of the others lack most of it. Blocks are looked for in so many rows.
+MIN_OF_BLOCK = 5
+MOST_OF_BLOCK = 0.75
+LARGEST_BLOCK = 0.5
+FEW_OTHERS = 0.01
+ROWS_FOR_BLOCKS = 50
 
 # Points and weights by which a function of a standard normal variable is averaged, and how close to
 # a value its estimate may be for these to see where it changes.
@@ -198,6 +208,45 @@ def asked_cells(values: FloatArray) -> BoolArray:
     skipped = in_level.T @ is_skipped > 0
     mostly = skipped.sum(axis=0) >= MOSTLY_SKIPPED * missing.sum(axis=0)
     return ~(skipped & mostly)
+
+
+def find_block(values: FloatArray) -> BoolArray:
+    """Tell which features are a block that some rows lack as a whole.
+
+    Where a visit was missed, or part of a study declined, one event makes many masks, and none of
+    these says anything of a single value. It shows in that rows lack all of the block or little of
+    it: where values decide one by one, other rows lack most of it, but not all. Of several blocks
+    it is the one with the most cells.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_features)
+        Rows with NaN for what is missing.
+
+    Returns
+    -------
+    is_of_block : ndarray of bool of shape (n_features,)
+    """
+    missing = np.isnan(values)
+    lacking = np.flatnonzero(missing.sum(axis=1) >= MIN_OF_BLOCK)
+    # What two rows of a block have in common is the block, but for what both lack besides.
+    patterns = missing[lacking[:: -(-len(lacking) // ROWS_FOR_BLOCKS) or 1]]
+    common = (patterns[:, np.newaxis] & patterns).reshape(-1, values.shape[1])
+    blocks = np.unique(common[common.sum(axis=1) >= MIN_OF_BLOCK], axis=0)
+    size = blocks.sum(axis=1)
+    n_lacked = missing.astype(np.float64) @ blocks.T
+    n_rows = (n_lacked == size).sum(axis=0)
+    n_others = ((n_lacked >= MOST_OF_BLOCK * size) & (n_lacked < size)).sum(axis=0)
+    is_block = (n_rows >= MIN_OF_EACH) & (n_rows <= LARGEST_BLOCK * len(values))
+    is_block &= n_others <= FEW_OTHERS * n_rows
+    if not is_block.any():
+        return np.zeros(values.shape[1], dtype=bool)
+    return blocks[np.argmax(np.where(is_block, n_rows * size, 0))]
+
+
+def rows_that_lack(features: BoolArray, values: FloatArray) -> BoolArray:
+    """Tell which rows lack all of some features, none if there are no such features."""
+    return np.logical_and.reduce(np.isnan(values[:, features]), axis=1) & features.any()
 
 
 def gain_by_model(

@@ -17,10 +17,17 @@ from sklearn.utils import gen_batches
 from torch import nn
 
 from gnr_sklearn._chained import ChainedRegressions, default_forest
-from gnr_sklearn._choices import LARGEST_SHARE, choose_alpha, choose_directions, choose_share
+from gnr_sklearn._choices import (
+    LARGEST_SHARE,
+    choose_alpha,
+    choose_block,
+    choose_directions,
+    choose_share,
+)
 from gnr_sklearn._columns import distributions_of_columns
 from gnr_sklearn._curves import OwnCurve, curve_of_skewed
 from gnr_sklearn._deep import MAX_VALUE
+from gnr_sklearn._mechanism import rows_that_lack
 from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
 from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
@@ -161,6 +168,12 @@ class GNRImputer(VAEImputer):
     do predicts more of the masks than the one in which these depend on z, by two standard errors,
     and reaches the higher bound. All of this is told from 3000 rows at most.
 
+    **A block that rows lack as a whole**, such as the results of a visit that was missed, or of a
+    part of a study that was declined, is missing for one reason, which is not modelled: of such a
+    row it says nothing of the values. Features are a block if there are five or more, at least ten
+    rows and at most half of them lack all of these, and hardly any other row lacks three quarters
+    of them. Where the row has the block, its values go missing as others do.
+
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
     500 at most, each observed value (of 50 features at most) is removed once, and counts by the
@@ -259,6 +272,9 @@ class GNRImputer(VAEImputer):
         ],
     }
 
+    # Not where all rows that lack a block have been left out.
+    _looks_for_block = True
+
     _allowed_directions: ClassVar[Mapping[str, float]] = DIRECTIONS_AND_BOTH
 
     _parameter_docs: ClassVar[str] = f"""
@@ -337,6 +353,9 @@ default=None
             between the two.
         missing_ceiling_ : ndarray of shape (`n_features_in_`,)
             P(missing) of values far from the threshold on the side where they are lost.
+        missing_block_ : ndarray of bool of shape (`n_features_in_`,)
+            Which features some rows lack as a whole (see Notes); the chances above are those of
+            the other rows.
         """
 
     @property
@@ -351,7 +370,10 @@ default=None
             numbers = order[~self._discrete.is_discrete[order]]
             params["auxiliary_features"] = tuple(sorted(numbers[: values.shape[1] // 2].tolist()))
         if self.mask_model == "value":
-            params["missing_fraction"] = missing.mean(axis=0).tolist()
+            is_of_block = np.isin(np.arange(values.shape[1]), self._block)
+            lacks_block = rows_that_lack(is_of_block, values)
+            params["block"] = is_of_block.tolist()
+            params["missing_fraction"] = missing[~lacks_block].mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
             params["shared_process"] = self._shares_scale
             if not self._shares_scale:
@@ -400,6 +422,7 @@ default=None
         else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
+            self._block = choose_block(self, values, seed)
             self._directions = choose_directions(self, values, seed)
             if own_curves := self._own_curves(values):
                 self._fit_units(values, own_curves)
@@ -452,6 +475,7 @@ default=None
             self._discrete,
             self._levels_of_net(),
             most_predictors=most_predictors,
+            block=self._block.tolist() if process is not None else (),
         )
         self.prior_ = regressions.fit(completed, ~np.isnan(seen))
         self.prior_share_ = choose_share(self, self.prior_, seen, side[rows], completed, seed)
@@ -463,7 +487,8 @@ default=None
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""
-        for name in ("direction", "threshold", "lower_threshold", "slope", "floor", "ceiling"):
+        names = "direction", "threshold", "lower_threshold", "slope", "floor", "ceiling", "block"
+        for name in names:
             setattr(self, f"missing_{name}_", None)
         if not hasattr(self._module, "process"):
             return
@@ -490,6 +515,8 @@ default=None
             "missing_ceiling_": np.where(is_step, ceiling, constant),
         }
         modelled = ~self._is_empty_feature
+        self.missing_block_ = np.zeros(self.n_features_in_, dtype=bool)
+        self.missing_block_[np.flatnonzero(modelled)[self._block]] = True
         for name, of_modelled in in_data_units.items():
             of_all = np.full(self.n_features_in_, np.nan)
             of_all[modelled] = of_modelled

@@ -394,6 +394,9 @@ class ValueGNR(LatentVariableModel):
         Numbers of columns of the data and of z.
     missing_fraction, missing_direction, is_tied, has_few_levels, shared_process
         What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes; its `shared` is the last.
+    block : sequence of bool or None, default=None
+        Features that some rows lack as a whole, for a reason that is not modelled: of such a row
+        it says nothing that they are missing. None for none.
     seed : int
         Seed of the initial weights.
     **networks
@@ -410,6 +413,7 @@ class ValueGNR(LatentVariableModel):
         is_tied: Sequence[bool] | None = None,
         has_few_levels: Sequence[bool] | None = None,
         shared_process: bool = False,
+        block: Sequence[bool] | None = None,
         seed: int = 0,
         **networks: Any,
     ) -> None:
@@ -420,24 +424,37 @@ class ValueGNR(LatentVariableModel):
         self.process = ValueProcess(
             missing_fraction, missing_direction, is_tied, has_few_levels, shared=shared_process
         )
+        self.has_block = block is not None and any(block)
+        self.block: Tensor
+        in_block = torch.tensor(block or [False] * n_features, dtype=torch.bool, device="cpu")
+        self.register_buffer("block", in_block)
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         _, terms = self.decode_data(x, mask, noise, u)
         before, step = terms.x_given_z, self.process.step()
         seen = (mask * step.log_observed(x)).sum(-1)
+        in_block = self._in_block(mask) if self.has_block else None
+        of_lost = step if in_block is None else step.with_certain(in_block)
         if not isinstance(before, Mixed):
-            after, lost = self._lose(before, mask, step)
+            after, lost = self._lose(before, mask, of_lost)
             return terms._replace(x_given_z=after, log_pm=lost + seen)
         layout, c = before.layout, before.layout.continuous
-        after, lost = self._lose(before.numbers, mask[..., c], step.of(c))
-        jointly = before.log_probs + self._log_missing_levels(layout, step.of(layout.discrete))
+        after, lost = self._lose(before.numbers, mask[..., c], of_lost.of(c))
+        of_levels = self._log_missing_levels(layout, step.of(layout.discrete))
+        if in_block is not None:
+            of_levels = torch.where(in_block[..., layout.discrete].unsqueeze(-1), 0.0, of_levels)
+        jointly = before.log_probs + of_levels
         missing = torch.logsumexp(jointly, dim=-1)
         lost_levels = ((1.0 - mask[..., layout.discrete]) * missing).sum(-1)
         return terms._replace(
             x_given_z=Mixed(after, jointly - missing.unsqueeze(-1), layout),
             log_pm=lost + lost_levels + seen,
         )
+
+    def _in_block(self, mask: Tensor) -> Tensor:
+        """Tell which cells, (B, d), are those of a block that their row lacks."""
+        return self.block & ((mask == 0) | ~self.block).all(-1, keepdim=True)
 
     @staticmethod
     def _lose(before: Likelihood, mask: Tensor, step: ProbitStep) -> tuple[Selected, Tensor]:
@@ -461,8 +478,13 @@ class ValueGNR(LatentVariableModel):
             # Of levels, the distribution of those that go missing is known: that of all of them
             # divides by the chance of each.
             of_levels = step.of(layout.discrete)
-            inverse = x_given_z.log_probs - self._log_missing_levels(layout, of_levels)
-            log_missing = -torch.logsumexp(inverse, dim=-1)
+            log_chances = self._log_missing_levels(layout, of_levels)
+            log_missing = -torch.logsumexp(x_given_z.log_probs - log_chances, dim=-1)
+            if self.has_block:
+                # There, the distribution is that of all.
+                of_all = torch.logsumexp(x_given_z.log_probs + log_chances, dim=-1)
+                in_block = self._in_block(mask)[..., layout.discrete]
+                log_missing = torch.where(in_block, of_all, log_missing)
             unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
             seen = of_levels.log_odds(x[..., layout.discrete])
             log_odds = torch.where(mask[..., layout.discrete] > 0, seen, unseen)

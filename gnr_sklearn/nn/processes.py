@@ -36,6 +36,10 @@ NO_RISE = -60.0
 # The intercept of a step that no value comes close to.
 NO_STEP = -40.0
 
+# Parameters of what is lost, if it is lost whatever its value: slope and intercept, logarithms of
+# floor and rise, and slope and intercept of the step at the lower end.
+LOST_FOR_SURE = (0.0, 0.0, 0.0, NO_RISE, 0.0, NO_STEP)
+
 # The direction of features that lose values at both ends.
 BOTH = 2.0
 
@@ -198,7 +202,15 @@ class ProbitStep(NamedTuple):
 
     def of(self, features: Tensor) -> ProbitStep:
         """Return the step of some of the features."""
-        return ProbitStep(*(part[features] for part in self if part is not None))
+        return ProbitStep(*(part[..., features] for part in self if part is not None))
+
+    def with_certain(self, cells: Tensor) -> ProbitStep:
+        """Return the steps of rows of which some cells, (B, d), are missing for sure."""
+        certain = (*LOST_FOR_SURE[:4], 0.0, *LOST_FOR_SURE[4:])
+        parts = [part for part in self if part is not None]
+        return ProbitStep(
+            *(torch.where(cells, *pair) for pair in zip(certain, parts, strict=False))
+        )
 
     def select(self, mean: Tensor, scale: Tensor) -> Selected:
         """Return the distributions of what goes missing of N(mean, scale^2)."""
