@@ -70,11 +70,11 @@ FEATURES_FOR_SHARE = 3
 OBSERVED_FOR_SHARE = 350
 
 
-def choose_block(imputer: GNRImputer, values: FloatArray, seed: int) -> NDArray[np.intp]:
-    """Return the modelled features that some rows lack as a whole, if there are such."""
+def choose_block(imputer: GNRImputer, values: FloatArray, seed: int) -> BoolArray:
+    """Tell which modelled features some rows lack as a whole, if there are such."""
     if imputer._shares_scale or not imputer._looks_for_block:
-        return np.empty(0, dtype=np.intp)
-    return np.flatnonzero(find_block(values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]))
+        return np.zeros(values.shape[1], dtype=bool)
+    return find_block(values[some_rows(len(values), ROWS_FOR_CHOICES, seed)])
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
@@ -112,7 +112,7 @@ def _chosen_directions(
     """Return 1, -1, 0 or 2 for each column of a table of numbers, where it is NaN so far."""
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
-    is_of_block = np.isin(owner, imputer._block)
+    is_of_block = imputer._is_of_block[owner]
     lacks_block = rows_that_lack(is_of_block, rows)
     in_rows = ~np.isnan(rows[~lacks_block]).all(axis=0)
     rows, is_open_in_rows = rows[:, in_rows], is_open[in_rows]

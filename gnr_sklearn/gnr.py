@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -33,7 +34,7 @@ from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection
+from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection, feature_directions
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -306,7 +307,8 @@ default=None
             chosen from the data (see Notes). "both" goes with features that do not share a process
             (`scaling`).
             Used with ``mask_model="value"`` only; entries for features without missing values, or
-            whose categories have no order, are ignored. What is imputed may lie beyond all values
+            whose categories have no order, are ignored, and in rows that lack a block of features
+            as a whole (see Notes) they say nothing of it. What is imputed may lie beyond all values
             seen: if a number cannot be negative, say so by `min_value` or `likelihood`.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature with missing values: chained
@@ -370,9 +372,8 @@ default=None
             numbers = order[~self._discrete.is_discrete[order]]
             params["auxiliary_features"] = tuple(sorted(numbers[: values.shape[1] // 2].tolist()))
         if self.mask_model == "value":
-            is_of_block = np.isin(np.arange(values.shape[1]), self._block)
-            lacks_block = rows_that_lack(is_of_block, values)
-            params["block"] = is_of_block.tolist()
+            lacks_block = rows_that_lack(self._is_of_block, values)
+            params["block"] = self._is_of_block.tolist()
             params["missing_fraction"] = missing[~lacks_block].mean(axis=0).tolist()
             params["missing_direction"] = self._directions.tolist()
             params["shared_process"] = self._shares_scale
@@ -422,11 +423,29 @@ default=None
         else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
-            self._block = choose_block(self, values, seed)
+            self._is_of_block = choose_block(self, values, seed)
             self._directions = choose_directions(self, values, seed)
+            self._warn_of_block(values)
             if own_curves := self._own_curves(values):
                 self._fit_units(values, own_curves)
         self.likelihood_ = self._likelihood_of_features()
+
+    def _warn_of_block(self, values: FloatArray) -> None:
+        """Warn where a user says which values go missing of what is missing with a block alone."""
+        told = feature_directions(
+            self.missing_direction, self._names, 0.0, self._allowed_directions
+        )[~self._is_empty_feature]
+        others = values[~rows_that_lack(self._is_of_block, values)]
+        in_vain = self._is_of_block & (told != 0) & ~np.isnan(others).any(axis=0)
+        if in_vain.any() and self._warns:
+            names = np.array(self._names, dtype=object)[~self._is_empty_feature][in_vain].tolist()
+            warnings.warn(
+                f"missing_direction={self.missing_direction!r} has no effect on the columns "
+                f"{names}: their values are missing only where rows lack all of "
+                f"{int(self._is_of_block.sum())} columns at once (missing_block_).",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _own_curves(self, values: FloatArray) -> dict[int, OwnCurve]:
         """Return curves of skewed features whose small values are lost, and of what is beside them.
@@ -475,7 +494,7 @@ default=None
             self._discrete,
             self._levels_of_net(),
             most_predictors=most_predictors,
-            block=self._block.tolist() if process is not None else (),
+            block=() if process is None else np.flatnonzero(self._is_of_block).tolist(),
         )
         self.prior_ = regressions.fit(completed, ~np.isnan(seen))
         self.prior_share_ = choose_share(self, self.prior_, seen, side[rows], completed, seed)
@@ -516,7 +535,7 @@ default=None
         }
         modelled = ~self._is_empty_feature
         self.missing_block_ = np.zeros(self.n_features_in_, dtype=bool)
-        self.missing_block_[np.flatnonzero(modelled)[self._block]] = True
+        self.missing_block_[modelled] = self._is_of_block
         for name, of_modelled in in_data_units.items():
             of_all = np.full(self.n_features_in_, np.nan)
             of_all[modelled] = of_modelled

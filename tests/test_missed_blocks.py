@@ -105,6 +105,7 @@ def test_a_block_alone_has_no_side():
     assert imputer.missing_direction_.tolist() == [None] * 10
 
 
+@pytest.mark.filterwarnings("ignore:missing_direction=.* has no effect on the columns")
 @pytest.mark.parametrize("direction", [None, "above", "both"])
 @pytest.mark.parametrize("prior", [None, BayesianRidge()], ids=["z alone", "regressions"])
 def test_patients_who_missed_a_visit_are_like_others(direction, prior):
@@ -122,6 +123,7 @@ def test_patients_who_missed_a_visit_are_like_others(direction, prior):
     assert imputation_rmse(X, imputed, in_block, scale=X.std(axis=0)) < 0.85
 
 
+@pytest.mark.filterwarnings("ignore:missing_direction=.* has no effect on the columns")
 def test_a_block_is_kept_by_pickles_and_further_parts():
     X, missed = patients()
     holed = with_holes(X, missed)
@@ -135,6 +137,18 @@ def test_a_block_is_kept_by_pickles_and_further_parts():
         each.partial_fit(complete)
     np.testing.assert_array_equal(again.transform(holed), imputer.transform(holed))
     assert np.flatnonzero(again.missing_block_).tolist() == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_direction_of_what_is_missing_with_the_block_alone_has_no_effect():
+    X, missed = patients()
+    frame = pd.DataFrame(with_holes(X, missed), columns=list("abcdefghij"))
+    imputer = GNRImputer(prior=None, max_iter=5, random_state=0)
+    told = [{"a": "above", "b": "above", "d": "above"}, None, "neither"]
+    for direction in told:
+        imputer.set_params(missing_direction=direction).fit(frame)
+    for direction in ("above", {"e": "below", "d": "above"}):
+        with pytest.warns(UserWarning, match=r"has no effect on the columns \['e'.* 6 columns"):
+            imputer.set_params(missing_direction=direction).fit(frame)
 
 
 @pytest.mark.parametrize("directions", [(1, -1, 1), (1, 2, -1)])
