@@ -402,7 +402,7 @@ def test_copies_are_kept_together_where_metadata_are_routed():
 def test_levels_that_are_excluded_keep_little_of_the_probability(n_levels):
     discrete = DiscreteFeatures(1, {0: n_levels})
     regressions = ChainedRegressions(default_forest(), None, 0, discrete)
-    (chances,) = regressions._chances(0, np.eye(n_levels)[:1])
+    (chances,) = regressions._chances(0, np.eye(n_levels)[:1], np.zeros(1, dtype=bool))
     assert chances.sum() == pytest.approx(1.0)
     assert (chances > 0).all()
     assert chances[0] == pytest.approx(0.999, abs=1e-3)

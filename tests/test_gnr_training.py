@@ -222,9 +222,9 @@ class GradientNorms(Callback):
 @pytest.mark.parametrize(("net_params", "n_steps"), [(None, 600), (NO_CLIPPING, 50)])
 def test_a_value_far_out_of_a_nearly_constant_feature(net_params, n_steps):
     rng = np.random.RandomState(0)
-    numbers = rng.normal(size=(600, 1)) + 0.6 * rng.normal(size=(600, 3))
-    constant = np.full((600, 1), 0.5)
-    constant[rng.choice(600, 5, replace=False)] = 1.0
+    numbers = rng.normal(size=(1000, 1)) + 0.6 * rng.normal(size=(1000, 3))
+    constant = np.full((1000, 1), 0.5)
+    constant[rng.choice(1000, 5, replace=False)] = 1.0
     X = ampute(np.hstack([numbers, constant]), SelfMasking(0.8, features=(0, 1)), random_state=0)
     norms = GradientNorms()
     imputer = GNRImputer(
