@@ -173,7 +173,8 @@ class GNRImputer(VAEImputer):
     part of a study that was declined, is missing for one reason, which is not modelled: of such a
     row it says nothing of the values. Features are a block if there are five or more, at least ten
     rows and at most half of them lack all of these, and hardly any other row lacks three quarters
-    of them. Where the row has the block, its values go missing as others do.
+    of them. Where the row has the block, its values go missing as others do; `predict_mask_proba`
+    tells of this, and the score leaves out that a block is missing.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
