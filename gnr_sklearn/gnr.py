@@ -375,7 +375,8 @@ default=None
         if self.mask_model == "value":
             lacks_block = rows_that_lack(self._is_of_block, values)
             params["block"] = self._is_of_block.tolist()
-            params["missing_fraction"] = missing[~lacks_block].mean(axis=0).tolist()
+            fraction = missing.mean(axis=0, where=~lacks_block[:, np.newaxis])
+            params["missing_fraction"] = fraction.tolist()
             params["missing_direction"] = self._directions.tolist()
             params["shared_process"] = self._shares_scale
             if not self._shares_scale:
@@ -433,6 +434,8 @@ default=None
 
     def _warn_of_block(self, values: FloatArray) -> None:
         """Warn where a user says which values go missing of what is missing with a block alone."""
+        if self.missing_direction is None or not self._is_of_block.any():
+            return
         told = feature_directions(
             self.missing_direction, self._names, 0.0, self._allowed_directions
         )[~self._is_empty_feature]
