@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from torch import Tensor
 
+from gnr_sklearn._blocks import in_blocks
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -118,8 +119,9 @@ class ChainedRegressions:
     most_predictors : int or None, default=None
         Columns of the wide form that a regression sees at most: those which correlate most with
         what is observed of its feature. None for all.
-    block : sequence of int, default=()
-        Features that some rows lack as a whole, which says nothing of their values.
+    blocks : ndarray of int8 of shape (n_blocks, n_features) or None, default=None
+        Features that rows lack together (:func:`~gnr_sklearn._blocks.find_blocks`), which says
+        nothing of their values; None for none.
     """
 
     def __init__(
@@ -131,14 +133,14 @@ class ChainedRegressions:
         levels: Mapping[int, FloatArray] = MappingProxyType({}),
         n_rounds: int = 3,
         most_predictors: int | None = None,
-        block: Sequence[int] = (),
+        blocks: NDArray[np.int8] | None = None,
     ) -> None:
         self.regressor = regressor
         self.discrete = discrete or DiscreteFeatures(0, {})
         self.levels = dict(levels)
         self.n_rounds = n_rounds
         self.most_predictors = most_predictors
-        self.block = list(block)
+        self.blocks = blocks
         self._seeds = np.random.RandomState(seed)
         self._process = None
         if process is not None:
@@ -221,10 +223,9 @@ class ChainedRegressions:
 
     def _in_block(self, observed: BoolArray) -> BoolArray:
         """Tell which cells are those of a block that their row lacks."""
-        in_block = np.zeros(observed.shape, dtype=bool)
-        if self.block:
-            in_block[:, self.block] = ~observed[:, self.block].any(axis=1, keepdims=True)
-        return in_block
+        if self.blocks is None:
+            return np.zeros(observed.shape, dtype=bool)
+        return in_blocks(self.blocks, ~observed)
 
     def _predictors_of(
         self, feature: int, completed: FloatArray, observed: BoolArray

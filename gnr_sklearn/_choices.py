@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnr_sklearn._blocks import find_blocks, in_blocks, with_one_leader
 from gnr_sklearn._mechanism import (
     MaskGain,
     asked_cells,
     can_be_told,
     choose_sides,
     decide_themselves,
-    find_block,
     gain_by_model,
     lose_both_ends,
     mask_odds,
     predict_masks,
     removal_error,
-    rows_that_lack,
 )
 from gnr_sklearn._reservoir import some_rows
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -34,7 +33,7 @@ __all__ = [
     "ALPHAS",
     "LARGEST_SHARE",
     "choose_alpha",
-    "choose_block",
+    "choose_blocks",
     "choose_directions",
     "choose_share",
 ]
@@ -70,15 +69,32 @@ FEATURES_FOR_SHARE = 3
 OBSERVED_FOR_SHARE = 350
 
 
-def choose_block(imputer: GNRImputer, values: FloatArray, seed: int) -> BoolArray:
-    """Tell which modelled features some rows lack as a whole, if there are such."""
-    if imputer._shares_scale or not imputer._looks_for_block:
-        return np.zeros(values.shape[1], dtype=bool)
-    return find_block(values[some_rows(len(values), ROWS_FOR_CHOICES, seed)])
+def choose_blocks(imputer: GNRImputer, values: FloatArray, seed: int) -> NDArray[np.int8]:
+    """Tell which modelled features rows lack together."""
+    if imputer._given_blocks is not None:
+        return imputer._given_blocks
+    if imputer._shares_scale or imputer.mask_model == "latent":
+        return np.empty((0, values.shape[1]), dtype=np.int8)
+    rows = some_rows(len(values), ROWS_FOR_CHOICES, seed)
+    return find_blocks(values[rows], _given_directions(imputer, values))
 
 
 def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> FloatArray:
     """Return 1, -1, 0 or 2 for each modelled feature, choosing what the user leaves open."""
+    directions = _given_directions(imputer, values)
+    if imputer.alpha != "auto" and imputer.alpha < LEAST_ALPHA:
+        # The process is hardly trained, if at all, and must not move what is imputed.
+        imputer._warn_of_unused_direction(f"alpha={imputer.alpha!r}")
+        directions[:] = 0
+    if not np.isnan(directions).any():
+        return directions
+    view, owner = imputer._numeric_view(values)
+    first = np.unique(owner, return_index=True)[1]
+    return _chosen_directions(imputer, view, directions[owner], owner, seed)[first]
+
+
+def _given_directions(imputer: GNRImputer, values: FloatArray) -> FloatArray:
+    """Return 1, -1, 0 or 2 for each modelled feature, and NaN for what the user leaves open."""
     allowed = imputer._allowed_directions
     given = feature_directions(imputer.missing_direction, imputer._names, np.nan, allowed)
     if imputer._shares_scale and (given == allowed["both"]).any():
@@ -91,15 +107,7 @@ def choose_directions(imputer: GNRImputer, values: FloatArray, seed: int) -> Flo
     directions[~np.isnan(values).any(axis=0)] = 0
     # Of categories without an order, none is above another.
     directions[imputer._discrete.unordered] = 0
-    if imputer.alpha != "auto" and imputer.alpha < LEAST_ALPHA:
-        # The process is hardly trained, if at all, and must not move what is imputed.
-        imputer._warn_of_unused_direction(f"alpha={imputer.alpha!r}")
-        directions[:] = 0
-    if not np.isnan(directions).any():
-        return directions
-    view, owner = imputer._numeric_view(values)
-    first = np.unique(owner, return_index=True)[1]
-    return _chosen_directions(imputer, view, directions[owner], owner, seed)[first]
+    return directions
 
 
 def _chosen_directions(
@@ -112,11 +120,10 @@ def _chosen_directions(
     """Return 1, -1, 0 or 2 for each column of a table of numbers, where it is NaN so far."""
     is_open = np.isnan(directions)
     rows = values[some_rows(len(values), ROWS_FOR_CHOICES, seed)]
-    is_of_block = imputer._is_of_block[owner]
-    lacks_block = rows_that_lack(is_of_block, rows)
-    in_rows = ~np.isnan(rows[~lacks_block]).all(axis=0)
+    in_rows = ~np.isnan(rows).all(axis=0)
     rows, is_open_in_rows = rows[:, in_rows], is_open[in_rows]
-    asked = asked_cells(rows) & ~(lacks_block[:, np.newaxis] & is_of_block[in_rows])
+    blocks = imputer._blocks[:, owner[in_rows]]
+    asked = asked_cells(rows) & ~in_blocks(blocks, np.isnan(rows))
     is_told = is_open_in_rows & can_be_told(rows, asked)
     if not is_told.any():
         return np.where(is_open, 0, directions)
@@ -124,13 +131,18 @@ def _chosen_directions(
     directions = directions.copy()
     directions[np.flatnonzero(in_rows)[is_open_in_rows & ~is_told & ~asked.all(axis=0)]] = 0
     is_open = np.isnan(directions)[in_rows]
-    # One event that makes many masks would look like their dependence on z.
-    rows, asked = rows[~lacks_block], asked[~lacks_block]
     info = _info_of(imputer, owner[in_rows])
-    at_random = _side_candidate(imputer, seed, "latent", np.ones(len(is_open)), info).fit(rows)
+    # The same event twice would be there to predict itself.
+    led_by_one = with_one_leader(blocks)
+    asked_of_models = asked & ~in_blocks(led_by_one, np.isnan(rows))
+
+    def candidate(mask_model: str, signs: FloatArray) -> GNRImputer:
+        return _side_candidate(imputer, seed, mask_model, signs, info, led_by_one).fit(rows)
+
+    at_random = candidate("latent", np.ones(len(is_open)))
     # A frame where scikit-learn has been configured so.
     completed = np.asarray(at_random.transform(rows))
-    predicted = predict_masks(rows, completed, np.flatnonzero(is_told), seed, asked)
+    predicted = predict_masks(rows, completed, np.flatnonzero(is_told), seed, asked, blocks)
     # The ones and zeros of a category go missing together, and other columns that are not
     # asked about may: that a mask depends on z explains, and no side could.
     is_closed = ~is_open & (directions[in_rows] == 0)
@@ -139,12 +151,14 @@ def _chosen_directions(
     @cache
     def of(model: GNRImputer) -> tuple[FloatArray, float]:
         """Return what a model makes of masks, and its bound where bounds can be compared."""
-        return gain_by_model(model, rows, asked), model.score(rows) if bounds_compare else np.nan
+        return gain_by_model(model, rows, asked_of_models), model.score(
+            rows
+        ) if bounds_compare else np.nan
 
     def against_chance(signs: FloatArray, looked_at: BoolArray) -> tuple[MaskGain, float]:
         """Compare a model in which values decide: what it makes of masks, and its bound."""
         signs = np.where(is_open, signs, directions[in_rows])
-        by_values = _side_candidate(imputer, seed, "value", signs, info).fit(rows)
+        by_values = candidate("value", signs)
         (by_value, bound), (by_all, bound_of_chance) = of(by_values), of(at_random)
         gain = MaskGain(by_value[:, looked_at], by_all[:, looked_at])
         return gain, bound - bound_of_chance if bounds_compare else np.inf
@@ -166,7 +180,12 @@ def _chosen_directions(
 
 
 def _side_candidate(
-    imputer: GNRImputer, seed: int, mask_model: str, signs: FloatArray, info: FloatArray | None
+    imputer: GNRImputer,
+    seed: int,
+    mask_model: str,
+    signs: FloatArray,
+    info: FloatArray | None,
+    blocks: NDArray[np.int8],
 ) -> GNRImputer:
     """Make a linear model of values that are lost on given sides, or as z says."""
     # With fewer dimensions z may be as narrow as an estimate of one value is.
@@ -182,8 +201,8 @@ def _side_candidate(
         mask_model=mask_model,
         missing_direction=[DIRECTION_NAMES[sign] for sign in signs],
     )
-    # Its rows lack none, and bounds of models compare where they are of the same cells.
-    candidate._looks_for_block = False
+    # One event that makes many masks would look like their dependence on z.
+    candidate._given_blocks = blocks
     return candidate
 
 

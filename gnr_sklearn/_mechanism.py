@@ -15,6 +15,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
+from gnr_sklearn._blocks import lost_with, predecessors
 from gnr_sklearn._quadrature import normal_points
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import observed_mean_and_std
@@ -32,14 +33,12 @@ __all__ = [
     "can_be_told",
     "choose_sides",
     "decide_themselves",
-    "find_block",
     "predict_masks",
     "gain_by_model",
     "gain_of_threshold",
     "lose_both_ends",
     "mask_odds",
     "removal_error",
-    "rows_that_lack",
 ]
 
 # By how much a value has to predict the mask: in standard errors of the sum over rows, and as a
@@ -82,14 +81,6 @@ MIN_ODDS = 1e-3
 FEW_LEVELS = 20
 CHANCE_OF_LEVEL = 1e-6
 MOSTLY_SKIPPED = 0.5
-
-# So many features are a block that rows lack at once, if it has enough of these rows, but no more
-# than half of all, and few of the others lack most of it. Blocks are looked for in so many rows.
-MIN_OF_BLOCK = 5
-MOST_OF_BLOCK = 0.75
-LARGEST_BLOCK = 0.5
-FEW_OTHERS = 0.01
-ROWS_FOR_BLOCKS = 50
 
 # Points and weights by which a function of a standard normal variable is averaged, and how close to
 # a value its estimate may be for these to see where it changes.
@@ -210,45 +201,6 @@ def asked_cells(values: FloatArray) -> BoolArray:
     return ~(skipped & mostly)
 
 
-def find_block(values: FloatArray) -> BoolArray:
-    """Tell which features are a block that some rows lack as a whole.
-
-    Where a visit was missed, or part of a study declined, one event makes many masks, and none of
-    these says anything of a single value. It shows in that rows lack all of the block or little of
-    it: where values decide one by one, other rows lack most of it, but not all. Of several blocks
-    it is the one with the most cells.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples, n_features)
-        Rows with NaN for what is missing.
-
-    Returns
-    -------
-    is_of_block : ndarray of bool of shape (n_features,)
-    """
-    missing = np.isnan(values)
-    lacking = np.flatnonzero(missing.sum(axis=1) >= MIN_OF_BLOCK)
-    # What two rows of a block have in common is the block, but for what both lack besides.
-    patterns = missing[lacking[:: -(-len(lacking) // ROWS_FOR_BLOCKS) or 1]]
-    common = (patterns[:, np.newaxis] & patterns).reshape(-1, values.shape[1])
-    blocks = np.unique(common[common.sum(axis=1) >= MIN_OF_BLOCK], axis=0)
-    size = blocks.sum(axis=1)
-    n_lacked = missing.astype(np.float64) @ blocks.T
-    n_rows = (n_lacked == size).sum(axis=0)
-    n_others = ((n_lacked >= MOST_OF_BLOCK * size) & (n_lacked < size)).sum(axis=0)
-    is_block = (n_rows >= MIN_OF_EACH) & (n_rows <= LARGEST_BLOCK * len(values))
-    is_block &= n_others <= FEW_OTHERS * n_rows
-    if not is_block.any():
-        return np.zeros(values.shape[1], dtype=bool)
-    return blocks[np.argmax(np.where(is_block, n_rows * size, 0))]
-
-
-def rows_that_lack(features: BoolArray, values: FloatArray) -> BoolArray:
-    """Tell which rows lack all of some features, none if there are no such features."""
-    return np.logical_and.reduce(np.isnan(values[:, features]), axis=1) & features.any()
-
-
 def gain_by_model(
     imputer: GNRImputer, values: FloatArray, asked: BoolArray | bool = True
 ) -> FloatArray:
@@ -291,6 +243,7 @@ def predict_masks(
     features: NDArray[np.int64],
     seed: int,
     asked: BoolArray | bool = True,
+    blocks: NDArray[np.int8] | None = None,
 ) -> MaskPredictions:
     r"""Compare what an estimate of a value predicts of its mask with what its row does.
 
@@ -319,18 +272,28 @@ def predict_masks(
         Seed of that choice, and of the folds.
     asked : ndarray of bool of shape (n_samples, n_features) or bool, default=True
         What :func:`asked_cells` returns.
+    blocks : ndarray of int8 of shape (n_blocks, n_features) or None, default=None
+        What rows lack together (:func:`~gnr_sklearn._blocks.find_blocks`): features that are
+        missing with another one do not tell of its mask, and where values are lost in a sequence,
+        the rival is the one before. None for nothing.
 
     Returns
     -------
     predicted : MaskPredictions
     """
-    missing = np.isnan(values)
+    n_features = values.shape[1]
     asked = np.broadcast_to(asked, values.shape)
+    missing = np.isnan(values) & asked
     gain = MaskGain(np.zeros(values.shape), np.zeros(values.shape))
     common = CommonCause(np.zeros(values.shape), np.zeros(values.shape))
-    sides = np.zeros(values.shape[1])
-    of_threshold = np.zeros(values.shape[1])
-    features = features[can_be_told(values, asked)[features]]
+    sides = np.zeros(n_features)
+    of_threshold = np.zeros(n_features)
+    if blocks is None:
+        blocks = np.empty((0, n_features), dtype=np.int8)
+    # What goes missing with a feature, and this one itself, tell nothing of its mask.
+    tells = ~(lost_with(blocks) | np.eye(n_features, dtype=bool))
+    before = predecessors(blocks)
+    features = features[(can_be_told(values, asked) & tells.any(axis=1))[features]]
     rng = np.random.RandomState(seed)
     if len(features) > MAX_FEATURES:
         features = rng.choice(features, MAX_FEATURES, replace=False)
@@ -340,9 +303,8 @@ def predict_masks(
     for j in features:
         rows = asked[:, j]
         lost, seen = missing[rows, j], ~missing[rows, j]
-        others = np.arange(values.shape[1]) != j
         masks, row_scores = missing[rows], scores[rows]
-        inputs = np.hstack([row_scores[:, others], masks[:, others & incomplete]])
+        inputs = np.hstack([row_scores[:, tells[j]], masks[:, tells[j] & incomplete]])
         target = _normal_scores(values[rows][seen][:, [j]])[:, 0]
         inputs = _standardised(_strongest(inputs, (EVERY_ROW, lost), (seen, target)))
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.randint(2**31 - 1))
@@ -350,7 +312,11 @@ def predict_masks(
         estimate = _standardised(estimate[:, np.newaxis])
         gain.by_value[rows, j] = _log_chance(lost, estimate, folds)
         gain.by_all[rows, j] = _log_chance(lost, inputs, folds)
-        cause = _cause_of_others(masks, row_scores, j, list(folds.split(inputs, lost)))
+        if before[j] < 0:
+            split = list(folds.split(inputs, lost))
+            cause = _cause_of_others(masks[:, tells[j]], row_scores[:, tells[j]], split)
+        else:
+            cause = _standardised(row_scores[:, [before[j]]])
         common.by_cause[rows, j] = _log_chance(lost, cause, folds)
         common.by_both[rows, j] = _log_chance(lost, np.hstack([cause, estimate]), folds)
         sides[j] = estimate[lost].mean() - estimate[seen].mean()
@@ -401,18 +367,14 @@ def _estimate(inputs: FloatArray, target: FloatArray, seen: BoolArray, seed: int
 
 
 def _cause_of_others(
-    missing: BoolArray,
-    scores: FloatArray,
-    feature: int,
-    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    missing: BoolArray, scores: FloatArray, folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 ) -> FloatArray:
-    """Predict the masks of other features by the rest of a row, each row by others, and add up."""
+    """Predict the masks of features by the rest of a row, each row by others, and add up."""
     total = np.zeros(len(missing))
     others = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
-    others = others[others != feature]
     for k in others[:: -(-len(others) // MAX_OTHER_MASKS) or 1]:
         # What stands in for its missing values tells which these are.
-        inputs = np.delete(scores, [feature, k], axis=1)
+        inputs = np.delete(scores, k, axis=1)
         if not inputs.shape[1]:
             continue
         mask = _standardised(missing[:, [k]].astype(np.float64))[:, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -17,24 +16,24 @@ from sklearn.base import is_classifier, is_clusterer
 from sklearn.utils import gen_batches
 from torch import nn
 
+from gnr_sklearn._blocks import in_blocks
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._choices import (
     LARGEST_SHARE,
     choose_alpha,
-    choose_block,
+    choose_blocks,
     choose_directions,
     choose_share,
 )
 from gnr_sklearn._columns import distributions_of_columns
 from gnr_sklearn._curves import OwnCurve, curve_of_skewed
 from gnr_sklearn._deep import MAX_VALUE
-from gnr_sklearn._mechanism import rows_that_lack
 from gnr_sklearn._representation import LIKELIHOOD_OF_COLUMNS
 from gnr_sklearn._reservoir import Reservoir, some_rows
 from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
-from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection, feature_directions
+from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 
@@ -169,12 +168,19 @@ class GNRImputer(VAEImputer):
     do predicts more of the masks than the one in which these depend on z, by two standard errors,
     and reaches the higher bound. All of this is told from 3000 rows at most.
 
-    **A block that rows lack as a whole**, such as the results of a visit that was missed, or of a
-    part of a study that was declined, is missing for one reason, which is not modelled: of such a
-    row it says nothing of the values. Features are a block if there are five or more, at least ten
-    rows and at most half of them lack all of these, and hardly any other row lacks three quarters
-    of them. Where the row has the block, its values go missing as others do; `predict_mask_proba`
-    tells of this, and the score leaves out that a block is missing.
+    **What rows lack together.** Where a visit was missed, or a part of a study declined, one event
+    makes many masks. Features are a block if ten rows or more, and no more than nine tenths of all,
+    lack all of them, and hardly any other row lacks three quarters of them, or all but one.
+    Features lead a block if they are missing with it alone, and are told to lose values on a side,
+    or, where nothing is told of any, if the block has four features or fewer; the others follow. In
+    a row that lacks the block, what follows is missing for sure, and says nothing; what leads says
+    something of its value, but counts as one value in all. So a visit that was missed does not
+    count as many large values, nor do two answers that are refused together count twice. Where
+    patients stop coming, each visit may be a block; if a single feature is measured at each, three
+    or more features are each missing where the one before is, and only the first of those that a
+    row lacks tells of its value. (That patients stop because of the value before it, or because of
+    this one, cannot be told apart where these are alike.) `predict_mask_proba` tells of values that
+    are not missing for sure, and the score leaves out that those are.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
@@ -274,8 +280,8 @@ class GNRImputer(VAEImputer):
         ],
     }
 
-    # Not where all rows that lack a block have been left out.
-    _looks_for_block = True
+    # By an imputer whose choices rest on this one; else they are looked for.
+    _given_blocks: NDArray[np.int8] | None = None
 
     _allowed_directions: ClassVar[Mapping[str, float]] = DIRECTIONS_AND_BOTH
 
@@ -308,9 +314,9 @@ default=None
             chosen from the data (see Notes). "both" goes with features that do not share a process
             (`scaling`).
             Used with ``mask_model="value"`` only; entries for features without missing values, or
-            whose categories have no order, are ignored, and in rows that lack a block of features
-            as a whole (see Notes) they say nothing of it. What is imputed may lie beyond all values
-            seen: if a number cannot be negative, say so by `min_value` or `likelihood`.
+            whose categories have no order, are ignored. What is missing with others (see Notes)
+            counts once. What is imputed may lie beyond all values seen: if a number cannot be
+            negative, say so by `min_value` or `likelihood`.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature with missing values: chained
             regressions that share in what is imputed (see Notes). A forest sees the 20 other
@@ -356,9 +362,10 @@ default=None
             between the two.
         missing_ceiling_ : ndarray of shape (`n_features_in_`,)
             P(missing) of values far from the threshold on the side where they are lost.
-        missing_block_ : ndarray of bool of shape (`n_features_in_`,)
-            Which features some rows lack as a whole (see Notes); the chances above are those of
-            the other rows.
+        missing_blocks_ : ndarray of int of shape (n_blocks, `n_features_in_`)
+            What rows lack together (see Notes): in each block, 1 for features that lead it, 2 for
+            those that follow, and 0 for others. The chances above are those of values that are not
+            missing for sure.
         """
 
     @property
@@ -367,16 +374,14 @@ default=None
 
     def _module_params(self, values: FloatArray) -> dict[str, Any]:
         missing = np.isnan(values)
-        params: dict[str, Any] = {}
+        params: dict[str, Any] = {"blocks": self._blocks.tolist()}
         if self.prior == "low_sparsity":
             order = np.argsort(missing.sum(axis=0), kind="stable")
             numbers = order[~self._discrete.is_discrete[order]]
             params["auxiliary_features"] = tuple(sorted(numbers[: values.shape[1] // 2].tolist()))
         if self.mask_model == "value":
-            lacks_block = rows_that_lack(self._is_of_block, values)
-            params["block"] = self._is_of_block.tolist()
-            fraction = missing.mean(axis=0, where=~lacks_block[:, np.newaxis])
-            params["missing_fraction"] = fraction.tolist()
+            not_in_block = ~in_blocks(self._blocks, missing)
+            params["missing_fraction"] = missing.mean(axis=0, where=not_in_block).tolist()
             params["missing_direction"] = self._directions.tolist()
             params["shared_process"] = self._shares_scale
             if not self._shares_scale:
@@ -420,36 +425,16 @@ default=None
         self.prior_: Any = None
         self.prior_share_: float | None = None
         self._reservoir: Reservoir | None = None
+        self._blocks = choose_blocks(self, values, seed)
         if self.mask_model == "latent":
             self._warn_of_unused_direction('mask_model="latent"')
         else:
             # Refuse a wrong callback before any net is trained to choose a direction.
             self._user_callbacks()
-            self._is_of_block = choose_block(self, values, seed)
             self._directions = choose_directions(self, values, seed)
-            self._warn_of_block(values)
             if own_curves := self._own_curves(values):
                 self._fit_units(values, own_curves)
         self.likelihood_ = self._likelihood_of_features()
-
-    def _warn_of_block(self, values: FloatArray) -> None:
-        """Warn where a user says which values go missing of what is missing with a block alone."""
-        if self.missing_direction is None or not self._is_of_block.any():
-            return
-        told = feature_directions(
-            self.missing_direction, self._names, 0.0, self._allowed_directions
-        )[~self._is_empty_feature]
-        others = values[~rows_that_lack(self._is_of_block, values)]
-        in_vain = self._is_of_block & (told != 0) & ~np.isnan(others).any(axis=0)
-        if in_vain.any() and self._warns:
-            names = np.array(self._names, dtype=object)[~self._is_empty_feature][in_vain].tolist()
-            warnings.warn(
-                f"missing_direction={self.missing_direction!r} has no effect on the columns "
-                f"{names}: their values are missing only where rows lack all of "
-                f"{int(self._is_of_block.sum())} columns at once (missing_block_).",
-                UserWarning,
-                stacklevel=2,
-            )
 
     def _own_curves(self, values: FloatArray) -> dict[int, OwnCurve]:
         """Return curves of skewed features whose small values are lost, and of what is beside them.
@@ -498,7 +483,7 @@ default=None
             self._discrete,
             self._levels_of_net(),
             most_predictors=most_predictors,
-            block=() if process is None else np.flatnonzero(self._is_of_block).tolist(),
+            blocks=None if process is None else self._blocks,
         )
         self.prior_ = regressions.fit(completed, ~np.isnan(seen))
         self.prior_share_ = choose_share(self, self.prior_, seen, side[rows], completed, seed)
@@ -510,7 +495,7 @@ default=None
 
     def _describe_process(self) -> None:
         """Set what is known of how values are lost, in units of the data."""
-        names = "direction", "threshold", "lower_threshold", "slope", "floor", "ceiling", "block"
+        names = "direction", "threshold", "lower_threshold", "slope", "floor", "ceiling", "blocks"
         for name in names:
             setattr(self, f"missing_{name}_", None)
         if not hasattr(self._module, "process"):
@@ -538,8 +523,8 @@ default=None
             "missing_ceiling_": np.where(is_step, ceiling, constant),
         }
         modelled = ~self._is_empty_feature
-        self.missing_block_ = np.zeros(self.n_features_in_, dtype=bool)
-        self.missing_block_[modelled] = self._is_of_block
+        self.missing_blocks_ = np.zeros((len(self._blocks), self.n_features_in_), dtype=np.int8)
+        self.missing_blocks_[:, modelled] = self._blocks
         for name, of_modelled in in_data_units.items():
             of_all = np.full(self.n_features_in_, np.nan)
             of_all[modelled] = of_modelled

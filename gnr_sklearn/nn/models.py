@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnr_sklearn._blocks import in_blocks, shares_of_leaders
 from gnr_sklearn.nn.categories import CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.likelihoods import (
     SELECTED,
@@ -34,6 +35,10 @@ from gnr_sklearn.nn.networks import (
 from gnr_sklearn.nn.processes import ProbitStep, ValueProcess
 
 __all__ = ["GNR", "MIWAE", "LatentVariableModel", "Terms", "ValueGNR"]
+
+
+# Of being observed, where a value is missing for sure: its logarithm counts for nothing.
+LOG_ODDS_OF_LOST = -1e4
 
 
 class Terms(NamedTuple):
@@ -131,6 +136,10 @@ class LatentVariableModel(nn.Module):
         See :class:`~gnr_sklearn.nn.networks.DataDecoder`.
     discrete : sequence of DiscreteFeature
         Features whose values are a few levels, such as categories.
+    blocks : sequence of sequence of int
+        What rows lack together: for each such block, 0 for features that are no part of it, 1 for
+        those that lead it, which count as one where a row lacks it, and 2 for those that follow:
+        where a row lacks it they are missing for sure, which says nothing of them.
     """
 
     def __init__(
@@ -153,6 +162,7 @@ class LatentVariableModel(nn.Module):
         feature_info: Tensor | NDArray[np.float32] | None = None,
         mean_limits: tuple[float, float] | None = None,
         discrete: Sequence[DiscreteFeature] = (),
+        blocks: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -188,6 +198,10 @@ class LatentVariableModel(nn.Module):
         )
         if len(features) and likelihood != "gaussian":
             raise ValueError("likelihood must be 'gaussian' where features are part of u.")
+        self.has_blocks = len(blocks) > 0
+        self.blocks: Tensor
+        of_blocks = torch.tensor(blocks, dtype=torch.int8, device="cpu")
+        self.register_buffer("blocks", of_blocks.reshape(len(blocks), n_features))
         # Where they are among the continuous features.
         places = features
         if layout is not None:
@@ -372,6 +386,9 @@ class GNR(LatentVariableModel):
             # A hole in u shows in u: what sees u would have nothing to predict.
             of_u = self.prior_mask_decoder(joint[..., : self.latent_dim])
             mask_logits = mask_logits.index_copy(-1, self.auxiliary_features, of_u)
+        if self.has_blocks:
+            in_block = in_blocks(self.blocks, mask == 0)
+            mask_logits = mask_logits.masked_fill(in_block, LOG_ODDS_OF_LOST)
         return terms.with_mask(mask, mask_logits)
 
 
@@ -394,9 +411,6 @@ class ValueGNR(LatentVariableModel):
         Numbers of columns of the data and of z.
     missing_fraction, missing_direction, is_tied, has_few_levels, shared_process
         What :class:`~gnr_sklearn.nn.processes.ValueProcess` takes; its `shared` is the last.
-    block : sequence of bool or None, default=None
-        Features that some rows lack as a whole, for a reason that is not modelled: of such a row
-        it says nothing that they are missing. None for none.
     seed : int
         Seed of the initial weights.
     **networks
@@ -413,7 +427,6 @@ class ValueGNR(LatentVariableModel):
         is_tied: Sequence[bool] | None = None,
         has_few_levels: Sequence[bool] | None = None,
         shared_process: bool = False,
-        block: Sequence[bool] | None = None,
         seed: int = 0,
         **networks: Any,
     ) -> None:
@@ -424,45 +437,41 @@ class ValueGNR(LatentVariableModel):
         self.process = ValueProcess(
             missing_fraction, missing_direction, is_tied, has_few_levels, shared=shared_process
         )
-        self.has_block = block is not None and any(block)
-        self.block: Tensor
-        in_block = torch.tensor(block or [False] * n_features, dtype=torch.bool, device="cpu")
-        self.register_buffer("block", in_block)
 
     def forward(self, x: Tensor, mask: Tensor, noise: Tensor, u: Tensor | None = None) -> Terms:
         """Compute the log-terms; see :meth:`LatentVariableModel.decode_data`."""
         _, terms = self.decode_data(x, mask, noise, u)
         before, step = terms.x_given_z, self.process.step()
         seen = (mask * step.log_observed(x)).sum(-1)
-        in_block = self._in_block(mask) if self.has_block else None
-        of_lost = step if in_block is None else step.with_certain(in_block)
+        in_block, of_lost, counts = None, step, 1.0 - mask
+        if self.has_blocks:
+            missing = mask == 0
+            in_block = in_blocks(self.blocks, missing)
+            of_lost = step.with_certain(in_block)
+            counts = counts * shares_of_leaders(self.blocks, missing)
         if not isinstance(before, Mixed):
-            after, lost = self._lose(before, mask, of_lost)
+            after, lost = self._lose(before, counts, of_lost)
             return terms._replace(x_given_z=after, log_pm=lost + seen)
         layout, c = before.layout, before.layout.continuous
-        after, lost = self._lose(before.numbers, mask[..., c], of_lost.of(c))
+        after, lost = self._lose(before.numbers, counts[..., c], of_lost.of(c))
         of_levels = self._log_missing_levels(layout, step.of(layout.discrete))
         if in_block is not None:
             of_levels = torch.where(in_block[..., layout.discrete].unsqueeze(-1), 0.0, of_levels)
         jointly = before.log_probs + of_levels
-        missing = torch.logsumexp(jointly, dim=-1)
-        lost_levels = ((1.0 - mask[..., layout.discrete]) * missing).sum(-1)
+        log_missing = torch.logsumexp(jointly, dim=-1)
+        lost_levels = (counts[..., layout.discrete] * log_missing).sum(-1)
         return terms._replace(
-            x_given_z=Mixed(after, jointly - missing.unsqueeze(-1), layout),
+            x_given_z=Mixed(after, jointly - log_missing.unsqueeze(-1), layout),
             log_pm=lost + lost_levels + seen,
         )
 
-    def _in_block(self, mask: Tensor) -> Tensor:
-        """Tell which cells, (B, d), are those of a block that their row lacks."""
-        return self.block & ((mask == 0) | ~self.block).all(-1, keepdim=True)
-
     @staticmethod
-    def _lose(before: Likelihood, mask: Tensor, step: ProbitStep) -> tuple[Selected, Tensor]:
+    def _lose(before: Likelihood, counts: Tensor, step: ProbitStep) -> tuple[Selected, Tensor]:
         """Return distributions of what goes missing, and the log-probability of what did."""
         assert isinstance(before, Gaussian)
         mean, scale = before
         missing = step.log_missing(mean, scale.square())
-        return step.select(mean, scale), ((1.0 - mask) * missing).sum(-1)
+        return step.select(mean, scale), (counts * missing).sum(-1)
 
     @staticmethod
     def _log_missing_levels(layout: CategoryLayout, step: ProbitStep) -> Tensor:
@@ -480,10 +489,10 @@ class ValueGNR(LatentVariableModel):
             of_levels = step.of(layout.discrete)
             log_chances = self._log_missing_levels(layout, of_levels)
             log_missing = -torch.logsumexp(x_given_z.log_probs - log_chances, dim=-1)
-            if self.has_block:
+            if self.has_blocks:
                 # There, the distribution is that of all.
                 of_all = torch.logsumexp(x_given_z.log_probs + log_chances, dim=-1)
-                in_block = self._in_block(mask)[..., layout.discrete]
+                in_block = in_blocks(self.blocks, mask == 0)[..., layout.discrete]
                 log_missing = torch.where(in_block, of_all, log_missing)
             unseen = torch.log(-torch.expm1(log_missing.clamp(max=-1e-7))) - log_missing
             seen = of_levels.log_odds(x[..., layout.discrete])
