@@ -11,16 +11,16 @@ from benchmarks.records import RESULTS
 
 NAMES = (
     "quickstart", "table1", "table2", "table3", "table4", "figures", "centre", "deep", "field",
-    "unseen", "attainable", "alpha", "coverage", "speed", "gpu", "curves", "scale", "peers",
-    "mixed", "soak", "mutants", "report",
+    "unseen", "together", "attainable", "alpha", "coverage", "speed", "gpu", "curves", "scale",
+    "peers", "mixed", "soak", "mutants", "report",
 )  # fmt: skip
 
 # Those that choose among tables and rates; the others have parts of their own, or only masks.
 OF_TABLES = {
-    "table2", "table3", "figures", "centre", "deep", "field", "unseen", "attainable", "alpha",
-    "curves", "peers",
+    "table2", "table3", "figures", "centre", "deep", "field", "unseen", "together", "attainable",
+    "alpha", "curves", "peers",
 }  # fmt: skip
-QUICK_TABLES, QUICK_RATE = {"unseen": "penguins"}, 0.8
+QUICK_TABLES, QUICK_RATE = {"unseen": "penguins", "together": "pairs"}, 0.8
 
 
 def narrow(options: argparse.Namespace) -> None:
