@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from gnr_sklearn._types import BoolArray, FloatArray
@@ -37,9 +38,11 @@ ROWS_TO_COMPARE = 50
 # Of fewer features than this, any value may be the reason, and not only one that is told to be.
 MIN_FEATURES = 5
 
-# So many features are lost in a sequence, if the chance of it is so small where they are not.
+# So many features are lost in a sequence, if the chance of it is so small where they are not, and
+# values do not tell better than by this area under the ROC curve whether the next one is missing.
 MIN_SEQUENCE = 3
 CHANCE_OF_SEQUENCE = 1e-6
+LARGEST_AREA = 0.95
 
 
 def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDArray[np.int8]:
@@ -84,7 +87,10 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
         if not leads.any() and np.count_nonzero(parts) < MIN_FEATURES:
             leads = may_lead & np.isnan(directions)
         parts[leads] = LEADS
-    for pair in pairwise(_longest_sequence(remaining)):
+    pairs = list(pairwise(_longest_sequence(remaining)))
+    if any(_tells(values[:, before], missing[:, after]) for before, after in pairs):
+        return blocks
+    for pair in pairs:
         blocks = np.vstack([blocks, np.zeros_like(blocks, shape=(1, values.shape[1]))])
         blocks[-1, list(pair)] = LEADS, FOLLOWS
     return blocks
@@ -125,6 +131,18 @@ def _longest_sequence(missing: BoolArray) -> list[int]:
         longest[j] = [*before, int(j)]
     sequence = max(longest, key=len, default=[])
     return often[sequence].tolist() if len(sequence) >= MIN_SEQUENCE else []
+
+
+def _tells(values: FloatArray, missing: BoolArray) -> bool:
+    """Tell whether values that are seen tell well whether others of their rows are missing.
+
+    So it is where features are much the same, and what is beyond limits of their own is missing.
+    """
+    seen = ~np.isnan(values)
+    if missing[seen].all():
+        return False
+    area = roc_auc_score(missing[seen], values[seen])
+    return bool(max(area, 1.0 - area) > LARGEST_AREA)
 
 
 @overload

@@ -171,6 +171,10 @@ def test_the_first_visit_that_is_missing_leads_the_others():
         # Columns that are proxies of one another, of which all large values are missing.
         lambda X, missed: np.where(X[:, :1] + 0.1 * X[:, 1:] > 0, np.nan, X[:, 1:]),
         lambda X, missed: np.where(np.random.default_rng(2).uniform(size=X.shape) < 0.8, np.nan, X),
+        # The same of which what is beyond a limit is missing, another one of each.
+        lambda X, missed: np.where(
+            X[:, :1] + 0.1 * X[:, 1:] > np.linspace(1.0, -1.0, 9), np.nan, X[:, :1] + 0.1 * X[:, 1:]
+        ),
         # Rates that differ, so that where one is missing a later one mostly is, too.
         lambda X, missed: np.where(
             np.random.default_rng(2).uniform(size=X.shape) < np.linspace(0.05, 0.95, 10), np.nan, X
@@ -179,7 +183,7 @@ def test_the_first_visit_that_is_missing_leads_the_others():
         lambda X, missed: np.where((np.arange(len(X)) < 9)[:, np.newaxis], np.nan, X),
         lambda X, missed: X,
     ],
-    ids=["none", "proxies", "at random", "rates", "most rows", "few rows", "complete"],
+    ids=["none", "proxies", "limits", "at random", "rates", "most rows", "few rows", "complete"],
 )
 def test_what_is_no_block(lose):
     assert not len(find_blocks(lose(*patients())))
