@@ -23,6 +23,7 @@ from benchmarks import (
     reproduction,
     table1,
     table3,
+    together,
     unseen,
     unseen_tables,
 )
@@ -46,8 +47,10 @@ from benchmarks.protocols import (
     load,
     run_cells,
 )
-from benchmarks.records import RecordFile
+from benchmarks.records import KEY as CELL
+from benchmarks.records import RESULTS, RecordFile
 from gnr_sklearn import GNRImputer, MeanImputer, NotMIWAEImputer
+from gnr_sklearn._blocks import find_blocks
 from gnr_sklearn.missingness import ampute
 
 KEY = {
@@ -401,6 +404,35 @@ def test_who_is_told_something_is_run_where_it_is_so(tmp_path, monkeypatch, caps
     records = RecordFile("unseen", tmp_path).records
     assert {r["method"] for r in records} == {"mean", "MICE"}
     assert {r["metric"] for r in records} == {"rmse", *field.MOMENTS}
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_each_cell_is_on_record_once(path):
+    records = json.loads(path.read_text())
+    cells = Counter(tuple(record[name] for name in CELL) for record in records)
+    assert set(cells.values()) == {1}
+
+
+@pytest.mark.parametrize("dataset", together.TABLES)
+def test_what_rows_lack_together_is_there_to_be_found(dataset):
+    X, missing_together, loses = together.TABLES[dataset](np.random.default_rng(0))
+    assert X.shape == missing_together.shape == (together.N_ROWS, len(loses))
+    assert 0.05 < missing_together.mean() < 0.5
+    assert len(find_blocks(np.where(missing_together, np.nan, X))) > 1
+    task = together.DrawnCell("field", dataset, 0.5, MEAN, 0).task(None)
+    assert (np.isnan(task.X) >= missing_together).all()
+    alone = np.isnan(task.X) & ~missing_together
+    assert (alone.any(axis=0) == loses).all()
+    assert (X.mean(axis=0) < X)[alone].all()
+
+
+def test_tables_whose_rows_lack_values_together_are_run_once(tmp_path):
+    options = options_of(results=tmp_path, datasets=["pairs"], methods=["mean"], jobs=1)
+    together.main(options)
+    together.main(options)
+    (record,) = [r for r in RecordFile("together", tmp_path).records if r["metric"] == "rmse"]
+    assert record["n_runs"] == together.N_MASKS
+    assert (record["dataset"], record["setting"]) == ("pairs", "500 rows")
 
 
 def test_rivals_are_told_no_more():
