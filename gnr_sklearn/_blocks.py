@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -122,13 +123,15 @@ def _longest_sequence(missing: BoolArray) -> list[int]:
     n_missing = missing.sum(axis=0)
     # In how many rows one is missing and another one is not.
     alone = n_missing[:, np.newaxis] - missing.T.astype(np.float64) @ missing
-    log_chance = n_missing[:, np.newaxis] * np.log(n_missing / len(missing))
     is_next = (alone <= FEW_OTHERS * n_missing[:, np.newaxis]) & (alone + MIN_ROWS <= alone.T)
-    is_next &= log_chance < np.log(CHANCE_OF_SEQUENCE)
+    before, after = np.nonzero(is_next)
+    share_seen = 1.0 - n_missing[after] / len(missing)
+    by_chance = binom.cdf(alone[before, after], n_missing[before], share_seen)
+    is_next[before, after] = by_chance < CHANCE_OF_SEQUENCE
     longest: list[list[int]] = [[j] for j in range(len(often))]
     for j in np.argsort(n_missing, kind="stable"):
-        before = max((longest[i] for i in np.flatnonzero(is_next[:, j])), key=len, default=[])
-        longest[j] = [*before, int(j)]
+        up_to = max((longest[i] for i in np.flatnonzero(is_next[:, j])), key=len, default=[])
+        longest[j] = [*up_to, int(j)]
     sequence = max(longest, key=len, default=[])
     return often[sequence].tolist() if len(sequence) >= MIN_SEQUENCE else []
 

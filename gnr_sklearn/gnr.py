@@ -347,7 +347,7 @@ default=None
             The share of the regressions in what is imputed of numbers, from 0 to 1/2; None without.
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
             "above", "below", "both", or None where values are taken to be missing at random: as
-            given, or as chosen. None without ``mask_model="value"``, like the five attributes
+            given, or as chosen. None without ``mask_model="value"``, like the attributes
             below.
         missing_threshold_ : ndarray of shape (`n_features_in_`,)
             Where the step of P(missing | value) is, the upper one of "both", in units of the data;

@@ -179,11 +179,27 @@ def test_the_first_visit_that_is_missing_leads_the_others():
         lambda X, missed: np.where(
             np.random.default_rng(2).uniform(size=X.shape) < np.linspace(0.05, 0.95, 10), np.nan, X
         ),
+        # The same of many rows that lack nearly all.
+        lambda X, missed: np.where(
+            np.random.default_rng(3).uniform(size=(3000, 40)) < np.linspace(0.9, 0.995, 40),
+            np.nan,
+            np.random.default_rng(4).normal(size=(3000, 40)),
+        ),
         lambda X, missed: np.where(np.arange(len(X))[:, np.newaxis] < 0.95 * len(X), np.nan, X),
         lambda X, missed: np.where((np.arange(len(X)) < 9)[:, np.newaxis], np.nan, X),
         lambda X, missed: X,
     ],
-    ids=["none", "proxies", "limits", "at random", "rates", "most rows", "few rows", "complete"],
+    ids=[
+        "none",
+        "proxies",
+        "limits",
+        "at random",
+        "rates",
+        "sparse",
+        "most rows",
+        "few rows",
+        "complete",
+    ],
 )
 def test_what_is_no_block(lose):
     assert not len(find_blocks(lose(*patients())))
