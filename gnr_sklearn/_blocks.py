@@ -39,11 +39,12 @@ ROWS_TO_COMPARE = 50
 # Of fewer features than this, any value may be the reason, and not only one that is told to be.
 MIN_FEATURES = 5
 
-# So many features are lost in a sequence, if the chance of it is so small where they are not, and
-# values do not tell better than by this area under the ROC curve whether the next one is missing.
+# A feature follows another one if the chance of it is so small where it does not, and the value of
+# the other one, where it is seen, tells no better than by this area under the ROC curve whether it
+# is missing: the larger one where three features or more follow one another.
+CHANCE_TO_FOLLOW = 1e-6
+LARGEST_AREA, LARGEST_AREA_IN_SEQUENCE = 0.8, 0.95
 MIN_SEQUENCE = 3
-CHANCE_OF_SEQUENCE = 1e-6
-LARGEST_AREA = 0.95
 
 
 def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDArray[np.int8]:
@@ -58,8 +59,10 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
     Features lead if they are missing with the block alone, so that the event is all there is to be
     decided, and if values are told to decide, or where nothing is told, of four features or fewer.
 
-    Where a single value is measured at each visit, what follows the first one that is missing is
-    missing for sure, and only the first one may be the reason.
+    Features that are missing wherever another one is, and elsewhere too, follow that one. So it is
+    where a single value is measured at each visit, and patients stop coming: only the first one
+    that a row lacks may be the reason. And so it is where a visit is missed of which some values
+    are missing by themselves as well: it is told by those that are not.
 
     Parameters
     ----------
@@ -88,13 +91,7 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
         if not leads.any() and np.count_nonzero(parts) < MIN_FEATURES:
             leads = may_lead & np.isnan(directions)
         parts[leads] = LEADS
-    pairs = list(pairwise(_longest_sequence(remaining)))
-    if any(_tells(values[:, before], missing[:, after]) for before, after in pairs):
-        return blocks
-    for pair in pairs:
-        blocks = np.vstack([blocks, np.zeros_like(blocks, shape=(1, values.shape[1]))])
-        blocks[-1, list(pair)] = LEADS, FOLLOWS
-    return blocks
+    return np.vstack([blocks, _blocks_of_followers(values, remaining)])
 
 
 def _largest_block(missing: BoolArray) -> BoolArray | None:
@@ -116,36 +113,57 @@ def _largest_block(missing: BoolArray) -> BoolArray | None:
     return blocks[np.argmax(np.where(is_block, n_rows * size, 0))]
 
 
-def _longest_sequence(missing: BoolArray) -> list[int]:
-    """Return features each of which is missing where the one before it is, and in more rows."""
+def _blocks_of_followers(values: FloatArray, missing: BoolArray) -> NDArray[np.int8]:
+    """Return a block for each feature that others follow in what is missing."""
+    follows = _followers(missing)
+    sequence = list(pairwise(_longest_sequence(follows, missing.sum(axis=0))))
+    if any(_area(values, missing, *pair) > LARGEST_AREA_IN_SEQUENCE for pair in sequence):
+        sequence = []
+    blocks = np.zeros(follows.shape, dtype=np.int8)
+    for leader, follower in np.argwhere(follows).tolist():
+        in_sequence = (leader, follower) in sequence
+        if in_sequence or _area(values, missing, leader, follower) <= LARGEST_AREA:
+            blocks[leader, [leader, follower]] = LEADS, FOLLOWS
+    return blocks[blocks.any(axis=1)]
+
+
+def _followers(missing: BoolArray) -> BoolArray:
+    """Tell which features, the second ones, are missing wherever others, the first ones, are."""
     often = np.flatnonzero(missing.sum(axis=0) >= MIN_ROWS)
-    missing = missing[:, often]
-    n_missing = missing.sum(axis=0)
+    n_missing = missing[:, often].sum(axis=0)
     # In how many rows one is missing and another one is not.
-    alone = n_missing[:, np.newaxis] - missing.T.astype(np.float64) @ missing
-    is_next = (alone <= FEW_OTHERS * n_missing[:, np.newaxis]) & (alone + MIN_ROWS <= alone.T)
-    before, after = np.nonzero(is_next)
-    share_seen = 1.0 - n_missing[after] / len(missing)
-    by_chance = binom.cdf(alone[before, after], n_missing[before], share_seen)
-    is_next[before, after] = by_chance < CHANCE_OF_SEQUENCE
-    longest: list[list[int]] = [[j] for j in range(len(often))]
+    alone = n_missing[:, np.newaxis] - missing[:, often].T.astype(np.float64) @ missing[:, often]
+    pairs = (alone <= FEW_OTHERS * n_missing[:, np.newaxis]) & (alone + MIN_ROWS <= alone.T)
+    leaders, followers = np.nonzero(pairs)
+    share_seen = 1.0 - n_missing[followers] / len(missing)
+    by_chance = binom.cdf(alone[leaders, followers], n_missing[leaders], share_seen)
+    is_sure = by_chance < CHANCE_TO_FOLLOW
+    follows = np.zeros((missing.shape[1], missing.shape[1]), dtype=bool)
+    follows[often[leaders[is_sure]], often[followers[is_sure]]] = True
+    return follows
+
+
+def _longest_sequence(follows: BoolArray, n_missing: NDArray[np.intp]) -> list[int]:
+    """Return features each of which follows the one before it, if there are enough."""
+    longest: list[list[int]] = [[j] for j in range(len(follows))]
     for j in np.argsort(n_missing, kind="stable"):
-        up_to = max((longest[i] for i in np.flatnonzero(is_next[:, j])), key=len, default=[])
+        up_to = max((longest[i] for i in np.flatnonzero(follows[:, j])), key=len, default=[])
         longest[j] = [*up_to, int(j)]
-    sequence = max(longest, key=len, default=[])
-    return often[sequence].tolist() if len(sequence) >= MIN_SEQUENCE else []
+    sequence = max(longest, key=len)
+    return sequence if len(sequence) >= MIN_SEQUENCE else []
 
 
-def _tells(values: FloatArray, missing: BoolArray) -> bool:
-    """Tell whether values that are seen tell well whether others of their rows are missing.
+def _area(values: FloatArray, missing: BoolArray, leader: int, follower: int) -> float:
+    """Return how well the value of one feature, where it is seen, tells that another is missing.
 
-    So it is where features are much the same, and what is beyond limits of their own is missing.
+    It tells it where features are much the same, and what is beyond limits of their own is missing.
     """
-    seen = ~np.isnan(values)
-    if missing[seen].all():
-        return False
-    area = roc_auc_score(missing[seen], values[seen])
-    return bool(max(area, 1.0 - area) > LARGEST_AREA)
+    seen = ~np.isnan(values[:, leader])
+    lost = missing[seen, follower]
+    if lost.all() or not lost.any():
+        return 0.5
+    area = float(roc_auc_score(lost, values[seen, leader]))
+    return max(area, 1.0 - area)
 
 
 @overload
@@ -166,8 +184,8 @@ def in_blocks(blocks: Any, missing: Any) -> Any:
     -------
     in_block : ndarray or Tensor of bool of shape (n_samples, n_features)
     """
-    lacks = (missing[:, None] | (blocks == 0)).all(-1)
-    return (lacks[..., None] & (blocks == FOLLOWS)).any(-2)
+    n_seen = (1.0 * ~missing) @ (1.0 * (blocks > 0)).T
+    return (1.0 * (n_seen == 0)) @ (1.0 * (blocks == FOLLOWS)) > 0
 
 
 def shares_of_leaders(blocks: Tensor, missing: Tensor) -> Tensor:
@@ -185,7 +203,7 @@ def shares_of_leaders(blocks: Tensor, missing: Tensor) -> Tensor:
     shares : Tensor of shape (n_samples, n_features)
     """
     leads = blocks == LEADS
-    lacks = (missing[:, None] | (blocks == 0)).all(-1)
+    lacks = (1.0 * ~missing) @ (1.0 * (blocks > 0)).T == 0
     number = torch.where(lacks, leads.sum(-1), 1)
     return 1.0 / torch.where(leads, number[..., None], 1).amax(-2)
 
@@ -210,8 +228,12 @@ def lost_with(blocks: NDArray[np.int8]) -> BoolArray:
 
 
 def predecessors(blocks: NDArray[np.int8]) -> NDArray[np.intp]:
-    """Return the feature that each one follows, -1 where there is none, or more than one."""
+    """Return the feature that each one follows, -1 where there is none that leads alone.
+
+    Of several ones it is the one that others follow least.
+    """
     followed = np.full(blocks.shape[1], -1)
-    for block in blocks[(blocks == LEADS).sum(axis=1) == 1]:
+    alone = blocks[(blocks == LEADS).sum(axis=1) == 1]
+    for block in alone[np.argsort(-(alone == FOLLOWS).sum(axis=1), kind="stable")]:
         followed[block == FOLLOWS] = np.argmax(block == LEADS)
     return followed

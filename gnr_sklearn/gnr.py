@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -280,8 +280,9 @@ class GNRImputer(VAEImputer):
         ],
     }
 
-    # By an imputer whose choices rest on this one; else they are looked for.
-    _given_blocks: NDArray[np.int8] | None = None
+    # By an imputer whose choices rest on this one; else they are looked for. Without an annotation,
+    # which would make a parameter of it.
+    _given_blocks = cast("NDArray[np.int8] | None", None)
 
     _allowed_directions: ClassVar[Mapping[str, float]] = DIRECTIONS_AND_BOTH
 
