@@ -220,9 +220,10 @@ def lost_with(blocks: NDArray[np.int8]) -> BoolArray:
     A feature that follows is asked about only where what it follows is seen.
     """
     with_others = (blocks == LEADS).T @ (blocks > 0)
-    # What follows one that follows: a sequence is no longer than there are blocks.
-    for _ in blocks:
-        with_others |= with_others @ with_others
+    further = with_others | ((1.0 * with_others) @ with_others > 0)
+    # And what follows one that follows.
+    while (further != with_others).any():
+        with_others, further = further, further | ((1.0 * further) @ further > 0)
     np.fill_diagonal(with_others, val=False)
     return with_others
 

@@ -175,12 +175,13 @@ class GNRImputer(VAEImputer):
     or, where nothing is told of any, if the block has four features or fewer; the others follow. In
     a row that lacks the block, what follows is missing for sure, and says nothing; what leads says
     something of its value, but counts as one value in all. So a visit that was missed does not
-    count as many large values, nor do two answers that are refused together count twice. Where
-    patients stop coming, each visit may be a block; if a single feature is measured at each, three
-    or more features are each missing where the one before is, and only the first of those that a
-    row lacks tells of its value. (That patients stop because of the value before it, or because of
-    this one, cannot be told apart where these are alike.) `predict_mask_proba` tells of values that
-    are not missing for sure, and the score leaves out that those are.
+    count as many large values, nor do two answers that are refused together count twice. A feature
+    that is missing wherever another one is, and elsewhere too, follows that one, unless it is the
+    value of the other one that tells so. So if a single feature is measured at each visit, and
+    patients stop coming, only the first of those that a row lacks tells of its value. (That they
+    stop because of the value before it, or because of this one, cannot be told apart where these
+    are alike.) `predict_mask_proba` tells of values that are not missing for sure, and the score
+    leaves out that those are.
 
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
