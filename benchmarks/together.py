@@ -120,7 +120,7 @@ def main(options: argparse.Namespace) -> None:
         for seed in range(options.seeds or N_MASKS)
         for dataset in options.datasets or TABLES
         for method in METHODS
-        if method.label in (options.methods or [each.label for each in METHODS])
+        if not options.methods or method.label in options.methods
     ]
     records = RecordFile("together", options.results)
     run_cells(cells, records, jobs=options.jobs, data_dir=None, metrics=MOMENTS)

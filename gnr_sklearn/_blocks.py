@@ -84,8 +84,7 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
     while (block := _largest_block(remaining)) is not None:
         blocks = np.vstack([blocks, FOLLOWS * block], dtype=np.int8)
         remaining = missing & ~in_blocks(blocks, missing)
-    for parts in blocks:
-        lacks = missing[:, parts > 0].all(axis=1)
+    for parts, lacks in zip(blocks, _lack_all(blocks, missing).T, strict=True):
         may_lead = (parts > 0) & (missing[~lacks].sum(axis=0) <= FEW_OTHERS * lacks.sum())
         leads = may_lead & (np.nan_to_num(directions) != 0)
         if not leads.any() and np.count_nonzero(parts) < MIN_FEATURES:
@@ -130,9 +129,10 @@ def _blocks_of_followers(values: FloatArray, missing: BoolArray) -> NDArray[np.i
 def _followers(missing: BoolArray) -> BoolArray:
     """Tell which features, the second ones, are missing wherever others, the first ones, are."""
     often = np.flatnonzero(missing.sum(axis=0) >= MIN_ROWS)
-    n_missing = missing[:, often].sum(axis=0)
+    columns = missing[:, often].astype(np.float64)
+    n_missing = columns.sum(axis=0)
     # In how many rows one is missing and another one is not.
-    alone = n_missing[:, np.newaxis] - missing[:, often].T.astype(np.float64) @ missing[:, often]
+    alone = n_missing[:, np.newaxis] - columns.T @ columns
     pairs = (alone <= FEW_OTHERS * n_missing[:, np.newaxis]) & (alone + MIN_ROWS <= alone.T)
     leaders, followers = np.nonzero(pairs)
     share_seen = 1.0 - n_missing[followers] / len(missing)
@@ -184,8 +184,12 @@ def in_blocks(blocks: Any, missing: Any) -> Any:
     -------
     in_block : ndarray or Tensor of bool of shape (n_samples, n_features)
     """
-    n_seen = (1.0 * ~missing) @ (1.0 * (blocks > 0)).T
-    return (1.0 * (n_seen == 0)) @ (1.0 * (blocks == FOLLOWS)) > 0
+    return (1.0 * _lack_all(blocks, missing)) @ (1.0 * (blocks == FOLLOWS)) > 0
+
+
+def _lack_all(blocks: Any, missing: Any) -> Any:
+    """Tell which rows lack all of each block, (n_samples, n_blocks)."""
+    return (1.0 * ~missing) @ (1.0 * (blocks > 0)).T == 0
 
 
 def shares_of_leaders(blocks: Tensor, missing: Tensor) -> Tensor:
@@ -203,8 +207,7 @@ def shares_of_leaders(blocks: Tensor, missing: Tensor) -> Tensor:
     shares : Tensor of shape (n_samples, n_features)
     """
     leads = blocks == LEADS
-    lacks = (1.0 * ~missing) @ (1.0 * (blocks > 0)).T == 0
-    number = torch.where(lacks, leads.sum(-1), 1)
+    number = torch.where(_lack_all(blocks, missing), leads.sum(-1), 1)
     return 1.0 / torch.where(leads, number[..., None], 1).amax(-2)
 
 

@@ -123,7 +123,8 @@ def _chosen_directions(
     in_rows = ~np.isnan(rows).all(axis=0)
     rows, is_open_in_rows = rows[:, in_rows], is_open[in_rows]
     blocks = imputer._blocks[:, owner[in_rows]]
-    asked = asked_cells(rows) & ~in_blocks(blocks, np.isnan(rows))
+    missing = np.isnan(rows)
+    asked = asked_cells(rows) & ~in_blocks(blocks, missing)
     is_told = is_open_in_rows & can_be_told(rows, asked)
     if not is_told.any():
         return np.where(is_open, 0, directions)
@@ -134,7 +135,7 @@ def _chosen_directions(
     info = _info_of(imputer, owner[in_rows])
     # The same event twice would be there to predict itself.
     led_by_one = with_one_leader(blocks)
-    asked_of_models = asked & ~in_blocks(led_by_one, np.isnan(rows))
+    asked_of_models = asked & ~in_blocks(led_by_one, missing)
 
     def candidate(mask_model: str, signs: FloatArray) -> GNRImputer:
         return _side_candidate(imputer, seed, mask_model, signs, info, led_by_one).fit(rows)
@@ -151,9 +152,8 @@ def _chosen_directions(
     @cache
     def of(model: GNRImputer) -> tuple[FloatArray, float]:
         """Return what a model makes of masks, and its bound where bounds can be compared."""
-        return gain_by_model(model, rows, asked_of_models), model.score(
-            rows
-        ) if bounds_compare else np.nan
+        bound = model.score(rows) if bounds_compare else np.nan
+        return gain_by_model(model, rows, asked_of_models), bound
 
     def against_chance(signs: FloatArray, looked_at: BoolArray) -> tuple[MaskGain, float]:
         """Compare a model in which values decide: what it makes of masks, and its bound."""

@@ -349,8 +349,7 @@ default=None
             The share of the regressions in what is imputed of numbers, from 0 to 1/2; None without.
         missing_direction_ : ndarray of shape (`n_features_in_`,), dtype object
             "above", "below", "both", or None where values are taken to be missing at random: as
-            given, or as chosen. None without ``mask_model="value"``, like the attributes
-            below.
+            given, or as chosen. None without ``mask_model="value"``, like the attributes below.
         missing_threshold_ : ndarray of shape (`n_features_in_`,)
             Where the step of P(missing | value) is, the upper one of "both", in units of the data;
             NaN for features without observed values or direction.
@@ -485,7 +484,7 @@ default=None
             self._discrete,
             self._levels_of_net(),
             most_predictors=most_predictors,
-            blocks=None if process is None else self._blocks,
+            blocks=self._blocks,
         )
         self.prior_ = regressions.fit(completed, ~np.isnan(seen))
         self.prior_share_ = choose_share(self, self.prior_, seen, side[rows], completed, seed)
