@@ -60,7 +60,8 @@ class AuxiliaryVariable:
     def fit(self, values: FloatArray) -> None:
         """Fit the imputer, if there is one, to rows with NaN."""
         if self.imputer is not None:
-            self.imputer.fit(values.copy())
+            # A frozen one insists on y.
+            self.imputer.fit(values.copy(), None)
             self.scale = np.nan_to_num(observed_mean_and_std(values)[1])
 
     def transform(self, values: FloatArray, side: FloatArray, units: Units) -> FloatArray | None:
@@ -107,4 +108,6 @@ def _prepared(imputer: Any, seed: int) -> Any:
     prepared = seed_random_states(clone(imputer), lambda: seed)
     wanted = {"missing_values": np.nan, "add_indicator": False, "keep_empty_features": True}
     params = prepared.get_params()
-    return prepared.set_params(**{name: v for name, v in wanted.items() if name in params})
+    # What is frozen returns nothing from it.
+    prepared.set_params(**{name: v for name, v in wanted.items() if name in params})
+    return prepared

@@ -479,8 +479,9 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             return np.hstack([completed[:, kept], indicators.astype(completed.dtype)])
         columns = self._columns.select(kept)
         container = "default" if as_array else get_output_config("transform", self)["dense"]
-        if container == "default" and columns.has_numbers_only:
-            completed = np.where(observed, table.numbers, imputed)[:, kept]
+        completed = np.where(observed, table.numbers, imputed)[:, kept]
+        # A level that was not seen in fit has no number.
+        if container == "default" and columns.has_numbers_only and not np.isnan(completed).any():
             return np.hstack([completed, indicators])
         frame = table.given[:, np.flatnonzero(kept).tolist()]
         frame = columns.decode_frame(imputed[:, kept], frame, observed[:, kept])
@@ -585,7 +586,7 @@ class BoundedImputer(BaseImputer):
     _parameter_docs: ClassVar[str] = """
         min_value, max_value : float, array-like of shape (n_features,), dict or None, default=None
             Bounds that imputed values are clipped to: of all features, of each, or of those that a
-            dict names or gives the places of, as in ``{"age": 0}``.
+            dict names or gives the places of, as in ``{"age": 0}``, or a Series of pandas by names.
         """
 
     def _fit_limits(self, values: FloatArray) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,12 +116,15 @@ class Column:
         if self.categories is None:
             return np.asarray(values, dtype=np.float64)
         codes = {level: code for code, level in enumerate(self.categories)}
-        try:
+        with _plain_values(self.name):
             encoded = np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
-        except TypeError as error:  # not hashable
-            raise TypeError(
-                f"X must hold plain values in column {self.name!r} ({error})."
-            ) from None
+        unknown = np.flatnonzero(np.isnan(encoded))
+        if len(unknown):
+            # 0.1 in another precision is the same level.
+            codes = {_in_single_precision(level): code for level, code in codes.items()}
+            encoded[unknown] = [
+                codes.get(_in_single_precision(values[k]), np.nan) for k in unknown.tolist()
+            ]
         if unseen == "error" and np.isnan(encoded).any():
             new = values[int(np.flatnonzero(np.isnan(encoded))[0])]
             known = ", ".join(map(repr, self.categories[:MAX_SHOWN]))
@@ -194,7 +198,13 @@ class Columns:
                 kind = "empty"
             values = present_in(series, there).to_list() if kind in DISCRETE else []
             declared = getattr(series.dtype, "categories", None)
-            columns.append(_column(name, kind, values, declared))
+            column = _column(name, kind, values, declared)
+            if kind == "ordinal" and declared is None and not column.has_numbers:
+                raise ValueError(
+                    f"likelihood must not be 'ordinal' for column {name!r}, which holds "
+                    f"{series.dtype} without an order; make it an ordered categorical, or numbers."
+                )
+            columns.append(column)
         return cls(columns, unseen)
 
     @classmethod
@@ -229,19 +239,14 @@ class Columns:
             if column.kind == "empty":
                 continue
             if series.dtype.is_temporal():
-                raise TypeError(
-                    f"X must hold in column {name!r} what it held in fit, got {series.dtype}."
-                )
+                raise _not_understood(series)
             present = present_in(series, there)
             values: Any = present.to_list()
             if column.categories is None:
                 if present.dtype.is_numeric():
                     values = present.cast(nw.Float64).to_numpy()
                 elif not all(isinstance(value, numbers.Real) for value in values):
-                    raise ValueError(
-                        f"X must hold numbers in column {name!r}, as it did in fit, got "
-                        f"{series.dtype}."
-                    )
+                    raise ValueError(f"X must hold numbers in column {name!r}, got {series.dtype}.")
             table[there, place] = column.encode(values, self.unseen)
         return table, observed
 
@@ -378,10 +383,30 @@ def _kind_by_type(series: nw.Series[Any], observed: BoolArray) -> ColumnKind:
     kinds = {_kind_of_value(value) for value in present_in(series, observed).to_list()}
     if kinds <= {"boolean", "number", "categorical"} and len(kinds) <= 1:
         return kinds.pop() if kinds else "number"
-    raise TypeError(
+    raise _not_understood(series)
+
+
+def _not_understood(series: nw.Series[Any]) -> TypeError:
+    return TypeError(
         "X must hold numbers, true and false, or categories in each column, got "
-        f"{dtype} in column {series.name!r}; encode it or leave it out."
+        f"{series.dtype} in column {series.name!r}; encode it or leave it out."
     )
+
+
+@contextmanager
+def _plain_values(name: Any) -> Iterator[None]:
+    """Say which column holds what cannot be a level, because it has no hash."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"X must hold plain values in column {name!r} ({error}).") from None
+
+
+def _in_single_precision(value: Any) -> Any:
+    """Round a number with a fractional part; whole ones are the same in both precisions, or not."""
+    if isinstance(value, float) and not value.is_integer():
+        return float(np.float32(value))
+    return value
 
 
 def _is_of_objects(series: nw.Series[Any]) -> bool:
@@ -402,20 +427,21 @@ def _column(
 ) -> Column:
     if kind not in DISCRETE:
         return Column(name, kind)
-    if declared is not None:
+    with _plain_values(name):
         present = set(values)
+    if declared is not None:
         return Column(name, kind, tuple(level for level in declared if level in present))
     if kind == "boolean":
-        levels = {False, True} | set(values)
+        levels = {False, True} | present
         if len(levels) > 2:
-            levels = set(values)
+            levels = present
         if len(levels) > 2:
             raise ValueError(
                 f"likelihood must not be 'bernoulli' for column {name!r}, which has "
                 f"{len(levels)} values."
             )
     else:
-        levels = set(values)
+        levels = present
     try:
         in_order = sorted(levels)
     except TypeError:

@@ -243,13 +243,17 @@ class DeepImputer(BoundedImputer):
         if optimizer in (torch.optim.Adam, torch.optim.AdamW) and not others:
             settings["optimizer__fused"] = True
         owned = {name.partition("__")[0] for name in settings} - {"optimizer"}
+        owned_of_optimizer = {"optimizer__lr", "optimizer__param_groups"}
         for name in net_params:
-            if name.partition("__")[0] in owned and not name.startswith("callbacks__"):
+            is_owned = name.partition("__")[0] in owned and not name.startswith("callbacks__")
+            if is_owned or name in owned_of_optimizer:
                 raise ValueError(
                     f"net_params must not hold {name!r}, which {type(self).__name__} sets itself."
                 )
         try:
-            return self._net_class(**settings | net_params).initialize()
+            net = self._net_class(**settings | net_params).initialize()
+            _check_names_of_callbacks(net, net_params)
+            return net
         except (AttributeError, TypeError, ValueError) as error:
             if not net_params:
                 raise
@@ -397,6 +401,20 @@ class DeepImputer(BoundedImputer):
     def _device(self) -> str:
         # Asked of the net, which moves when a GPU's imputer is loaded where there is none.
         return str(self.net_.device)
+
+
+def _check_names_of_callbacks(net: StepwiseNet, net_params: dict[str, Any]) -> None:
+    """Refuse names of callbacks that there are not, of which skorch says nothing."""
+    known = {name for name, _ in [*net.callbacks_, *net.get_default_callbacks()]}
+    # Those that are switched off as well.
+    for item in net.callbacks:
+        callback = _callback_of(item)
+        own_name = (callback if isinstance(callback, type) else type(callback)).__name__
+        known.add(own_name if callback is item else item[0])
+    for name in net_params:
+        kind, _, callback_name = name.partition("__")
+        if kind == "callbacks" and callback_name.partition("__")[0] not in known:
+            raise ValueError(f"no callback of {name!r}; there are {', '.join(sorted(known))}")
 
 
 def _trained_attributes(net: StepwiseNet) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def without_cells(X: Any, removed: BoolArray) -> Any:
     for name, gaps in zip(frame.columns, removed.T, strict=True):
         if gaps.any():
             keep = nw.new_series(str(name), ~gaps, backend=frame.implementation)
-            kept.append(nw.when(keep).then(nw.col(name)).otherwise(None).alias(name))
+            kept.append(nw.when(keep).then(frame.get_column(name)).otherwise(None).alias(name))
     return frame.with_columns(*kept).to_native()
 
 
@@ -160,7 +160,11 @@ def _plain(X: Any) -> Any:
         for name, dtype in X.dtypes.items()
         if hasattr(dtype, "subtype") and hasattr(dtype, "fill_value")
     }
-    half = {name: np.float32 for name, dtype in X.dtypes.items() if dtype == np.float16}
+    half = {
+        name: "float32[pyarrow]" if hasattr(dtype, "pyarrow_dtype") else np.float32
+        for name, dtype in X.dtypes.items()
+        if getattr(dtype, "kind", None) == "f" and dtype.itemsize == 2
+    }
     return X.astype(dense | half) if dense or half else X
 
 

@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["identity_of"]
 
 # Objects that do not say how they are written are written with their address.
-ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def identity_of(value: Any, name: str) -> str:

@@ -36,7 +36,8 @@ LIKELIHOOD_OF_COLUMNS = """\
             with a probability each; ordered categories of pandas are "ordinal", by an
             adjacent-category logit model. Levels that are not observed in `fit` are never imputed.
             A dict sets it for single columns, by their names or places:
-            ``{"country": "categorical", 3: "ordinal"}``. In a dict, numbers may also be normal
+            ``{"country": "categorical", 3: "ordinal"}``. Text is "ordinal" only if it says in which
+            order, as an ordered category or a polars Enum. In a dict, numbers may also be normal
             after a transformation: "log_normal" (positive numbers), by the logarithm; "count"
             (whole numbers from 0 on), by log(1 + x), with imputed values rounded; "bounded", by the
             logit of their position between the column's `min_value` and `max_value`, which must be
@@ -80,7 +81,8 @@ class RepresentingImputer(MixedImputer, DeepImputer):
             z that lies within the curve, from 0 to 1, on which the highest rating is 1. The lowest
             and the highest are `min_value` and `max_value`, or the ones observed.
         feature_info : array-like of shape (n_features, n_info) or None, default=None
-            Complete numbers that are known of each feature, such as the kind of an item: weights
+            Complete numbers that are known of each feature, such as the kind of an item, in the
+            order of the features, which the index of a frame must name if it has names: weights
             in the decoders, and embeddings in the permutation-invariant encoder, are linear
             functions of them and a deviation under `loading_penalty`.
         """
@@ -135,7 +137,7 @@ class RepresentingImputer(MixedImputer, DeepImputer):
         """Check what is known of features, and return that of the modelled ones."""
         if self.feature_info is None:
             return None
-        info = check_feature_info(self.feature_info, self.n_features_in_)
+        info = check_feature_info(self.feature_info, self._names)
         return info[~self._is_empty_feature]
 
     def _known_of_features(self) -> FloatArray | None:

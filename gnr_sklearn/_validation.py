@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from numbers import Integral, Real
@@ -144,7 +144,8 @@ def check_matrix(X: object, name: str, marker: float | None = None) -> FloatArra
 
 def refuse_dates(X: Any, name: str) -> None:
     """Refuse arrays and columns of dates or durations, which would be read as numbers."""
-    for dtype in X.dtypes if hasattr(X, "columns") else [getattr(X, "dtype", None)]:
+    is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
+    for dtype in X.dtypes if is_frame else [getattr(X, "dtype", None)]:
         is_temporal = getattr(dtype, "is_temporal", bool)  # of polars
         if getattr(dtype, "kind", None) in ("m", "M") or is_temporal():
             raise TypeError(
@@ -292,12 +293,21 @@ def side_info_for(imputer: Any, side_info: ArrayLike | None, n_rows: int) -> dic
     return {"side_info": side_info}
 
 
-def check_feature_info(feature_info: ArrayLike, n_features: int) -> FloatArray:
-    """Return what is known of features as a matrix, (n_features, n_info)."""
+def check_feature_info(feature_info: Any, names: list[Any]) -> FloatArray:
+    """Return what is known of features, which have these names, as a matrix, (n_features, n_info).
+
+    Where a frame of pandas has names of rows, and features have names, they are the same.
+    """
     info = _complete_matrix(feature_info, "feature_info", "(n_features, n_info)", least_columns=0)
-    if len(info) != n_features:
+    if len(info) != len(names):
         raise ValueError(
-            f"feature_info must have {n_features} rows, one for each feature of X, got {len(info)}."
+            f"feature_info must have {len(names)} rows, one for each feature of X, got {len(info)}."
+        )
+    labels = list(feature_info.index) if hasattr(feature_info, "iloc") else names
+    if labels != names and _are_names(labels) and _are_names(names):
+        raise ValueError(
+            f"feature_info must have a row for each feature of X, in that order, {names}, got "
+            f"{labels}."
         )
     return info
 
@@ -369,11 +379,22 @@ def seed_random_states(estimator: Any, draw: Callable[[], int], *, every: bool =
 
 
 def _of_each_feature(given: Any, names: list[Any], argument: str, default: Any) -> Any:
-    """Turn a dict by names or places of features into one entry for each; else nothing changes."""
+    """Turn what is said by names or places of features into one entry for each.
+
+    That is a dict, or a Series of pandas with names beside features with names.
+    """
     if not isinstance(given, Mapping):
-        return given
+        if not (hasattr(given, "to_dict") and np.ndim(given) == 1 and _are_names(names)):
+            return given
+        if not _are_names(given.index):
+            return given
+        given = given.to_dict()
     found = by_place(given, names, argument)
     return [found.get(place, default) for place in range(len(names))]
+
+
+def _are_names(labels: Iterable[Any]) -> bool:
+    return all(isinstance(label, str) for label in labels)
 
 
 def feature_limits(

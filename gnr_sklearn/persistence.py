@@ -59,10 +59,8 @@ _OF_OTHERS = (
     "torch.utils.data.dataloader.DataLoader",
 )
 
-# What skops writes, and cannot read back.
-_UNREADABLE = ("NAType", "Interval", "Timestamp", "Timedelta", "Period")
-
-# What zipfile, json and skops may say of a file that is not what dump has written.
+# What zipfile, json and skops may say of a file that is not what dump has written, or of objects
+# that it cannot read back.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -93,8 +91,8 @@ def dump(estimator: Any, file: str | PathLike[str]) -> None:
     Raises
     ------
     TypeError
-        If the estimator holds pandas.NA, or categories that are intervals or dates: skops could
-        not read them back.
+        If the estimator holds what skops could not read back, such as pandas.NA, a Series, or
+        categories that are intervals or dates.
 
     Examples
     --------
@@ -109,13 +107,15 @@ def dump(estimator: Any, file: str | PathLike[str]) -> None:
     array([[2., 2.]])
     """
     skops = _skops()
-    written = skops.dumps(estimator)
-    for name in sorted(skops.get_untrusted_types(data=written)):
-        if name.startswith("pandas.") and name.endswith(_UNREADABLE):
-            raise TypeError(
-                f"estimator must hold nothing that cannot be read back, got {name}; take NaN for "
-                "missing_values and text or numbers for categories, or use joblib."
-            )
+    try:
+        written = skops.dumps(estimator)
+        skops.loads(written, trusted=skops.get_untrusted_types(data=written))
+    except _DAMAGED as error:
+        raise TypeError(
+            f"estimator must hold nothing that cannot be read back ({error}); take NaN for "
+            "missing_values, text or numbers for categories, and arrays or dicts for what is said "
+            "of features, or use joblib."
+        ) from error
     Path(file).write_bytes(written)
 
 

@@ -513,6 +513,29 @@ def test_what_is_attainable_is_the_conditional_expectation():
     np.testing.assert_allclose(imputed[lost, 0], expected, atol=0.05)
 
 
+def test_who_is_told_all_distributions_expects_in_units_of_the_data():
+    """Two log-normal columns, of which the first is drawn from what is true given the second."""
+
+    class Draws:
+        def fit(self, X):
+            return self
+
+        def sample(self, X, n_draws, random_state):
+            noise = np.random.RandomState(random_state).normal(size=(n_draws, len(X)))
+            first = 0.6 * X[:, 1] + 0.8 * noise
+            return np.stack([first, np.broadcast_to(X[:, 1], first.shape)], axis=-1)
+
+    rng = np.random.RandomState(0)
+    normal = rng.multivariate_normal([0.0, 0.0], [[1.0, 0.6], [0.6, 1.0]], size=5000)
+    complete, X = np.exp(0.5 * normal), np.exp(0.5 * normal)
+    X[::2, 0] = np.nan
+    task = Task(X, complete, complete.std(axis=0))
+    imputed = attainable.impute_with_all_distributions(task, Draws())
+    np.testing.assert_array_equal(imputed[~task.missing], complete[~task.missing])
+    expected = np.exp(0.3 * normal[::2, 1] + 0.4**2 / 2)
+    assert np.abs(imputed[::2, 0] / expected - 1).mean() < 0.03
+
+
 def test_how_choices_of_alpha_stand_to_the_best(tmp_path):
     records = RecordFile("alpha", tmp_path)
     errors = {"0.01": [1.0, 2.0, 4.0], "1.0": [2.0, 1.0, 5.0], "100.0": [3.0, 3.0, 2.0]}

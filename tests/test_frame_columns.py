@@ -121,7 +121,7 @@ def test_frames_without_rows(frame, container):
 def test_numbers_do_not_become_dates(frame, column):
     imputer = MeanImputer().fit(frame)
     frame[column] = pd.date_range("2020", periods=len(frame))
-    with pytest.raises(TypeError, match=f"X must hold in column '{column}' what it held in fit"):
+    with pytest.raises(TypeError, match=f"got .* in column '{column}'; encode it or leave it out"):
         imputer.transform(frame)
 
 
@@ -163,6 +163,58 @@ def test_numbers_that_are_said_to_be_levels(frame):
         imputer.transform(table + 0.5)
     with pytest.raises(ValueError, match="not be 'bernoulli' for column 'r', which has 3 values"):
         MIWAEImputer(**TINY, likelihood={"r": "bernoulli"}).fit(table)
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_text_has_no_order_that_nobody_has_said(dtype):
+    """Sorted by letters, high would come before low."""
+    levels = ["low", "medium", "high"]
+    table = pd.DataFrame({"level": pd.Series(levels * 20, dtype=dtype), "x": np.arange(60.0)})
+    table.loc[::7, "level"] = None
+    imputer = MIWAEImputer(**TINY, likelihood={"level": "ordinal"})
+    with pytest.raises(ValueError, match=r"not be 'ordinal' for column 'level', which holds .* or"):
+        imputer.fit(table)
+    table["level"] = pd.Categorical(table["level"], levels, ordered=True)
+    assert imputer.fit(table)._columns.columns[0].categories == tuple(levels)
+    # Numbers have one, whatever their type.
+    numbers = table.assign(level=pd.Categorical(table["level"].cat.codes.where(lambda c: c >= 0)))
+    assert imputer.fit(numbers)._columns.columns[0].categories == (0, 1, 2)
+
+
+def test_levels_are_the_same_in_another_precision():
+    table = np.column_stack([np.tile([0.1, 0.2, 2.0], 20), np.arange(60.0)])
+    table[::7, 0] = np.nan
+    for dtype, other in [("float64", "float32"), ("float32", "float64")]:
+        imputer = MIWAEImputer(**TINY, likelihood={0: "categorical"}).fit(table.astype(dtype))
+        imputed = imputer.transform(table.astype(other)).astype("float32")
+        assert_array_equal(np.unique(imputed[:, 0]), np.array([0.1, 0.2, 2.0], dtype="float32"))
+        new = table.astype(other) + np.array([0.05, 0.0], dtype=other)
+        with pytest.raises(ValueError, match="X must hold categories of fit only"):
+            imputer.transform(new)
+
+
+def test_a_third_level_of_true_and_false_is_returned_as_it_is():
+    table = pd.DataFrame({"b": [True, False, None, True], "x": [1.0, 2.0, 3.0, np.nan]})
+    imputer = MeanImputer(unseen_categories="missing").fit(table.astype({"b": "boolean"}))
+    new = pd.DataFrame({"b": ["unknown"], "x": [np.nan]})
+    assert imputer.transform(new).tolist() == [["unknown", 2.0]]
+    assert imputer.transform(table).dtype == np.float64
+
+
+def test_what_cannot_be_a_level():
+    table = pd.DataFrame({"d": [[1], [2]] * 20, "x": np.arange(40.0)})
+    with pytest.raises(TypeError, match="X must hold plain values in column 'd'"):
+        MIWAEImputer(**TINY, likelihood={"d": "categorical"}).fit(table)
+    dates = table.assign(d=pd.NaT)
+    with pytest.raises(TypeError, match=r"got Datetime.* in column 'd'; encode it or leave it out"):
+        MeanImputer(keep_empty_features=True).fit(dates)
+
+
+def test_half_precision_of_arrow():
+    pa = pytest.importorskip("pyarrow")
+    half = pd.array([1.5, None, 2.5], dtype=pd.ArrowDtype(pa.float16()))
+    table = pd.DataFrame({"h": half, "i": [1, 2, 3]})
+    assert_array_equal(MeanImputer().fit_transform(table)[:, 0], [1.5, 2.0, 2.5])
 
 
 def test_columns_without_values_are_no_categories():

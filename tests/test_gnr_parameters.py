@@ -75,6 +75,13 @@ def test_wrong_names(name, value):
         ({"max_value": [1, 2, 3, 4, np.nan]}, "max_value must be None, a number, a sequence of 5"),
         ({"min_value": 2, "max_value": 1}, "min_value must not exceed max_value"),
         ({"net_params": {"no_such_option": 1}}, "net_params must hold .*no_such_option"),
+        ({"net_params": {"optimizer__lr": 0.1}}, "must not hold 'optimizer__lr'"),
+        ({"net_params": {"optimizer__param_groups": []}}, "must not hold 'optimizer__param_groups"),
+        ({"net_params": {"callbacks__clipping": None}}, "net_params must .*no callback of 'callb"),
+        (
+            {"net_params": {"callbacks__clip__value": 1}},
+            "net_params must .*; there are .*gradient_",
+        ),
         ({"net_params": {"optimizer__other": 1}}, "net_params must hold .*optimizer__other"),
         ({"net_params": {"criterion__alpha": 2.0}}, "must not hold 'criterion__alpha'"),
         ({"net_params": {"module__latent_dim": 2}}, "must not hold 'module__latent_dim'"),

@@ -47,6 +47,14 @@ def test_functions_differ_by_what_they_compute_with(one, other):
     assert of_one == identity_of(one, "net_params")
 
 
+@pytest.mark.parametrize("state", [np.random.RandomState(0), np.random.default_rng(0), object()])
+def test_what_is_written_with_its_address_is_refused(state):
+    with pytest.raises(
+        ValueError, match="checkpoint must be None where prior holds what cannot be"
+    ):
+        identity_of([state], "prior")
+
+
 def test_functions_that_call_one_another():
     def one(step):
         return two(step)

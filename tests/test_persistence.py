@@ -10,6 +10,7 @@ import zipfile
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -222,6 +223,21 @@ def test_types_of_ones_own(path):
     assert isinstance(load(path, trusted=[own]).callbacks[0], OwnCallback)
     with pytest.raises(TypeError, match="trusted must be a sequence of names of types, got"):
         load(path, trusted=own)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"min_value": pd.Series(np.zeros(X.shape[1]))},
+        {"feature_info": pd.DataFrame({"kind": np.arange(X.shape[1])})},
+        {"missing_values": pd.NA},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_what_could_not_be_read_is_not_written(params, path):
+    with pytest.raises(TypeError, match="estimator must hold nothing that cannot be read back"):
+        dump(MIWAEImputer(**TINY, **params), path)
+    assert not path.exists()
 
 
 def test_all_that_is_trusted_is_there():

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -418,3 +419,13 @@ def test_a_regressor_of_ones_own():
     X = table(40)
     imputed = GNRImputer(**QUICK | {"max_iter": 5}, prior=Means()).fit_transform(X)
     assert np.isfinite(imputed).all()
+
+
+def test_a_prior_that_is_frozen():
+    X = table()
+    settings = QUICK | {"random_state": 0, "mask_model": "latent", "decoder": "mlp"}
+    of_mean = SimpleImputer(keep_empty_features=True).fit(X)
+    frozen = GNRImputer(**settings, prior=FrozenEstimator(of_mean)).fit(X)
+    assert_array_equal(frozen.prior_.transform(X), of_mean.transform(X))
+    anew = GNRImputer(**settings, prior=SimpleImputer()).fit(X)
+    assert_array_equal(frozen.transform(X), anew.transform(X))

@@ -465,3 +465,12 @@ def test_pandas_na_is_a_marker_like_nan() -> None:
     scorer = make_masked_cell_scorer(0.2)
     expected = scorer(MeanImputer().fit(X), X)
     assert scorer(MeanImputer(missing_values=pd.NA).fit(frame), frame) == expected
+
+
+def test_frames_with_several_levels_of_names() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"k": list("uvw") * 20, "x": rng.normal(size=60)})
+    scorer = make_masked_cell_scorer(random_state=0)
+    expected = scorer(MeanImputer().fit(frame), frame)
+    frame.columns = pd.MultiIndex.from_tuples([("q", "k"), ("q", "x")])
+    assert scorer(MeanImputer().fit(frame), frame) == expected

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -432,3 +433,16 @@ def test_a_chance_that_is_the_same_for_all_values_is_not_shared():
     process(u)[:, 1].sum().backward()
     assert process.threshold.grad.item() == 0
     assert_array_equal(process.flat_log_odds.grad != 0, [False, True, False])
+
+
+def test_rows_of_feature_info_are_those_of_features():
+    X = pd.DataFrame(np.random.RandomState(0).normal(size=(40, 3)), columns=["a", "b", "c"])
+    info = pd.DataFrame({"size": [1.0, 2.0, 3.0]}, index=list("cab"))
+    imputer = MIWAEImputer(**SMALL_NET, feature_info=info)
+    with pytest.raises(
+        ValueError, match=r"feature_info must have a row for .* got \['c', 'a', 'b'"
+    ):
+        imputer.fit(X)
+    # By position, where either has no names.
+    for known, table in [(info.reset_index(drop=True), X), (info, X.to_numpy())]:
+        imputer.set_params(feature_info=known).fit(table)

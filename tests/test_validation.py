@@ -11,8 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.preprocessing import StandardScaler
 
-from gnr_sklearn import GNRImputer, MICEImputer, MIWAEImputer
-from gnr_sklearn._validation import check_side_info, draw_seed, feature_limits, fitted_scaler
+from gnr_sklearn import GNRImputer, MeanImputer, MICEImputer, MIWAEImputer
+from gnr_sklearn._validation import (
+    check_side_info,
+    draw_seed,
+    feature_directions,
+    feature_limits,
+    fitted_scaler,
+)
 from tests.contract import SMALL_NET
 
 # draw_seed
@@ -191,3 +197,28 @@ def test_identifiers_do_not_spoil_what_other_columns_say(imputer, as_side_info):
         imputed = imputer.fit_transform(np.hstack([X, identifiers]))[:, :3]
     # Each column is predicted up to a standard deviation of 0.37; their own is 1.04.
     assert np.sqrt(((imputed - complete)[missing] ** 2).mean()) < 0.6
+
+
+def test_a_series_says_by_name_what_it_says():
+    names = ["a", "b", "c"]
+    bounds = pd.Series({"c": 4.0, "a": -1.0})
+    for of_each in (bounds, bounds.to_dict()):
+        lowest, _ = feature_limits(of_each, None, names)
+        assert lowest.tolist() == [-1.0, -np.inf, 4.0]
+    with pytest.raises(ValueError, match=r"min_value must name columns of X .* got 'd'"):
+        feature_limits(pd.Series({"d": 0.0}), None, names)
+    # By position, where either has no names.
+    by_position = pd.Series([-1.0, 0.0, 4.0])
+    assert feature_limits(by_position, None, names)[0].tolist() == by_position.tolist()
+    named = by_position.set_axis(list("xyz"))
+    assert feature_limits(named, None, [0, 1, 2])[0].tolist() == by_position.tolist()
+    directions = pd.Series({"c": "above", "a": "neither"})
+    assert feature_directions(directions, names, np.nan)[[0, 2]].tolist() == [0.0, 1.0]
+
+
+def test_tables_of_arrow_and_narwhals():
+    pa, nw = pytest.importorskip("pyarrow"), pytest.importorskip("narwhals")
+    table = pd.DataFrame({"a": [1.0, np.nan, 2.0], "b": [1.0, 2.0, 3.0]})
+    expected = MeanImputer().fit_transform(table)
+    for given in (pa.table({"a": [1.0, None, 2.0], "b": [1.0, 2.0, 3.0]}), nw.from_native(table)):
+        np.testing.assert_array_equal(MeanImputer().fit_transform(given), expected)
