@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
 from gnr_sklearn._types import BoolArray, FloatArray
+from gnr_sklearn.nn.blocks import FOLLOWS, LEADS, in_blocks, lack_all
 
 __all__ = [
-    "FOLLOWS",
-    "LEADS",
     "find_blocks",
-    "in_blocks",
     "lost_with",
     "predecessors",
-    "shares_of_leaders",
     "with_one_leader",
 ]
-
-# What a feature is in a block: one whose value may be why the row lacks it, or one that is missing
-# for sure if all others are. Else it is 0.
-LEADS, FOLLOWS = 1, 2
 
 # A block has so many rows that lack all of it, but no more than this share of all, and few others
 # lack three quarters of it, or all but one. It is looked for in so many rows.
@@ -75,7 +65,7 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
     Returns
     -------
     blocks : ndarray of int8 of shape (n_blocks, n_features)
-        What each feature is in each of them: nothing, :data:`LEADS` or :data:`FOLLOWS`.
+        What each feature is in each of them: nothing, ``LEADS`` or ``FOLLOWS``.
     """
     missing = np.isnan(values)
     if directions is None:
@@ -84,7 +74,7 @@ def find_blocks(values: FloatArray, directions: FloatArray | None = None) -> NDA
     while (block := _largest_block(remaining)) is not None:
         blocks = np.vstack([blocks, FOLLOWS * block], dtype=np.int8)
         remaining = missing & ~in_blocks(blocks, missing)
-    for parts, lacks in zip(blocks, _lack_all(blocks, missing).T, strict=True):
+    for parts, lacks in zip(blocks, lack_all(blocks, missing).T, strict=True):
         may_lead = (parts > 0) & (missing[~lacks].sum(axis=0) <= FEW_OTHERS * lacks.sum())
         leads = may_lead & (np.nan_to_num(directions) != 0)
         if not leads.any() and np.count_nonzero(parts) < MIN_FEATURES:
@@ -164,51 +154,6 @@ def _area(values: FloatArray, missing: BoolArray, leader: int, follower: int) ->
         return 0.5
     area = float(roc_auc_score(lost, values[seen, leader]))
     return max(area, 1.0 - area)
-
-
-@overload
-def in_blocks(blocks: NDArray[np.int8], missing: BoolArray) -> BoolArray: ...
-@overload
-def in_blocks(blocks: Tensor, missing: Tensor) -> Tensor: ...
-def in_blocks(blocks: Any, missing: Any) -> Any:
-    """Tell which cells are missing for sure, because their row lacks a block.
-
-    Parameters
-    ----------
-    blocks : ndarray or Tensor of int8 of shape (n_blocks, n_features)
-        As of :func:`find_blocks`.
-    missing : ndarray or Tensor of bool of shape (n_samples, n_features)
-        Which values are missing.
-
-    Returns
-    -------
-    in_block : ndarray or Tensor of bool of shape (n_samples, n_features)
-    """
-    return (1.0 * _lack_all(blocks, missing)) @ (1.0 * (blocks == FOLLOWS)) > 0
-
-
-def _lack_all(blocks: Any, missing: Any) -> Any:
-    """Tell which rows lack all of each block, (n_samples, n_blocks)."""
-    return (1.0 * ~missing) @ (1.0 * (blocks > 0)).T == 0
-
-
-def shares_of_leaders(blocks: Tensor, missing: Tensor) -> Tensor:
-    """Return what missing cells count for: those that lead a block which a row lacks count as one.
-
-    Parameters
-    ----------
-    blocks : Tensor of int8 of shape (n_blocks, n_features)
-        As of :func:`find_blocks`.
-    missing : Tensor of bool of shape (n_samples, n_features)
-        Which values are missing.
-
-    Returns
-    -------
-    shares : Tensor of shape (n_samples, n_features)
-    """
-    leads = blocks == LEADS
-    number = torch.where(_lack_all(blocks, missing), leads.sum(-1), 1)
-    return 1.0 / torch.where(leads, number[..., None], 1).amax(-2)
 
 
 def with_one_leader(blocks: NDArray[np.int8]) -> NDArray[np.int8]:

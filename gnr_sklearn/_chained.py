@@ -18,11 +18,11 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from torch import Tensor
 
-from gnr_sklearn._blocks import in_blocks
 from gnr_sklearn._deep import MAX_VALUE
 from gnr_sklearn._discrete import DiscreteFeatures
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import seed_random_states
+from gnr_sklearn.nn.blocks import in_blocks
 from gnr_sklearn.nn.likelihoods import SELECTED, Gaussian, Selected, selected
 from gnr_sklearn.nn.processes import LOST_FOR_SURE, ValueProcess
 
@@ -321,6 +321,8 @@ class ChainedRegressions:
         seen, is_seen = torch.from_numpy(values[observed]), torch.from_numpy(observed)
         inputs = [torch.from_numpy(prediction) for prediction in predictions]
 
+        # Also where the user has switched gradients off.
+        @torch.enable_grad()
         def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
             theta = torch.from_numpy(parameters).requires_grad_()
             scale = theta[-1].exp() + MIN_SCALE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnr_sklearn._blocks import find_blocks, in_blocks, with_one_leader
+from gnr_sklearn._blocks import find_blocks, with_one_leader
 from gnr_sklearn._mechanism import (
     MaskGain,
     asked_cells,
@@ -24,6 +24,7 @@ from gnr_sklearn._mechanism import (
 from gnr_sklearn._reservoir import some_rows
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import DIRECTION_NAMES, feature_directions
+from gnr_sklearn.nn.blocks import in_blocks
 
 if TYPE_CHECKING:
     from gnr_sklearn._chained import ChainedRegressions

@@ -66,8 +66,9 @@ class SamplingImputer(RepresentingImputer):
         n_imputation_samples : int, default=160
             Samples of z for each row in imputation and scoring. For imputation they are drawn
             in up to four rounds of some 32 or more, which adapt to the row: the first comes from
-            the encoder, and so do all samples where there are fewer than 48, or where z, with
-            missing values that are sampled with it, has more than 50 dimensions.
+            the encoder, and so do all samples where there are fewer than 48, or than 2.5 for each
+            dimension of z and one more, or where z, with missing values that are sampled with it,
+            has more than 50 dimensions.
         """
 
     _models_mask: ClassVar[bool] = True
@@ -429,6 +430,8 @@ class SamplingImputer(RepresentingImputer):
             return expectation(samples.log_w.double().cpu(), both)
 
         wide = self._map_samples(of_samples, rows)
+        if len(curved):
+            wide = _rounded(wide)
         wide, in_data_units = np.split(wide, [wide.shape[1] - len(curved)], axis=1)
         result = self._wide_in_data_units(wide)
         result[:, curved] = in_data_units
@@ -518,6 +521,12 @@ def expectation(log_w: Tensor, quantity: Tensor) -> Tensor:
     # Rounded from double precision for the reason given in ``adaptive_importance_sampling``.
     weights = truncated_weights(log_w.double()).unsqueeze(-1)
     return (weights * quantity).sum(0).to(log_w.dtype)
+
+
+def _rounded(table: FloatArray) -> FloatArray:
+    """Round to the digits of single precision, but not to its range."""
+    mantissa, exponent = np.frexp(table)
+    return np.ldexp(np.rint(np.ldexp(mantissa, 24)), exponent - 24)
 
 
 def _checked(imputed: FloatArray) -> FloatArray:

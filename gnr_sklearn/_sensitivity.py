@@ -33,6 +33,9 @@ __all__ = [
     "tilt",
 ]
 
+# From here on all numbers of double precision are whole.
+LARGEST_INTEGER = 2.0**53
+
 
 @dataclass(frozen=True, eq=False)
 class CompletedData:
@@ -138,7 +141,9 @@ def standard_draws(
     for j in np.flatnonzero(data.missing.any(axis=0) & (data.scale > 0)):
         column = draws[:, data.missing[:, j], j].astype(np.float64)
         imputed = data.values[data.missing[:, j], j]
-        is_whole = all((np.round(part) == part).all() for part in (column, imputed))
+        is_whole = np.abs(column).max() < LARGEST_INTEGER and all(
+            (np.round(part) == part).all() for part in (column, imputed)
+        )
         if is_whole:
             whole.add(int(j))
         # What is common to the draws of a cell cancels in its weights.

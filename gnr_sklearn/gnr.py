@@ -16,7 +16,6 @@ from sklearn.base import is_classifier, is_clusterer
 from sklearn.utils import gen_batches
 from torch import nn
 
-from gnr_sklearn._blocks import in_blocks
 from gnr_sklearn._chained import ChainedRegressions, default_forest
 from gnr_sklearn._choices import (
     LARGEST_SHARE,
@@ -34,6 +33,7 @@ from gnr_sklearn._sklearn import HasMethods, Interval, StrOptions
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._vae import VAEImputer
 from gnr_sklearn._validation import DIRECTIONS_AND_BOTH, MissingDirection
+from gnr_sklearn.nn.blocks import in_blocks
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.networks import DecoderName, ObservationScale
 

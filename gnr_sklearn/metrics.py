@@ -239,9 +239,7 @@ def mask_auc(
     if not columns.size:
         raise ValueError("observed must have a column with both observed and missing cells.")
     truth, score = mask[:, columns], probability[:, columns]
-    if average == "micro":
-        return float(roc_auc_score(truth.ravel(), score.ravel()))
-    return float(np.mean([roc_auc_score(t, s) for t, s in zip(truth.T, score.T, strict=True)]))
+    return float(roc_auc_score(truth, score, average=average))
 
 
 def make_masked_cell_scorer(

@@ -332,7 +332,8 @@ class MAR(Mechanism):
     features : {"all", "first_half"}, sequence of int or None, default="first_half"
         The columns that lose values. At least one column must be left.
     slope : float, default=1.0
-        How strongly missingness depends on s_i; 0 is MCAR.
+        How strongly missingness depends on s_i; 0 is MCAR, and so is what columns that do not
+        vary decide.
 
     Raises
     ------

@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.multiclass import type_of_target
 
@@ -150,7 +153,7 @@ def draw_imputations(
     """
     n_draws = check_count(n_draws, "n_draws", 1)
     check_flag(bootstrap, "bootstrap")
-    _check_imputer(imputer)
+    _check_imputer(imputer, bootstrap)
     rng = as_generator(random_state)
     return _fit_and_sample(imputer, X, side_info, n_draws, bootstrap, rng)[0]
 
@@ -305,7 +308,7 @@ def fit_pooled(
     check_flag(impute_with_y, "impute_with_y")
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an estimator with a fit method, got {estimator!r}.")
-    _check_imputer(imputer)
+    _check_imputer(imputer, bootstrap)
     if not (coefficient_variance is None or callable(coefficient_variance)):
         raise TypeError(
             "coefficient_variance must be None or a function of the fitted estimator, X and y, "
@@ -335,7 +338,8 @@ def fit_pooled(
             assert frame is not None
             # Beside names that are no strings scikit-learn takes none that are.
             used: list[Any] = frame.columns
-            first = 1 + max((name for name in used if isinstance(name, int)), default=0)
+            largest = max((float(name) for name in used if isinstance(name, Real)), default=0.0)
+            first = 1 + ceil(largest)
             table = with_first_columns(X, known, range(first, first + n_known))
         else:
             table = np.hstack([known, values])
@@ -474,11 +478,15 @@ def _numeric_targets(y: NDArray[Any], estimator: Any, imputer: Any) -> FloatArra
     return columns
 
 
-def _check_imputer(imputer: Any) -> None:
+def _check_imputer(imputer: Any, bootstrap: bool) -> None:
     if isinstance(imputer, type) or not (hasattr(imputer, "fit") and hasattr(imputer, "sample")):
         raise TypeError(
             "imputer must be an imputer with the methods fit and sample, such as GNRImputer(), "
             f"got {imputer!r}."
+        )
+    if bootstrap and isinstance(imputer, FrozenEstimator):
+        raise ValueError(
+            f"bootstrap must be False for an imputer that is not fitted again, got {imputer!r}."
         )
 
 

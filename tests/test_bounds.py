@@ -138,3 +138,13 @@ def test_draws_come_from_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_quasi_normal_numbers_do_not_depend_on_the_default_precision():
+    expected = quasi_normal(9, 4, 0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(quasi_normal(9, 4, 0), expected)
+    finally:
+        torch.set_default_dtype(before)

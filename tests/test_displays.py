@@ -167,3 +167,28 @@ def test_many_dimensions_are_reduced_in_the_same_way_each_time():
     z = np.random.RandomState(0).normal(size=(600, 100))
     first, second = (LatentSpaceDisplay.from_predictions(z, np.zeros(600)) for _ in range(2))
     np.testing.assert_array_equal(first.points, second.points)
+
+
+def test_a_single_epoch_and_parts_are_shown(X):
+    net = {"hidden_dims": 4, "random_state": 0, "n_importance_samples": 3}
+    imputer = MIWAEImputer(**net, max_iter=50).fit(X)
+    display = TrainingDisplay.from_estimator(imputer)
+    assert [line.get_marker() for line in display.axes_[0].lines] == [".", "."]
+    held_out = display.losses["held-out rows"]
+    display = TrainingDisplay.from_estimator(imputer.partial_fit(X))
+    # Of a part nothing is held out.
+    np.testing.assert_array_equal(display.losses["held-out rows"], [*held_out, np.nan])
+    assert len(display.losses["training"]) == 2
+
+
+def test_a_user_may_say_anything_of_points_and_boxes():
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    display = LatentSpaceDisplay.from_predictions(points, np.zeros(30), scatter_kwargs={"c": "k"})
+    np.testing.assert_array_equal(display.ax_.collections[0].get_facecolor()[0, :3], 0.0)
+    X = np.where(points > 1, np.nan, points)
+    draws = np.stack([np.nan_to_num(X), np.nan_to_num(X, nan=1.0)])
+    is_new = mpl.__version_info__ >= (3, 10)
+    lying = {"orientation": "horizontal"} if is_new else {"vert": False}
+    ax = DrawSpreadDisplay.from_predictions(X, draws, box_kwargs=lying).ax_
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["x0", "x1"]
+    assert (ax.get_xlabel()[:6], ax.get_ylabel()) == ("Spread", "")

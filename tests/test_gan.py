@@ -259,13 +259,6 @@ def test_noise_is_new_in_each_step_and_within_its_limit():
     assert len(draws.unique()) > 0.99 * draws.numel()
 
 
-def test_an_optimizer_that_moves_all_at_once_is_refused():
-    _, X = linear_data(60)
-    imputer = GAINImputer(**QUICK, net_params={"optimizer": torch.optim.LBFGS})
-    with pytest.raises(ValueError, match=r"net_params must .*which LBFGS does not"):
-        imputer.fit(X)
-
-
 # The imputer
 
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from gnr_sklearn import GNRImputer
+from gnr_sklearn import GAINImputer, GNRImputer
 from gnr_sklearn.metrics import make_masked_cell_scorer
 from gnr_sklearn.missingness import SelfMasking, ampute
 from tests.contract import QUICK, paper_gnr
@@ -75,6 +75,7 @@ def test_wrong_names(name, value):
         ({"max_value": [1, 2, 3, 4, np.nan]}, "max_value must be None, a number, a sequence of 5"),
         ({"min_value": 2, "max_value": 1}, "min_value must not exceed max_value"),
         ({"net_params": {"no_such_option": 1}}, "net_params must hold .*no_such_option"),
+        ({"net_params": {"optimizer": torch.optim.LBFGS}}, "net_params .*which LBFGS does not"),
         ({"net_params": {"optimizer__lr": 0.1}}, "must not hold 'optimizer__lr'"),
         ({"net_params": {"optimizer__param_groups": []}}, "must not hold 'optimizer__param_groups"),
         ({"net_params": {"callbacks__clipping": None}}, "net_params must .*no callback of 'callb"),
@@ -192,3 +193,11 @@ def test_grid_search_by_the_bound():
     imputer = paper_gnr(**QUICK | {"learning_rate": 0.01, "max_iter": 200, "latent_dim": 1})
     search = GridSearchCV(imputer, {"alpha": [1e-3, 1.0]}, cv=2).fit(X)
     assert search.best_params_["alpha"] == 1.0
+
+
+@pytest.mark.parametrize("imputer", [GNRImputer(max_iter=5), GAINImputer(max_iter=5)])
+def test_gradients_may_be_switched_off(imputer):
+    _, X = factor_data(60)
+    expected = imputer.set_params(random_state=0).fit_transform(X)
+    with torch.no_grad():
+        np.testing.assert_array_equal(imputer.fit_transform(X), expected)

@@ -11,19 +11,11 @@ from hypothesis import strategies as st
 from sklearn.linear_model import BayesianRidge
 
 from gnr_sklearn import GNRImputer
-from gnr_sklearn._blocks import (
-    FOLLOWS,
-    LEADS,
-    find_blocks,
-    in_blocks,
-    lost_with,
-    predecessors,
-    shares_of_leaders,
-    with_one_leader,
-)
+from gnr_sklearn._blocks import find_blocks, lost_with, predecessors, with_one_leader
 from gnr_sklearn._chained import ChainedRegressions
 from gnr_sklearn._mechanism import predict_masks
 from gnr_sklearn.metrics import imputation_rmse
+from gnr_sklearn.nn.blocks import FOLLOWS, LEADS, in_blocks, shares_of_leaders
 from gnr_sklearn.nn.categories import DiscreteFeature
 from gnr_sklearn.nn.models import GNR, ValueGNR
 from gnr_sklearn.nn.processes import ValueProcess

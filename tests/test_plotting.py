@@ -577,3 +577,20 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_fitted(arguments, me
     monkeypatch.setattr("gnr_sklearn.plotting._sensitivity.sensitivity", fail)
     with pytest.raises((ValueError, TypeError), match=message):
         SensitivityDisplay.from_estimator(MeanImputer(), [[0.0, 1.0]], **arguments)
+
+
+def test_a_user_may_say_anything_of_bars_and_images(X):
+    imputer = MeanImputer().fit(X)
+    display = ImputedValuesDisplay.from_estimator(
+        imputer, X, artist_kwargs={"bins": 3, "density": False}
+    )
+    assert sum(bar.get_height() for bar in display.axes_[0].patches) == len(X)
+    strip = ImputedValuesDisplay.from_estimator(imputer, X, kind="strip", artist_kwargs={"c": "k"})
+    np.testing.assert_array_equal(strip.axes_[0].collections[0].get_facecolor()[0, :3], 0.0)
+    image = MissingPatternDisplay.from_data(X, image_kwargs={"interpolation": "none"}).image_
+    assert image.get_interpolation() == "none"
+    proba = np.full(X.shape, 0.5)
+    display = MaskProbabilityDisplay.from_predictions(
+        ~np.isnan(X), proba, image_kwargs={"interpolation": "none"}
+    )
+    assert display.images_[0].get_interpolation() == "none"

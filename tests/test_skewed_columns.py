@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from gnr_sklearn import GNRImputer
+from gnr_sklearn import GNRImputer, MIWAEImputer
 from gnr_sklearn._curves import Curves, curve_of_skewed
+from tests.contract import SMALL_NET
 
 NET = {"random_state": 0, "max_iter": 500, "prior": None}
 BELOW = NET | {"missing_direction": "below"}
@@ -182,3 +183,18 @@ def test_selected_curves_keep_their_floors():
     assert_array_equal(selected.transform(row[:, [2, 1]]), curves.transform(row)[:, [2, 1]])
     # Nobody has said that they are positive.
     curves.check(row, np.array(["a", "b", "c"], dtype=object))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e60])
+def test_a_row_is_imputed_alike_among_others(unit):
+    """To the last bit, though sums are rounded in another way; units may be beyond float32."""
+    rng = np.random.RandomState(0)
+    X = unit * np.exp(rng.normal(size=(200, 1)) + 0.5 * rng.normal(size=(200, 4)))
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    likelihood = dict.fromkeys(range(3), "log_normal")
+    imputer = MIWAEImputer(**SMALL_NET, likelihood=likelihood).fit(X)
+    imputed = imputer.transform(X)
+    order = rng.permutation(len(X))
+    np.testing.assert_array_equal(imputer.transform(X[order]), imputed[order])
+    alone = np.vstack([imputer.transform(row) for row in X[:50, np.newaxis]])
+    np.testing.assert_array_equal(alone, imputed[:50])

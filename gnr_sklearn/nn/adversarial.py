@@ -268,16 +268,6 @@ class AdversarialNet(StepwiseNet):
         self.discriminator_ = self.initialized_instance(self.discriminator, params)
         return self
 
-    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> AdversarialNet:
-        """Make the optimizer of both networks."""
-        super().initialize_optimizer(*args, **kwargs)
-        if isinstance(self.optimizer_, torch.optim.LBFGS):
-            raise ValueError(
-                "optimizer must leave parameters without a gradient as they are, which LBFGS does "
-                "not: the generator and the discriminator are trained in turn."
-            )
-        return self
-
     def get_default_callbacks(self) -> list[Any]:
         """Return those of skorch, and what averages the discriminator's loss over an epoch."""
         scoring = PassthroughScoring("discriminator_loss", on_train=True)
@@ -293,6 +283,8 @@ class AdversarialNet(StepwiseNet):
         )
         return self.module_(noise=NOISE_LIMIT * draws, **rows, **fit_params)
 
+    # Also where the user has switched gradients off.
+    @torch.enable_grad()
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Let the discriminator learn, and then the generator."""
         self._set_training(True)

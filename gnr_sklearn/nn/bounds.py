@@ -122,7 +122,9 @@ def quasi_normal(n_samples: int, dimension: int, seed: int) -> Tensor:
     """
     engine = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=seed)
     uniform = engine.draw(n_samples, dtype=torch.float64)
+    # Computed in torch's default precision, which is the user's.
+    uniform[:1] = uniform[:1].float().double()
     # The sequence lives on a grid of 2^-30 that contains 0, where the normal quantile
-    # is infinite: move each point to the middle of its grid cell. In single precision, by which
-    # the first point is computed, the last cell may begin at 1.
+    # is infinite: move each point to the middle of its grid cell. In single precision the last
+    # cell may begin at 1.
     return torch.special.ndtri((uniform + 2.0**-31).clamp(max=1.0 - 2.0**-31))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnr_sklearn._blocks import in_blocks, shares_of_leaders
+from gnr_sklearn.nn.blocks import in_blocks, shares_of_leaders
 from gnr_sklearn.nn.categories import CategoryLayout, DiscreteFeature
 from gnr_sklearn.nn.likelihoods import (
     SELECTED,

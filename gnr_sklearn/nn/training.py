@@ -160,6 +160,16 @@ class StepwiseNet(NeuralNet):
         use_one_thread_if_forked()
         return super().initialize()
 
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> StepwiseNet:
+        """Make the optimizer."""
+        super().initialize_optimizer(*args, **kwargs)
+        if isinstance(self.optimizer_, torch.optim.LBFGS):
+            raise ValueError(
+                "optimizer must learn from one batch at a time, and keep of each parameter what "
+                "can be saved, which LBFGS does not."
+            )
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         # As arrays and plain values, so that what reads them need not run what is written: skorch
         # would write a pickle. Callbacks of skorch forget a training that is over.

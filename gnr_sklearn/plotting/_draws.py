@@ -84,9 +84,16 @@ class DrawSpreadDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         ax = new_axes(ax)
-        ax.boxplot(list(self.spreads), **box_kwargs or {})
-        ax.set_xticks(np.arange(1, len(self.spreads) + 1), self.feature_names, rotation=90)
-        ax.set(ylabel="Spread of draws / spread of observed values", ylim=(0, None))
+        settings = box_kwargs or {}
+        ax.boxplot(list(self.spreads), **settings)
+        places = np.arange(1, len(self.spreads) + 1)
+        label = "Spread of draws / spread of observed values"
+        if settings.get("orientation") == "horizontal" or settings.get("vert") is False:
+            ax.set_yticks(places, self.feature_names)
+            ax.set(xlabel=label, xlim=(0, None))
+        else:
+            ax.set_xticks(places, self.feature_names, rotation=90)
+            ax.set(ylabel=label, ylim=(0, None))
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -21,7 +21,13 @@ from gnr_sklearn._validation import (
     number_that_marks,
     read_table,
 )
-from gnr_sklearn.plotting._tables import as_many_axes, completed, incomplete, spread_out
+from gnr_sklearn.plotting._tables import (
+    as_many_axes,
+    completed,
+    incomplete,
+    settings_of_points,
+    spread_out,
+)
 
 __all__ = ["ImputedValuesDisplay"]
 
@@ -266,9 +272,11 @@ class ImputedValuesDisplay:
         together = np.concatenate(list(groups.values()))
         edges = np.arange(n_levels + 1) - 0.5 if n_levels else _bin_edges(together)
         for name, values in groups.items():
-            settings = {"alpha": 0.5, "color": COLOURS[name], "label": name}
+            settings = {
+                "bins": edges, "density": True, "alpha": 0.5, "color": COLOURS[name], "label": name
+            }  # fmt: skip
             if len(values):
-                ax.hist(values, edges, density=True, **settings | artist_kwargs)
+                ax.hist(values, **settings | artist_kwargs)
         ax.set_yticks([])
 
     @staticmethod
@@ -280,7 +288,7 @@ class ImputedValuesDisplay:
             ax.scatter(
                 values,
                 height + JITTER * (spread_out(len(values)) - 0.5),
-                **settings | artist_kwargs,
+                **settings_of_points(settings, artist_kwargs),
             )
         ax.set_yticks(range(len(groups)), list(groups))
 

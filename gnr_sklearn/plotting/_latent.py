@@ -19,7 +19,12 @@ from gnr_sklearn._validation import (
     read_table,
     side_info_for,
 )
-from gnr_sklearn.plotting._tables import new_axes, require_method, spread_out
+from gnr_sklearn.plotting._tables import (
+    new_axes,
+    require_method,
+    settings_of_points,
+    spread_out,
+)
 
 __all__ = ["LatentSpaceDisplay"]
 
@@ -100,7 +105,7 @@ class LatentSpaceDisplay:
             points = self.points[self.groups == group]
             colour = f"C{number % MAX_GROUPS}"
             settings = {"s": 8, "alpha": 0.5, "color": colour, "label": str(group)}
-            ax.scatter(*points.T, **settings | (scatter_kwargs or {}))
+            ax.scatter(*points.T, **settings_of_points(settings, scatter_kwargs))
             if len(points) >= MIN_POINTS and np.linalg.matrix_rank(np.cov(points.T)) == 2:
                 density = gaussian_kde(points.T)(np.stack(grid).reshape(2, -1))
                 ax.contour(*grid, density.reshape(GRID, GRID), 4, colors=colour, linewidths=0.8)

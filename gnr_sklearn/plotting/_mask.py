@@ -101,10 +101,13 @@ class MaskProbabilityDisplay:
             size = (2.6 * n_matrices, 4.8)
             _, ax = plt.subplots(1, n_matrices, figsize=size, sharey=True, layout="constrained")
         axes = as_many_axes(ax, n_matrices)
-        settings = {"cmap": "coolwarm_r", "vmin": 0.0, "vmax": 1.0, "aspect": "auto"}
+        settings = {
+            "cmap": "coolwarm_r", "vmin": 0.0, "vmax": 1.0, "aspect": "auto",
+            "interpolation": "nearest",
+        }  # fmt: skip
         self.images_ = []
         for each, matrix, label in zip(axes, self.matrices, self.labels, strict=True):
-            image = each.imshow(matrix, interpolation="nearest", **settings | (image_kwargs or {}))
+            image = each.imshow(matrix, **settings | (image_kwargs or {}))
             self.images_.append(image)
             each.set(title=label)
             each.set_xticks(np.arange(matrix.shape[1]), self.feature_names, rotation=90)

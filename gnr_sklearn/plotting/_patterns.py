@@ -92,10 +92,10 @@ class MissingPatternDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         n_patterns, n_features = self.patterns.shape
         ax = new_axes(ax, (2.0 + 0.4 * n_features, 2.5 + 0.2 * n_patterns))
-        settings = {"cmap": "Greys", "vmin": 0.0, "vmax": 1.4, "aspect": "auto"}
-        self.image_ = ax.imshow(
-            self.patterns.astype(float), interpolation="nearest", **settings | (image_kwargs or {})
-        )
+        settings = {
+            "cmap": "Greys", "vmin": 0.0, "vmax": 1.4, "aspect": "auto", "interpolation": "nearest",
+        }  # fmt: skip
+        self.image_ = ax.imshow(self.patterns.astype(float), **settings | (image_kwargs or {}))
         labels = [
             f"{name} ({fraction:.0%})"
             for name, fraction in zip(self.feature_names, self.missing_fraction, strict=True)

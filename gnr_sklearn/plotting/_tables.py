@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 from gnr_sklearn._types import BoolArray, FloatArray
 from gnr_sklearn._validation import copy_of, side_info_for
 
-__all__ = ["as_many_axes", "completed", "incomplete", "new_axes", "require_method", "spread_out"]
+__all__ = [
+    "as_many_axes",
+    "completed",
+    "incomplete",
+    "new_axes",
+    "require_method",
+    "settings_of_points",
+    "spread_out",
+]
 
 
 def incomplete(values: FloatArray) -> BoolArray:
@@ -53,6 +61,14 @@ def as_many_axes(ax: Any, n_axes: int, of_what: str = "") -> Any:
     if len(axes) != n_axes:
         raise ValueError(f"ax must be None or {n_axes} axes{of_what}, got {len(axes)}.")
     return axes
+
+
+def settings_of_points(defaults: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
+    """Return keywords for ``scatter``, which takes one colour by two names, and not by both."""
+    settings = defaults | (given or {})
+    if "c" in settings:
+        del settings["color"]
+    return settings
 
 
 def new_axes(ax: Any, size: tuple[float, float] | None = None) -> Any:

@@ -27,7 +27,7 @@ TERMS = {
 
 
 class TrainingDisplay:
-    """The loss of each epoch, which is a hundred steps, and the terms that it is made of.
+    """The loss of each epoch, of a hundred steps at most, and the terms that it is made of.
 
     A loss that still falls at the end asks for more steps, one that jumps for a smaller step size,
     and one of held-out rows that rises while the other falls for early stopping. The terms say what
@@ -39,7 +39,7 @@ class TrainingDisplay:
     Parameters
     ----------
     losses, terms : mapping of str to sequence of float
-        Curves by their labels, with one number for each epoch.
+        Curves by their labels, with one number for each epoch, NaN where there is none.
 
     Attributes
     ----------
@@ -96,9 +96,9 @@ class TrainingDisplay:
         axes = as_many_axes(ax, len(pictures))
         for each, (label, curves) in zip(axes, pictures, strict=True):
             for name, values in curves.items():
-                each.plot(
-                    np.arange(1, len(values) + 1), values, **{"label": name} | (line_kwargs or {})
-                )
+                # A single number is no line.
+                settings = {"label": name, "marker": "." if len(values) == 1 else None}
+                each.plot(np.arange(1, len(values) + 1), values, **settings | (line_kwargs or {}))
             each.set(xlabel="Epoch", ylabel=label)
             each.legend()
         self.axes_, self.figure_ = axes, axes[0].figure
@@ -139,9 +139,9 @@ class TrainingDisplay:
         def curves(labels: Mapping[str, str]) -> dict[str, list[float]]:
             history = imputer.history_
             return {
-                label: [epoch[name] for epoch in history]
+                label: [epoch.get(name, np.nan) for epoch in history]
                 for name, label in labels.items()
-                if all(name in epoch for epoch in history)
+                if any(name in epoch for epoch in history)
             }
 
         return cls(curves(LOSSES), curves(TERMS)).plot(ax, line_kwargs=line_kwargs)

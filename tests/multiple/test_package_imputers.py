@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from gnr_sklearn import MIWAEImputer
-from gnr_sklearn.multiple import fit_pooled
+from gnr_sklearn.multiple import draw_imputations, fit_pooled
 from tests.contract import SMALL_NET, paper_gnr
 from tests.multiple.normal_draws import make_regression
 
@@ -63,3 +65,21 @@ def test_pandas_na_as_a_marker():
     plain = MIWAEImputer(**SMALL_NET)
     expected = fit_pooled(LinearRegression(), plain, X, y, n_draws=2, random_state=0)
     assert_array_equal(fit.coef_.estimate, expected.coef_.estimate)
+
+
+@pytest.mark.parametrize("columns", [[1.0, 2.0, 3.0], list(np.arange(1, 4)), [0, 1, 2]])
+def test_y_takes_the_place_of_no_column(columns):
+    X, y = make_regression(60, missing=0.3)
+    table = pd.DataFrame(X[:, :2]).assign(k=list("uv") * 30).set_axis(columns, axis=1)
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), [2]), remainder="passthrough"), LinearRegression()
+    )
+    fit = fit_pooled(model, MIWAEImputer(**SMALL_NET), table, y, 2, n_bootstrap=2, random_state=0)
+    assert fit.coef_.estimate.shape == (4,)
+
+
+def test_what_is_frozen_is_not_fitted_to_resamples():
+    X, _ = make_regression(60, missing=0.3)
+    frozen = FrozenEstimator(MIWAEImputer(**SMALL_NET).fit(X))
+    with pytest.raises(ValueError, match="bootstrap must be False for an imputer that is not fit"):
+        draw_imputations(frozen, X, 2, bootstrap=True)

@@ -134,3 +134,15 @@ def test_gnr_is_tilted():
         assert_allclose(result.column_means[row], plain.mean(axis=0), rtol=1e-9)
     assert (np.diff(result.column_means[2:], axis=0) > 0).all()
     assert (result.effective_n_draws[2:] > 100).all()
+
+
+def test_large_numbers_are_no_levels():
+    """Where all numbers are whole, as those of times in nanoseconds, tilting is the same."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(60, 1)) * [1.0, 2.0]
+    X[::3, 0] = np.nan
+    settings = {"deltas": None, "strengths": [0.5, 1.0], "random_state": 0}
+    result = sensitivity(MIWAEImputer(**SMALL_NET), X, **settings)
+    moved = sensitivity(MIWAEImputer(**SMALL_NET), 1.7e18 + 1e12 * X, **settings)
+    assert moved.scenarios == result.scenarios
+    assert_allclose(moved.rms_move, result.rms_move, atol=0.02)
