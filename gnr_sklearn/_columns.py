@@ -403,7 +403,7 @@ def _plain_values(name: Any) -> Iterator[None]:
 
 
 def _in_single_precision(value: Any) -> Any:
-    """Round a number with a fractional part; whole ones are the same in both precisions, or not."""
+    """Round a number that is not whole; long whole ones, such as identifiers, would be alike."""
     if isinstance(value, float) and not value.is_integer():
         return float(np.float32(value))
     return value

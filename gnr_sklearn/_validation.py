@@ -383,12 +383,10 @@ def _of_each_feature(given: Any, names: list[Any], argument: str, default: Any) 
 
     That is a dict, or a Series of pandas with names beside features with names.
     """
-    if not isinstance(given, Mapping):
-        if not (hasattr(given, "to_dict") and np.ndim(given) == 1 and _are_names(names)):
-            return given
-        if not _are_names(given.index):
-            return given
+    if hasattr(given, "to_dict") and np.ndim(given) == 1 and _are_names([*given.index, *names]):
         given = given.to_dict()
+    if not isinstance(given, Mapping):
+        return given
     found = by_place(given, names, argument)
     return [found.get(place, default) for place in range(len(names))]
 
