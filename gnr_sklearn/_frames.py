@@ -163,7 +163,7 @@ def _plain(X: Any) -> Any:
     half = {
         name: "float32[pyarrow]" if hasattr(dtype, "pyarrow_dtype") else np.float32
         for name, dtype in X.dtypes.items()
-        if getattr(dtype, "kind", None) == "f" and dtype.itemsize == 2
+        if getattr(dtype, "kind", None) == "f" and getattr(dtype, "itemsize", None) == 2
     }
     return X.astype(dense | half) if dense or half else X
 

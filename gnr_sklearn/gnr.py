@@ -183,6 +183,12 @@ class GNRImputer(VAEImputer):
     are alike.) `predict_mask_proba` tells of values that are not missing for sure, and the score
     leaves out that those are.
 
+    **Draws of small tables.** With a few hundred rows or fewer, noise is fitted so closely in the
+    steps of the defaults that draws vary too little, while expectations do not suffer. Of a table
+    of 178 rows and 13 columns of which 20% are missing at random, 90% intervals of draws cover 30%
+    of the values, and 87% with ``early_stopping=True``: set it there for draws, pooled fits and
+    `score`.
+
     **An alpha that is not known** is chosen by removing values. Three models, of 750 steps at most
     and without regressions, are fitted to three quarters of the rows, 3000 at most; of the others,
     500 at most, each observed value (of 50 features at most) is removed once, and counts by the
@@ -318,7 +324,8 @@ default=None
             Used with ``mask_model="value"`` only; entries for features without missing values, or
             whose categories have no order, are ignored. What is missing with others (see Notes)
             counts once. What is imputed may lie beyond all values seen: if a number cannot be
-            negative, say so by `min_value` or `likelihood`.
+            negative, say so by `min_value` or `likelihood`, and if what lies below a known limit is
+            missing, such as one of detection, give it as `max_value`.
         prior : "forest", regressor, "low_sparsity", imputer or None, default="forest"
             "forest", or a regressor that is cloned for each feature with missing values: chained
             regressions that share in what is imputed (see Notes). A forest sees the 20 other
