@@ -479,10 +479,11 @@ class BaseImputer(CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, 
             return np.hstack([completed[:, kept], indicators.astype(completed.dtype)])
         columns = self._columns.select(kept)
         container = "default" if as_array else get_output_config("transform", self)["dense"]
-        completed = np.where(observed, table.numbers, imputed)[:, kept]
-        # A level that was not seen in fit has no number.
-        if container == "default" and columns.has_numbers_only and not np.isnan(completed).any():
-            return np.hstack([completed, indicators])
+        if container == "default" and columns.has_numbers_only:
+            completed = np.where(observed, table.numbers, imputed)[:, kept]
+            # A level that was not seen in fit has no number.
+            if not np.isnan(completed).any():
+                return np.hstack([completed, indicators])
         frame = table.given[:, np.flatnonzero(kept).tolist()]
         frame = columns.decode_frame(imputed[:, kept], frame, observed[:, kept])
         if container == "default":
